@@ -1,0 +1,1 @@
+//! The init script and what it installs.

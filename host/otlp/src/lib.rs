@@ -1,0 +1,1 @@
+//! OTLP payloads: written, viewed, edited.

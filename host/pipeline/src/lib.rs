@@ -1,0 +1,1 @@
+//! Schedule, queue, fan-out.

@@ -1,0 +1,1 @@
+//! Manifest, requests, grants and what follows from them.

@@ -1,0 +1,1 @@
+//! Kiln's own logs, metrics and health.

@@ -1,0 +1,1 @@
+//! Simulated workspace, OTLP sink, Spark replay, end-to-end cases.
