@@ -1,1 +1,32 @@
-//! Manifest, requests, grants and what follows from them.
+//! What a plugin may do, decided before it runs.
+//!
+//! Three sets, always in this order: **imports ⊆ requests ⊆ grants**. Imports are what the component can call,
+//! requests what its manifest says it needs and why, grants what the operator's configuration gives. A plugin whose
+//! sets do not nest does not load, and the error prints the lines that would make them nest.
+//!
+//! Nothing here knows wasmtime, opens a socket or reads a file: every version of the contract and every surface that
+//! explains a decision asks the same pure functions.
+
+mod address;
+mod declared;
+mod effective;
+mod grant;
+mod imports;
+mod manifest;
+mod name;
+mod origin;
+mod path;
+mod request;
+
+pub use address::{AddressDenied, AddressRule, AddressScope};
+pub use declared::{
+    AttributeDeclaration, AttributeType, Declared, MetricDeclaration, MetricKind, NumberType, Undeclared,
+};
+pub use effective::{Denial, GrantSource, HttpRule, Policy, PolicyError};
+pub use grant::{Grants, HttpGrant};
+pub use imports::{Capability, Import, ImportError, check_imports};
+pub use manifest::{Level, MANIFEST_SECTION, Manifest, ManifestError, PluginKind, ProcessorDeclaration, WIT_VERSION};
+pub use name::PluginName;
+pub use origin::{Origin, OriginError};
+pub use path::PathPattern;
+pub use request::{ConfigField, HttpRequest, Method, OriginRequest, Requests, StateRequest};

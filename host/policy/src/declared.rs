@@ -1,0 +1,123 @@
+//! The telemetry a plugin says it emits. The host refuses what is not declared, so this list is a fact, not a promise.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// All declarations of a manifest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Declared {
+    /// Attributes of the resource, by key.
+    pub resource_attributes: BTreeMap<String, AttributeDeclaration>,
+    /// Attributes of points, spans and log records, by key.
+    pub attributes: BTreeMap<String, AttributeDeclaration>,
+    /// Metrics, by name.
+    pub metrics: BTreeMap<String, MetricDeclaration>,
+    /// Metrics whose names are only known once the source has been read.
+    pub undeclared_metrics: Vec<Undeclared>,
+    /// Spans, by what they stand for.
+    pub spans: BTreeMap<String, EventDeclaration>,
+    /// Log records, by event name.
+    pub logs: BTreeMap<String, EventDeclaration>,
+}
+
+impl Declared {
+    /// Whether a metric of this name may be emitted.
+    #[must_use]
+    pub fn allows_metric(&self, name: &str) -> bool {
+        self.metrics.contains_key(name)
+            || self.undeclared_metrics.iter().any(|undeclared| name.starts_with(&undeclared.prefix))
+    }
+}
+
+/// One attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeDeclaration {
+    /// The type of the value.
+    #[serde(rename = "type", default)]
+    pub kind: AttributeType,
+    /// What it means.
+    pub description: String,
+    /// Left out when there is nothing to say.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// Types an attribute can be declared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum AttributeType {
+    #[default]
+    String,
+    Int,
+    Double,
+    Boolean,
+}
+
+/// One metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricDeclaration {
+    /// Gauge, sum or histogram.
+    pub kind: MetricKind,
+    /// Whether the values are whole numbers. Histograms are always `double`.
+    #[serde(rename = "type", default)]
+    pub number: NumberType,
+    /// Whether the sum never falls. Sums only.
+    #[serde(default)]
+    pub monotonic: bool,
+    /// UCUM.
+    pub unit: String,
+    /// What it means.
+    pub description: String,
+    /// Keys of the attributes its points carry.
+    #[serde(default)]
+    pub attributes: Vec<String>,
+    /// Upper bounds of the buckets. Histograms only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bounds: Vec<f64>,
+}
+
+/// Kinds of metrics a manifest can declare. Sums and histograms are cumulative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum MetricKind {
+    Gauge,
+    Sum,
+    Histogram,
+}
+
+/// Types of numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum NumberType {
+    #[default]
+    Int,
+    Double,
+}
+
+/// A family of metrics that are passed on under the names the source gives them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undeclared {
+    /// What every name of the family starts with.
+    pub prefix: String,
+    /// Where the names come from.
+    pub description: String,
+}
+
+/// A kind of span or log record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventDeclaration {
+    /// What it means.
+    pub description: String,
+    /// Keys of the attributes it carries.
+    #[serde(default)]
+    pub attributes: Vec<String>,
+}

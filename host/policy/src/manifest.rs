@@ -1,0 +1,174 @@
+//! `plugin.toml`: everything there is to know about a plugin without running it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::declared::{Declared, MetricDeclaration, MetricKind};
+use crate::name::PluginName;
+use crate::request::Requests;
+
+/// Name of the custom section that holds the manifest inside a component.
+pub const MANIFEST_SECTION: &str = "kiln:manifest";
+
+/// The version of the contract this build of Kiln speaks, as manifests spell it.
+pub const WIT_VERSION: &str = "0.1";
+
+/// Manifests beyond this size are refused: it is a description, not a payload.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// A plugin's manifest, valid in itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// What configurations call the plugin.
+    pub name: PluginName,
+    /// The plugin's own version.
+    pub version: String,
+    /// Which world it implements.
+    pub kind: PluginKind,
+    /// One sentence.
+    pub description: String,
+    /// SPDX expression.
+    pub license: String,
+    /// Version of the contract, for example `0.1`.
+    pub wit: String,
+    /// What a processor sees and changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor: Option<ProcessorDeclaration>,
+    /// JSON Schema (2020-12) of the configuration. `writeOnly` marks secrets, which never reach the plugin.
+    #[serde(default = "no_configuration")]
+    pub config: serde_json::Value,
+    /// What it asks for.
+    #[serde(default)]
+    pub requests: Requests,
+    /// What it emits.
+    #[serde(default)]
+    pub telemetry: Declared,
+}
+
+fn no_configuration() -> serde_json::Value {
+    serde_json::json!({ "type": "object", "properties": {} })
+}
+
+/// The two kinds of plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PluginKind {
+    /// Reads a source.
+    Receiver,
+    /// Changes what others have read.
+    Processor,
+}
+
+impl PluginKind {
+    /// The name of the kind and of its world.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Receiver => "receiver",
+            Self::Processor => "processor",
+        }
+    }
+}
+
+/// What a processor is shown and may change. The rest of a batch is invisible to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessorDeclaration {
+    /// How deep it looks.
+    pub level: Level,
+    /// Keys of the attributes it sees; `*` for all.
+    pub reads: Vec<String>,
+    /// Keys of the attributes it may set or remove; `*` for all.
+    pub writes: Vec<String>,
+}
+
+/// How deep a processor looks. Cost follows the level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Level {
+    Resource,
+    Metric,
+    Point,
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// With line and column where the text is not TOML or not a manifest; with the name of the offending entry where
+    /// entries contradict each other.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        if text.len() > MAX_BYTES {
+            return Err(ManifestError::TooLarge(text.len()));
+        }
+        let manifest: Self = toml::from_str(text).map_err(|error| ManifestError::Syntax(Box::new(error)))?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        match (self.kind, &self.processor) {
+            (PluginKind::Processor, None) => return Err(ManifestError::NoProcessorTable),
+            (PluginKind::Receiver, Some(_)) => return Err(ManifestError::ProcessorTable),
+            (PluginKind::Processor, Some(_)) | (PluginKind::Receiver, None) => {}
+        }
+        for (name, metric) in &self.telemetry.metrics {
+            self.check_metric(name, metric)?;
+        }
+        for request in &self.requests.http {
+            if request.reason.trim().is_empty() {
+                return Err(ManifestError::NoReason(request.origin.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_metric(&self, name: &str, metric: &MetricDeclaration) -> Result<(), ManifestError> {
+        let invalid = |problem| Err(ManifestError::Metric { name: name.to_owned(), problem });
+        if let Some(key) = metric.attributes.iter().find(|key| !self.telemetry.attributes.contains_key(*key)) {
+            return invalid(format!("attribute `{key}` is not declared under [telemetry.attributes]"));
+        }
+        let increasing =
+            metric.bounds.is_sorted_by(|a, b| a < b) && metric.bounds.iter().all(|bound| bound.is_finite());
+        match metric.kind {
+            MetricKind::Histogram if metric.bounds.is_empty() => invalid("a histogram needs `bounds`".to_owned()),
+            MetricKind::Histogram if !increasing => invalid("`bounds` must be finite and increasing".to_owned()),
+            MetricKind::Gauge | MetricKind::Sum if !metric.bounds.is_empty() => {
+                invalid("only a histogram has `bounds`".to_owned())
+            }
+            MetricKind::Gauge | MetricKind::Histogram if metric.monotonic => {
+                invalid("only a sum is `monotonic`".to_owned())
+            }
+            MetricKind::Gauge | MetricKind::Sum | MetricKind::Histogram => Ok(()),
+        }
+    }
+}
+
+/// Why a text is not a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not TOML, or not the shape of a manifest.
+    #[error("manifest: {0}")]
+    Syntax(Box<toml::de::Error>),
+    /// Larger than any manifest has reason to be.
+    #[error("manifest of {0} bytes is larger than the {MAX_BYTES} bytes allowed")]
+    TooLarge(usize),
+    /// A processor that does not say what it sees.
+    #[error("a processor's manifest needs a [processor] table with level, reads and writes")]
+    NoProcessorTable,
+    /// A receiver with a processor's table.
+    #[error("a receiver's manifest cannot have a [processor] table")]
+    ProcessorTable,
+    /// A request nobody can judge.
+    #[error("the request for {0} needs a reason")]
+    NoReason(String),
+    /// A contradictory metric.
+    #[error("metric `{name}`: {problem}")]
+    Metric {
+        /// Name of the metric.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
