@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# Python environments, one per requirements file, kept in the cache and rebuilt when the file changes.
+
+PYTHON_TOOLS=$KILN_CACHE/venvs/tools
+PYTHON_SPARK=$KILN_CACHE/venvs/pyspark
+PYTHON_DATABRICKS=$KILN_CACHE/venvs/databricks-sdk
+
+readonly REQUIREMENTS_TOOLS=$KILN_ROOT/scripts/requirements/tools.txt
+readonly REQUIREMENTS_SPARK=$KILN_ROOT/scripts/requirements/pyspark.txt
+readonly REQUIREMENTS_DATABRICKS=$KILN_ROOT/tests/databricks-sdk/requirements.txt
+
+python_has_pip() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
+
+# venv_ready DIRECTORY REQUIREMENTS: the copy of the requirements is written last, so it marks a whole environment.
+venv_ready() { cmp -s "$2" "$1/requirements.txt" && "$1/bin/python" -c '' 2>/dev/null; }
+
+# venv_build DIRECTORY REQUIREMENTS
+venv_build() {
+  rm -rf "$1"
+  python3 -m venv "$1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$2"
+  cp "$2" "$1/requirements.txt"
+}
+
+# venv_install DIRECTORY REQUIREMENTS
+venv_install() {
+  python_has_pip || debian_install python3 python3-venv
+  step "pip install $(venv_packages "$2")" "mend what pip says above, then run $0 again" venv_build "$1" "$2"
+}
+
+venv_packages() { sed -e 's/[[:space:]]*#.*//' -e '/^$/d' "$1" | paste -s -d ' '; }
+
+tools_present() { venv_ready "$PYTHON_TOOLS" "$REQUIREMENTS_TOOLS"; }
+tools_what() { say "$(venv_packages "$REQUIREMENTS_TOOLS"), from PyPI into $PYTHON_TOOLS: just and shellcheck"; }
+tools_install() { venv_install "$PYTHON_TOOLS" "$REQUIREMENTS_TOOLS"; }
+
+pyspark_present() { venv_ready "$PYTHON_SPARK" "$REQUIREMENTS_SPARK"; }
+pyspark_what() { say "$(venv_packages "$REQUIREMENTS_SPARK"), from PyPI into $PYTHON_SPARK: a real Spark (460 MB to download)"; }
+pyspark_install() { venv_install "$PYTHON_SPARK" "$REQUIREMENTS_SPARK"; }
+
+databricks_sdk_present() { venv_ready "$PYTHON_DATABRICKS" "$REQUIREMENTS_DATABRICKS"; }
+databricks_sdk_what() { say "$(venv_packages "$REQUIREMENTS_DATABRICKS"), from PyPI into $PYTHON_DATABRICKS: the client whose answers ours are compared with"; }
+databricks_sdk_install() { venv_install "$PYTHON_DATABRICKS" "$REQUIREMENTS_DATABRICKS"; }
