@@ -1,0 +1,34 @@
+# What can be done here; each recipe is a script that can be run by itself.
+_default:
+    @{{ just_executable() }} --list
+
+# Install what building, testing and the demo need
+setup *arguments:
+    ./scripts/setup {{ arguments }}
+
+# Build the release binary
+build:
+    ./scripts/setup --for build
+    cargo build --release --package kiln
+
+# Build and pack the plugins and the test guests
+plugins:
+    ./scripts/setup --for build
+    ./scripts/build-plugins
+
+# Run every check, or the stages named: fmt scripts clippy build plugins unit cases
+test *stages:
+    ./scripts/test {{ stages }}
+
+# Watch a workspace and a Spark application arrive in one metrics backend
+demo *arguments:
+    ./scripts/demo {{ arguments }}
+
+# Check licences, advisories and bans (installs cargo-deny the first time)
+deny:
+    ./scripts/deny
+
+# Format the Rust code and this file
+fmt:
+    cargo fmt --all
+    {{ just_executable() }} --unstable --fmt
