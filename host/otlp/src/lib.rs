@@ -2,7 +2,26 @@
 //!
 //! A payload stays bytes from the moment a plugin emits it to the moment an exporter sends it. What nobody touches
 //! survives byte for byte, unknown fields included. This crate knows neither wasmtime nor tokio.
+//!
+//! Field numbers are those of opentelemetry-proto 1.x.
 
+mod attribute;
 mod batch;
+mod encode;
+mod logs;
+mod metrics;
+mod resource;
+mod spans;
+mod wire;
 
+pub use attribute::{Attribute, AttributeValue, Attributes, ListItem};
 pub use batch::{Batch, Signal, UnknownSignal};
+pub use encode::{Invalid, Limits, Scope};
+pub use logs::{LogItems, LogRecord, LogsPayload, Severity};
+pub use metrics::{
+    HistogramPoint, HistogramPoints, Metric, MetricBody, MetricItems, MetricsPayload, Number, NumberPoint,
+    NumberPoints, SummaryPoint, SummaryPoints, Temporality,
+};
+pub use resource::{EditError, ResourceEdit, edit_resources, resources};
+pub use spans::{Span, SpanBody, SpanItems, SpanKind, SpanStatus, SpansPayload};
+pub use wire::Malformed;
