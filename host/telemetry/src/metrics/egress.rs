@@ -1,0 +1,154 @@
+//! What an instance asked of the network, what it got, and what it was denied.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+
+use super::declare::{Declarations, Labelled, count, slow_durations};
+
+/// How a plugin's HTTP request ended; the words of the contract's `http.error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EgressOutcome {
+    /// The server answered with a 1xx, 2xx or 3xx status.
+    Ok,
+    /// The server answered with a 4xx or 5xx status.
+    HttpError,
+    /// No grant covers it.
+    Denied,
+    /// It was not well formed.
+    InvalidRequest,
+    /// It took too long.
+    Timeout,
+    /// The name did not resolve or the connection failed.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// The answer was larger than allowed.
+    TooLarge,
+    /// The server asked to slow down for longer than the host will wait.
+    RateLimited,
+    /// The host is stopping.
+    Cancelled,
+}
+
+#[derive(Debug)]
+pub(super) struct Families {
+    requests: Labelled<Counter, 2>,
+    request_duration: Labelled<Histogram, 1>,
+    denied: Labelled<Counter, 2>,
+    retries: Labelled<Counter, 1>,
+    received: Labelled<Counter, 1>,
+}
+
+impl Families {
+    pub(super) fn declare(declare: &mut Declarations) -> Self {
+        Self {
+            requests: declare.counter(
+                "kiln_egress_requests_total",
+                "HTTP requests the plugin made, by outcome: ok, http_error, denied, invalid_request, timeout, connect, \
+                 tls, too_large, rate_limited or cancelled",
+                ["instance", "outcome"],
+            ),
+            request_duration: declare.histogram(
+                "kiln_egress_request_duration_seconds",
+                "How long the plugin's HTTP requests took, waiting for the rate limit and retries included",
+                ["instance"],
+                slow_durations,
+            ),
+            denied: declare.counter(
+                "kiln_egress_denied_total",
+                "HTTP requests of the plugin that were stopped, by reason",
+                ["instance", "reason"],
+            ),
+            retries: declare.counter(
+                "kiln_egress_retries_total",
+                "HTTP requests the host sent again for the plugin",
+                ["instance"],
+            ),
+            received: declare.counter(
+                "kiln_egress_received_bytes_total",
+                "Bytes of response bodies read for the plugin, decompressed",
+                ["instance"],
+            ),
+        }
+    }
+
+    pub(super) fn handles(&self, id: &str) -> EgressMetrics {
+        let requests = |outcome: &str| self.requests.with([id, outcome]);
+        EgressMetrics {
+            ok: requests("ok"),
+            http_error: requests("http_error"),
+            denied: requests("denied"),
+            invalid_request: requests("invalid_request"),
+            timeout: requests("timeout"),
+            connect: requests("connect"),
+            tls: requests("tls"),
+            too_large: requests("too_large"),
+            rate_limited: requests("rate_limited"),
+            cancelled: requests("cancelled"),
+            request_duration: self.request_duration.with([id]),
+            denials: self.denied.clone(),
+            retries: self.retries.with([id]),
+            received: self.received.with([id]),
+            id: id.to_owned(),
+        }
+    }
+}
+
+/// The metrics of one instance's outbound HTTP.
+#[derive(Clone, Debug)]
+pub struct EgressMetrics {
+    ok: Counter,
+    http_error: Counter,
+    denied: Counter,
+    invalid_request: Counter,
+    timeout: Counter,
+    connect: Counter,
+    tls: Counter,
+    too_large: Counter,
+    rate_limited: Counter,
+    cancelled: Counter,
+    request_duration: Histogram,
+    denials: Labelled<Counter, 2>,
+    retries: Counter,
+    received: Counter,
+    id: String,
+}
+
+impl EgressMetrics {
+    /// A request ended after `took`, queueing and retries included.
+    pub fn requested(&self, outcome: EgressOutcome, took: Duration) {
+        let requests = match outcome {
+            EgressOutcome::Ok => &self.ok,
+            EgressOutcome::HttpError => &self.http_error,
+            EgressOutcome::Denied => &self.denied,
+            EgressOutcome::InvalidRequest => &self.invalid_request,
+            EgressOutcome::Timeout => &self.timeout,
+            EgressOutcome::Connect => &self.connect,
+            EgressOutcome::Tls => &self.tls,
+            EgressOutcome::TooLarge => &self.too_large,
+            EgressOutcome::RateLimited => &self.rate_limited,
+            EgressOutcome::Cancelled => &self.cancelled,
+        };
+        requests.inc();
+        self.request_duration.observe(took.as_secs_f64());
+    }
+
+    /// A request was stopped. The reason is a word from the source, as the type says: never text from a guest.
+    ///
+    /// Looks the series up, since denials are rare.
+    pub fn denied(&self, reason: &'static str) {
+        self.denials.with([&self.id, reason]).inc();
+    }
+
+    /// The host sends a request again.
+    pub fn retried(&self) {
+        self.retries.inc();
+    }
+
+    /// `bytes` more of a response body were read.
+    pub fn received(&self, bytes: usize) {
+        self.received.inc_by(count(bytes));
+    }
+}

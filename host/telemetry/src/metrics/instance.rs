@@ -1,0 +1,218 @@
+//! What a plugin instance costs and how it behaves: calls, time, memory, restarts, limits, log records.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use tracing::Level;
+
+use super::declare::{Declarations, Labelled, SecondsCounter, fast_durations};
+
+/// A function a plugin exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    /// Takes the configuration, once per start.
+    Configure,
+    /// A receiver's collection.
+    Collect,
+    /// A processor's turn at a batch.
+    Process,
+}
+
+/// How a call into a plugin ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallOutcome {
+    /// It returned `ok`.
+    Ok,
+    /// It returned an error of its own.
+    Error,
+    /// It trapped.
+    Trap,
+    /// It was stopped at a limit: CPU, wall clock or memory.
+    Limit,
+    /// The host gave it up because it is stopping.
+    Cancelled,
+}
+
+#[derive(Debug)]
+pub(super) struct Families {
+    calls: Labelled<Counter, 3>,
+    call_duration: Labelled<Histogram, 2>,
+    cpu: Labelled<SecondsCounter, 1>,
+    memory: Labelled<Gauge, 1>,
+    restarts: Labelled<Counter, 1>,
+    limit_hits: Labelled<Counter, 2>,
+    log_records: Labelled<Counter, 2>,
+    up: Labelled<Gauge, 1>,
+}
+
+impl Families {
+    pub(super) fn declare(declare: &mut Declarations) -> Self {
+        Self {
+            calls: declare.counter(
+                "kiln_instance_calls_total",
+                "Calls into the plugin, by function and outcome: ok, error, trap, limit or cancelled",
+                ["instance", "function", "outcome"],
+            ),
+            call_duration: declare.histogram(
+                "kiln_instance_call_duration_seconds",
+                "How long calls into the plugin took on the wall clock, waiting for the host included",
+                ["instance", "function"],
+                fast_durations,
+            ),
+            cpu: declare.seconds_counter(
+                "kiln_instance_cpu_seconds_total",
+                "Time the plugin's own code ran",
+                ["instance"],
+            ),
+            memory: declare.gauge(
+                "kiln_instance_memory_bytes",
+                "Linear memory the plugin holds, over all its memories",
+                ["instance"],
+            ),
+            restarts: declare.counter(
+                "kiln_instance_restarts_total",
+                "Times the plugin was thrown away and started afresh",
+                ["instance"],
+            ),
+            limit_hits: declare.counter(
+                "kiln_instance_limit_hits_total",
+                "Times the plugin was held at a limit, by limit",
+                ["instance", "limit"],
+            ),
+            log_records: declare.counter(
+                "kiln_instance_log_records_total",
+                "Log messages the plugin wrote for the operator, by level",
+                ["instance", "level"],
+            ),
+            up: declare.gauge(
+                "kiln_instance_up",
+                "1 while the plugin is loaded and answering, 0 while it is restarting or quarantined",
+                ["instance"],
+            ),
+        }
+    }
+
+    pub(super) fn handles(&self, id: &str) -> InstanceMetrics {
+        let log = |level: &str| self.log_records.with([id, level]);
+        InstanceMetrics {
+            configure: PerFunction::new(self, id, "configure"),
+            collect: PerFunction::new(self, id, "collect"),
+            process: PerFunction::new(self, id, "process"),
+            cpu: self.cpu.with([id]),
+            memory: self.memory.with([id]),
+            restarts: self.restarts.with([id]),
+            limit_hits: self.limit_hits.clone(),
+            log_error: log("error"),
+            log_warn: log("warn"),
+            log_info: log("info"),
+            log_debug: log("debug"),
+            log_trace: log("trace"),
+            up: self.up.with([id]),
+            id: id.to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct PerFunction {
+    ok: Counter,
+    error: Counter,
+    trap: Counter,
+    limit: Counter,
+    cancelled: Counter,
+    duration: Histogram,
+}
+
+impl PerFunction {
+    fn new(families: &Families, id: &str, function: &str) -> Self {
+        let calls = |outcome: &str| families.calls.with([id, function, outcome]);
+        Self {
+            ok: calls("ok"),
+            error: calls("error"),
+            trap: calls("trap"),
+            limit: calls("limit"),
+            cancelled: calls("cancelled"),
+            duration: families.call_duration.with([id, function]),
+        }
+    }
+}
+
+/// One plugin instance's metrics.
+#[derive(Clone, Debug)]
+pub struct InstanceMetrics {
+    configure: PerFunction,
+    collect: PerFunction,
+    process: PerFunction,
+    cpu: SecondsCounter,
+    memory: Gauge,
+    restarts: Counter,
+    limit_hits: Labelled<Counter, 2>,
+    log_error: Counter,
+    log_warn: Counter,
+    log_info: Counter,
+    log_debug: Counter,
+    log_trace: Counter,
+    up: Gauge,
+    id: String,
+}
+
+impl InstanceMetrics {
+    /// A call into the plugin ended after `took` on the wall clock.
+    pub fn called(&self, function: Function, outcome: CallOutcome, took: Duration) {
+        let function = match function {
+            Function::Configure => &self.configure,
+            Function::Collect => &self.collect,
+            Function::Process => &self.process,
+        };
+        let calls = match outcome {
+            CallOutcome::Ok => &function.ok,
+            CallOutcome::Error => &function.error,
+            CallOutcome::Trap => &function.trap,
+            CallOutcome::Limit => &function.limit,
+            CallOutcome::Cancelled => &function.cancelled,
+        };
+        calls.inc();
+        function.duration.observe(took.as_secs_f64());
+    }
+
+    /// The plugin's own code ran for `spent` more.
+    pub fn cpu(&self, spent: Duration) {
+        self.cpu.inc_by(spent.as_secs_f64());
+    }
+
+    /// The plugin holds this many bytes of linear memory.
+    pub fn memory(&self, bytes: usize) {
+        self.memory.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The plugin was started afresh.
+    pub fn restarted(&self) {
+        self.restarts.inc();
+    }
+
+    /// The plugin was held at a limit. A word from the source, as the type says: never text from a guest.
+    ///
+    /// Looks the series up, since limits are hit rarely.
+    pub fn limit_hit(&self, limit: &'static str) {
+        self.limit_hits.with([&self.id, limit]).inc();
+    }
+
+    /// The plugin wrote a log message.
+    pub fn log_record(&self, level: Level) {
+        let records = match level {
+            Level::ERROR => &self.log_error,
+            Level::WARN => &self.log_warn,
+            Level::INFO => &self.log_info,
+            Level::DEBUG => &self.log_debug,
+            Level::TRACE => &self.log_trace,
+        };
+        records.inc();
+    }
+
+    /// Whether the plugin is loaded and answering.
+    pub fn up(&self, up: bool) {
+        self.up.set(i64::from(up));
+    }
+}

@@ -1,0 +1,143 @@
+//! What a receiver brought in, and how its collections went.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kiln_otlp::Signal;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+
+use super::declare::{Declarations, Labelled, PerSignal, SecondsGauge, count, slow_durations};
+
+/// How one collection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CollectionOutcome {
+    /// Everything was read.
+    Ok,
+    /// Something was delivered, something else could not be read.
+    Partial,
+    /// Nothing was delivered.
+    Error,
+}
+
+#[derive(Debug)]
+pub(super) struct Families {
+    accepted: PerSignal<Labelled<Counter, 1>>,
+    refused: PerSignal<Labelled<Counter, 1>>,
+    duration: Labelled<Histogram, 2>,
+    partial_failures: Labelled<Counter, 1>,
+    last_success: Labelled<SecondsGauge, 1>,
+}
+
+impl Families {
+    pub(super) fn declare(declare: &mut Declarations) -> Self {
+        let accepted = PerSignal::new(|signal| {
+            let (name, help) = match signal {
+                Signal::Metrics => ("otelcol_receiver_accepted_metric_points_total", "Data points put into a pipeline"),
+                Signal::Traces => ("otelcol_receiver_accepted_spans_total", "Spans put into a pipeline"),
+                Signal::Logs => ("otelcol_receiver_accepted_log_records_total", "Log records put into a pipeline"),
+            };
+            declare.counter(name, help, ["receiver"])
+        });
+        let refused = PerSignal::new(|signal| {
+            let (name, help) = match signal {
+                Signal::Metrics => {
+                    ("otelcol_receiver_refused_metric_points_total", "Data points that no pipeline would take")
+                }
+                Signal::Traces => ("otelcol_receiver_refused_spans_total", "Spans that no pipeline would take"),
+                Signal::Logs => {
+                    ("otelcol_receiver_refused_log_records_total", "Log records that no pipeline would take")
+                }
+            };
+            declare.counter(name, help, ["receiver"])
+        });
+        Self {
+            accepted,
+            refused,
+            duration: declare.histogram(
+                "kiln_collection_duration_seconds",
+                "How long collections took, by outcome: ok, partial or error",
+                ["receiver", "outcome"],
+                slow_durations,
+            ),
+            partial_failures: declare.counter(
+                "kiln_collection_partial_failures_total",
+                "Parts of a source that could not be read while the rest was delivered",
+                ["receiver"],
+            ),
+            last_success: declare.seconds_gauge(
+                "kiln_collection_last_success_timestamp_seconds",
+                "Unix time of the last collection that delivered something; 0 before the first",
+                ["receiver"],
+            ),
+        }
+    }
+
+    pub(super) fn handles(&self, id: &str) -> ReceiverMetrics {
+        ReceiverMetrics {
+            accepted: PerSignal::new(|signal| self.accepted.of(signal).with([id])),
+            refused: PerSignal::new(|signal| self.refused.of(signal).with([id])),
+            ok: self.duration.with([id, "ok"]),
+            partial: self.duration.with([id, "partial"]),
+            error: self.duration.with([id, "error"]),
+            partial_failures: self.partial_failures.with([id]),
+            last_success: self.last_success.with([id]),
+        }
+    }
+}
+
+/// One receiver's metrics.
+#[derive(Clone, Debug)]
+pub struct ReceiverMetrics {
+    accepted: PerSignal<Counter>,
+    refused: PerSignal<Counter>,
+    ok: Histogram,
+    partial: Histogram,
+    error: Histogram,
+    partial_failures: Counter,
+    last_success: SecondsGauge,
+}
+
+impl ReceiverMetrics {
+    /// `items` data points, spans or log records went into a pipeline.
+    pub fn accepted(&self, signal: Signal, items: usize) {
+        self.accepted.of(signal).inc_by(count(items));
+    }
+
+    /// `items` data points, spans or log records were collected but no pipeline took them.
+    pub fn refused(&self, signal: Signal, items: usize) {
+        self.refused.of(signal).inc_by(count(items));
+    }
+
+    /// A collection ended; one that delivered something also moves the time of the last success.
+    pub fn collected(&self, outcome: CollectionOutcome, took: Duration) {
+        let durations = match outcome {
+            CollectionOutcome::Ok => &self.ok,
+            CollectionOutcome::Partial => &self.partial,
+            CollectionOutcome::Error => return self.error.observe(took.as_secs_f64()),
+        };
+        durations.observe(took.as_secs_f64());
+        // A clock before 1970 has no time worth reporting.
+        if let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) {
+            self.last_success.set(now.as_secs_f64());
+        }
+    }
+
+    /// `failures` parts of the source could not be read this time.
+    pub fn partial_failures(&self, failures: usize) {
+        self.partial_failures.inc_by(count(failures));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_collection_that_delivered_moves_the_last_success() {
+        let metrics = crate::Metrics::new("").receiver("r");
+        metrics.collected(CollectionOutcome::Error, Duration::from_secs(1));
+        assert!(metrics.last_success.get() == 0.0);
+        metrics.collected(CollectionOutcome::Partial, Duration::from_secs(1));
+        assert!(metrics.last_success.get() > 1_700_000_000.0);
+    }
+}
