@@ -1,0 +1,292 @@
+//! The HTTP endpoint Kiln answers on: `/healthz`, `/readyz`, `/metrics`.
+//!
+//! It is reachable by whoever reaches the address, so it only ever reads: GET and HEAD, no bodies, one exchange per
+//! connection, a bounded number of connections, and a deadline over the whole exchange that a client slow in either
+//! direction cannot stretch. A scrape a minute does not miss kept-alive connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use crate::metrics::Format;
+use crate::{Health, Metrics};
+
+/// A whole exchange: reading the request, answering, the client reading the answer.
+const EXCHANGE: Duration = Duration::from_secs(10);
+/// More clients than this wait in the kernel's backlog.
+const MAX_CONNECTIONS: usize = 32;
+/// The request line and all headers together; the least that hyper allows.
+const MAX_HEAD_BYTES: usize = 8 * 1024;
+const MAX_HEADERS: usize = 64;
+/// Before accepting again when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot serve health and metrics on {address}: {source}; set `service.telemetry.endpoint` to a free address of this machine"
+)]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// The endpoint, bound and ready to run.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+}
+
+impl Server {
+    /// Binds the address; port 0 picks a free one.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken, or not one of this machine's.
+    pub async fn bind(address: SocketAddr, metrics: Metrics, health: Health) -> Result<Self, BindError> {
+        let fail = |source| BindError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(fail)?;
+        let address = listener.local_addr().map_err(fail)?;
+        let router = Router::new()
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz).with_state(health))
+            .route("/metrics", get(exposition).with_state(metrics));
+        Ok(Self { listener, address, router })
+    }
+
+    /// Where it listens, with the port that was picked.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` turns true or its sender is gone, then finishes the exchanges under way.
+    ///
+    /// Returns within ten seconds of the signal whatever clients do.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let limit = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut connections = JoinSet::new();
+        loop {
+            let accept = async {
+                // The semaphore is never closed.
+                let permit = Arc::clone(&limit).acquire_owned().await.ok();
+                (permit, self.listener.accept().await)
+            };
+            let (permit, accepted) = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                // Collects finished tasks, so that the set does not grow with every scrape.
+                Some(_) = connections.join_next() => continue,
+                accepted = accept => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let router = self.router.clone();
+                    connections.spawn(async move {
+                        serve(stream, router).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, address = %self.address, "cannot accept a connection for health and metrics");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(self.listener);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+async fn serve(stream: TcpStream, router: Router) {
+    let exchange = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(EXCHANGE)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match timeout(EXCHANGE, exchange).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%error, "a client of the telemetry endpoint went away"),
+        Err(_) => debug!("a client of the telemetry endpoint was too slow"),
+    }
+}
+
+async fn healthz() -> Response {
+    plain(StatusCode::OK, "ok\n".to_owned())
+}
+
+async fn readyz(State(health): State<Health>) -> Response {
+    match health.readiness() {
+        Ok(()) => plain(StatusCode::OK, "ready\n".to_owned()),
+        Err(reasons) => plain(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n"),
+    }
+}
+
+async fn exposition(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let format = Format::negotiate(accept);
+    ([(CONTENT_TYPE, format.content_type())], metrics.expose(format)).into_response()
+}
+
+fn plain(status: StatusCode, text: String) -> Response {
+    (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::{ComponentKind, Status};
+
+    struct Running {
+        address: SocketAddr,
+        metrics: Metrics,
+        health: Health,
+        stop: watch::Sender<bool>,
+        task: JoinHandle<()>,
+    }
+
+    async fn start() -> Running {
+        let (metrics, health) = (Metrics::new("1.2.3"), Health::default());
+        let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = Server::bind(any_port, metrics.clone(), health.clone()).await.unwrap();
+        let (stop, stopped) = watch::channel(false);
+        Running { address: server.address(), metrics, health, stop, task: tokio::spawn(server.run(stopped)) }
+    }
+
+    async fn exchange(address: SocketAddr, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A server that refuses to read on resets the connection after its answer.
+        let _reset = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: kiln\r\n\r\n")).await
+    }
+
+    #[tokio::test]
+    async fn alive_as_soon_as_it_listens_and_ready_only_when_every_component_is() {
+        let kiln = start().await;
+        let receiver = kiln.health.component(ComponentKind::Receiver, "databricks");
+        kiln.health.running();
+        assert!(get(kiln.address, "/healthz").await.starts_with("HTTP/1.1 200 OK\r\n"));
+        let answer = get(kiln.address, "/readyz").await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\nreceiver databricks: starting\n"), "{answer}");
+        receiver.set(Status::Ok);
+        assert!(get(kiln.address, "/readyz").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    #[tokio::test]
+    async fn metrics_come_in_the_format_that_was_asked_for() {
+        let kiln = start().await;
+        kiln.metrics.exporter("otlp_http").sent(kiln_otlp::Signal::Metrics, 5);
+        let plain = get(kiln.address, "/metrics").await;
+        assert!(plain.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{plain}");
+        assert!(plain.contains("# TYPE otelcol_exporter_sent_metric_points_total counter\n"));
+        assert!(plain.contains("otelcol_exporter_sent_metric_points_total{exporter=\"otlp_http\"} 5\n"));
+        let request = "GET /metrics HTTP/1.1\r\nhost: kiln\r\naccept: application/openmetrics-text\r\n\r\n";
+        let open = exchange(kiln.address, request).await;
+        assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"));
+        assert!(open.ends_with("# EOF\n"));
+    }
+
+    #[tokio::test]
+    async fn only_reading_is_allowed() {
+        let kiln = start().await;
+        let post = exchange(kiln.address, "POST /metrics HTTP/1.1\r\nhost: kiln\r\ncontent-length: 2\r\n\r\nhi").await;
+        assert!(post.starts_with("HTTP/1.1 405 "), "{post}");
+        assert!(get(kiln.address, "/").await.starts_with("HTTP/1.1 404 "));
+    }
+
+    #[tokio::test]
+    async fn a_large_head_is_refused() {
+        let kiln = start().await;
+        let long = format!("GET /healthz HTTP/1.1\r\nhost: kiln\r\nx: {}\r\n\r\n", "a".repeat(64 * 1024));
+        let answer = exchange(kiln.address, &long).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        let many = format!("GET /healthz HTTP/1.1\r\nhost: kiln\r\n{}\r\n", "x: y\r\n".repeat(200));
+        let answer = exchange(kiln.address, &many).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        assert!(get(kiln.address, "/healthz").await.starts_with("HTTP/1.1 200 "));
+    }
+
+    #[tokio::test]
+    async fn connections_are_not_kept() {
+        let kiln = start().await;
+        let two = "GET /healthz HTTP/1.1\r\nhost: kiln\r\n\r\n".repeat(2);
+        assert_eq!(exchange(kiln.address, &two).await.matches("HTTP/1.1 200").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_finishes_its_request_is_let_go() {
+        let kiln = start().await;
+        let mut slow = TcpStream::connect(kiln.address).await.unwrap();
+        slow.write_all(b"GET /healthz HT").await.unwrap();
+        // Another exchange first: by then the slow connection has been accepted, and its clock runs.
+        assert!(get(kiln.address, "/healthz").await.starts_with("HTTP/1.1 200 "));
+        tokio::time::pause();
+        let mut answer = Vec::new();
+        // Ends when the server closes; with the clock paused, as soon as nothing else is left to do.
+        let _reset = slow.read_to_end(&mut answer).await;
+        assert!(!String::from_utf8_lossy(&answer).contains("200 OK"));
+    }
+
+    #[tokio::test]
+    async fn stopping_closes_the_door_and_returns() {
+        let kiln = start().await;
+        assert!(get(kiln.address, "/healthz").await.starts_with("HTTP/1.1 200 "));
+        kiln.stop.send_replace(true);
+        kiln.task.await.unwrap();
+        assert!(TcpStream::connect(kiln.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn stopping_does_not_wait_for_a_client_for_ever() {
+        let kiln = start().await;
+        let mut slow = TcpStream::connect(kiln.address).await.unwrap();
+        slow.write_all(b"GET /healthz HT").await.unwrap();
+        assert!(get(kiln.address, "/healthz").await.starts_with("HTTP/1.1 200 "));
+        kiln.stop.send_replace(true);
+        tokio::time::pause();
+        kiln.task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_an_error_that_names_the_setting() {
+        let kiln = start().await;
+        let error = Server::bind(kiln.address, Metrics::new(""), Health::default()).await.unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message
+                .starts_with(&format!("cannot serve health and metrics on {}: Address already in use", kiln.address)),
+            "{message}"
+        );
+        assert!(message.ends_with("set `service.telemetry.endpoint` to a free address of this machine"), "{message}");
+    }
+}
