@@ -1,3 +1,4 @@
+//! What Kiln says about itself: logs for people, metrics for dashboards, health for orchestrators.
 //!
 //! The bottom layer. It knows neither plugins nor pipelines; every other crate is handed a typed handle from here and
 //! reports through it. Nothing a guest or a server says becomes a label: label values are component ids from the
@@ -5,9 +6,11 @@
 //! configuration.
 
 mod health;
+mod logs;
 pub mod metrics;
 mod server;
 
 pub use health::{Component, ComponentKind, Health, Status};
+pub use logs::{LogError, LogFormat, LogSettings};
 pub use metrics::{Descriptor, Metrics, catalogue};
 pub use server::{BindError, Server};
