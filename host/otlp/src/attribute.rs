@@ -165,6 +165,17 @@ impl<'w> Attributes<'w> {
         })
     }
 
+    /// An attribute held as a whole.
+    ///
+    /// # Errors
+    /// As [`Self::value`].
+    pub fn attribute(&mut self, attribute: &Attribute) -> Result<(), Invalid> {
+        self.write(&attribute.key, |writer| {
+            attribute.value.write(writer);
+            Ok(())
+        })
+    }
+
     /// An attribute that is bytes.
     ///
     /// # Errors

@@ -72,3 +72,25 @@ pub struct Batch {
     /// Data points, spans or log records in the payload.
     pub items: usize,
 }
+
+impl Batch {
+    /// All batches of one signal as one; `None` if there are none.
+    ///
+    /// Requests only hold repeated groups, so joining their encodings joins the requests.
+    #[must_use]
+    pub fn concat(signal: Signal, batches: &[Self]) -> Option<Self> {
+        let mut of_signal = batches.iter().filter(|batch| batch.signal == signal);
+        let first = of_signal.next()?;
+        let mut joined = first.clone();
+        let rest: Vec<_> = of_signal.collect();
+        if !rest.is_empty() {
+            let mut payload = first.payload.to_vec();
+            for batch in rest {
+                payload.extend_from_slice(&batch.payload);
+                joined.items += batch.items;
+            }
+            joined.payload = Bytes::from(payload);
+        }
+        Some(joined)
+    }
+}

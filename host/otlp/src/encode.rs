@@ -57,7 +57,7 @@ pub enum Invalid {
     #[error("more than {0} bytes in one collection: raise `limits.output_bytes`")]
     TooManyBytes(usize),
     /// The payload outgrew its items.
-    #[error("more than {0} points, spans or records in one collection: raise `limits.output_items`")]
+    #[error("more than {0} points, spans or records in one collection: raise `limits.output_points`")]
     TooManyItems(usize),
 }
 

@@ -1,0 +1,190 @@
+//! A plugin file, understood without running or compiling it.
+
+use kiln_policy::{Capability, ImportError, MANIFEST_SECTION, Manifest, ManifestError, check_imports};
+use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures};
+
+use crate::digest::Digest;
+
+/// Larger components are refused before they are parsed: compiling costs time and memory in proportion.
+pub(crate) const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A valid component with a manifest whose requests cover its imports.
+#[derive(Clone, Debug)]
+pub struct ComponentFile {
+    /// The component itself.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of `bytes`.
+    pub digest: Digest,
+    /// The embedded manifest.
+    pub manifest: Manifest,
+    /// Full names of what the component imports, in order.
+    pub imports: Vec<String>,
+    /// Names of what it exports, in order.
+    pub exports: Vec<String>,
+    /// What the imports amount to.
+    pub capabilities: Vec<Capability>,
+}
+
+impl ComponentFile {
+    /// Reads a plugin from the content of its file.
+    ///
+    /// # Errors
+    /// Whatever makes it no plugin of this Kiln, in the order of the checks.
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, FileError> {
+        let surface = Surface::of(&bytes)?;
+        let manifest = match surface.manifest.as_deref() {
+            None => return Err(FileError::NoManifest),
+            Some(text) => {
+                let text = std::str::from_utf8(text).map_err(|_| FileError::ManifestEncoding)?;
+                Manifest::parse(text)?
+            }
+        };
+        let capabilities = check_imports(&manifest, surface.imports.iter().map(String::as_str))
+            .map_err(|errors| FileError::Imports { plugin: manifest.name.to_string(), errors })?;
+        for export in ["configure", if surface_is_processor(&manifest) { "process" } else { "collect" }] {
+            if !surface.exports.iter().any(|name| name == export) {
+                return Err(FileError::MissingExport { plugin: manifest.name.to_string(), export });
+            }
+        }
+        let digest = Digest::of(&bytes);
+        Ok(Self { bytes, digest, manifest, imports: surface.imports, exports: surface.exports, capabilities })
+    }
+}
+
+fn surface_is_processor(manifest: &Manifest) -> bool {
+    manifest.kind == kiln_policy::PluginKind::Processor
+}
+
+/// What the outermost component shows of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Surface {
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
+    pub(crate) manifest: Option<Vec<u8>>,
+}
+
+impl Surface {
+    pub(crate) fn of(bytes: &[u8]) -> Result<Self, FileError> {
+        check_magic(bytes)?;
+        let features = WasmFeatures::WASM2 | WasmFeatures::COMPONENT_MODEL | WasmFeatures::TAIL_CALL;
+        Validator::new_with_features(features)
+            .validate_all(bytes)
+            .map_err(|error| FileError::Invalid(error.to_string()))?;
+        let mut surface = Self::default();
+        let mut depth = 0_usize;
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload.map_err(|error| FileError::Invalid(error.to_string()))?;
+            match payload {
+                Payload::Version { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                payload if depth == 1 => surface.read(payload)?,
+                _ => {}
+            }
+        }
+        Ok(surface)
+    }
+
+    fn read(&mut self, payload: Payload<'_>) -> Result<(), FileError> {
+        let invalid = |error: wasmparser::BinaryReaderError| FileError::Invalid(error.to_string());
+        match payload {
+            Payload::ComponentImportSection(section) => {
+                for import in section {
+                    self.imports.push(import.map_err(invalid)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section {
+                    let export = export.map_err(invalid)?;
+                    if export.kind == ComponentExternalKind::Func {
+                        self.exports.push(export.name.name.to_owned());
+                    }
+                }
+            }
+            Payload::CustomSection(section) if section.name() == MANIFEST_SECTION => {
+                let first = self.manifest.replace(section.data().to_vec()).is_none();
+                return if first { Ok(()) } else { Err(FileError::TwoManifests) };
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Tells files apart that look alike in a plugins directory, before the validator says something less helpful.
+fn check_magic(bytes: &[u8]) -> Result<(), FileError> {
+    if bytes.starts_with(b"\x7fELF") {
+        return Err(FileError::Precompiled);
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(FileError::NotWasm);
+    }
+    match Parser::new(0).parse_all(bytes).next() {
+        Some(Ok(Payload::Version { encoding: Encoding::Component, .. })) => Ok(()),
+        Some(Ok(Payload::Version { encoding: Encoding::Module, .. })) => Err(FileError::CoreModule),
+        Some(Ok(_)) | None => Err(FileError::NotWasm),
+        Some(Err(error)) => Err(FileError::Invalid(error.to_string())),
+    }
+}
+
+/// Why a file is no plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The first bytes are not those of WebAssembly.
+    #[error("is not WebAssembly: a plugin is a component made by `kiln plugin pack`")]
+    NotWasm,
+    /// An artifact of ahead-of-time compilation, which is native code.
+    #[error(
+        "is precompiled native code, which Kiln never loads from a plugins directory: put the .wasm component there"
+    )]
+    Precompiled,
+    /// A core module.
+    #[error(
+        "is a core module, not a component: run `kiln plugin pack core.wasm --manifest plugin.toml -o plugin.wasm`"
+    )]
+    CoreModule,
+    /// Broken, or built with WebAssembly proposals Kiln does not enable.
+    #[error("is not a valid component: {0}")]
+    Invalid(String),
+    /// Too big to be a plugin.
+    #[error("is {size} bytes, larger than the {MAX_FILE_BYTES} bytes allowed")]
+    TooLarge {
+        /// Size of the file.
+        size: u64,
+    },
+    /// The file could not be read.
+    #[error("cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    /// No manifest section.
+    #[error("has no manifest: run `kiln plugin pack plugin.wasm --manifest plugin.toml -o packed.wasm`")]
+    NoManifest,
+    /// More than one manifest section.
+    #[error("has two manifests: pack the original component again")]
+    TwoManifests,
+    /// The manifest is not text.
+    #[error("has a manifest that is not UTF-8")]
+    ManifestEncoding,
+    /// The manifest breaks its own rules.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// It can call what it does not request, or what Kiln does not offer.
+    #[error("{}", sentences(plugin, errors))]
+    Imports {
+        /// Name of the plugin.
+        plugin: String,
+        /// All that is wrong.
+        errors: Vec<ImportError>,
+    },
+    /// It lacks a function of its world.
+    #[error("plugin `{plugin}` does not export `{export}`, which its kind must have")]
+    MissingExport {
+        /// Name of the plugin.
+        plugin: String,
+        /// The function.
+        export: &'static str,
+    },
+}
+
+fn sentences(plugin: &str, errors: &[ImportError]) -> String {
+    let sentences: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    format!("plugin `{plugin}`: {}", sentences.join("; "))
+}

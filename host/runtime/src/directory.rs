@@ -1,0 +1,134 @@
+//! The plugins directory: every `.wasm` file in it, read once.
+//!
+//! A file that is no plugin is set aside with its reason and costs nobody else anything.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
+use crate::component_file::{ComponentFile, FileError, MAX_FILE_BYTES};
+
+/// Files beyond this many are not looked at.
+const MAX_FILES: usize = 1000;
+
+/// What a plugins directory holds.
+#[derive(Debug, Default)]
+pub struct Directory {
+    plugins: BTreeMap<String, (PathBuf, ComponentFile)>,
+    refused: Vec<Refused>,
+}
+
+/// A file that is no plugin of this Kiln.
+#[derive(Debug)]
+pub struct Refused {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub error: Box<FileError>,
+}
+
+impl Directory {
+    /// Reads every `.wasm` and `.cwasm` file directly in `path`, in order of name.
+    ///
+    /// # Errors
+    /// The directory cannot be listed, or two files hold plugins of the same name.
+    pub fn read(path: &Path) -> Result<Self, DirectoryError> {
+        let unreadable = |error| DirectoryError::Unreadable { path: path.to_owned(), error };
+        let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(unreadable)?;
+        let mut names = Vec::new();
+        for entry in dir.entries().map_err(unreadable)? {
+            let name = entry.map_err(unreadable)?.file_name();
+            let is_plugin = Path::new(&name).extension().is_some_and(|extension| {
+                extension.eq_ignore_ascii_case("wasm") || extension.eq_ignore_ascii_case("cwasm")
+            });
+            if is_plugin {
+                names.push(name);
+            }
+        }
+        names.sort();
+        if names.len() > MAX_FILES {
+            return Err(DirectoryError::TooMany { path: path.to_owned(), count: names.len() });
+        }
+        let mut directory = Self::default();
+        for name in names {
+            let path = path.join(&name);
+            match read_file(&dir, Path::new(&name)).and_then(ComponentFile::parse) {
+                Ok(file) => directory.insert(path, file)?,
+                Err(error) => directory.refused.push(Refused { path, error: Box::new(error) }),
+            }
+        }
+        Ok(directory)
+    }
+
+    fn insert(&mut self, path: PathBuf, file: ComponentFile) -> Result<(), DirectoryError> {
+        let name = file.manifest.name.to_string();
+        if let Some((other, _)) = self.plugins.get(&name) {
+            return Err(DirectoryError::SameName { name, first: other.clone(), second: path });
+        }
+        self.plugins.insert(name, (path, file));
+        Ok(())
+    }
+
+    /// The plugin of this name.
+    #[must_use]
+    pub fn plugin(&self, name: &str) -> Option<&ComponentFile> {
+        self.plugins.get(name).map(|(_, file)| file)
+    }
+
+    /// Every plugin with the file it was read from, by name.
+    pub fn plugins(&self) -> impl Iterator<Item = (&Path, &ComponentFile)> {
+        self.plugins.values().map(|(path, file)| (path.as_path(), file))
+    }
+
+    /// The files that are no plugins.
+    #[must_use]
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+}
+
+/// Reads one file of the directory, following symbolic links only inside of it.
+fn read_file(dir: &Dir, name: &Path) -> Result<Vec<u8>, FileError> {
+    let file = dir.open(name)?;
+    let size = file.metadata()?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(FileError::TooLarge { size });
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Why a plugins directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// It is not there, not a directory or not ours to read.
+    #[error("plugins directory {} cannot be read: {error}; set `plugins_dir` to the directory that holds the .wasm files", path.display())]
+    Unreadable {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// More files than anyone would put there.
+    #[error("plugins directory {} holds {count} plugin files, more than the {MAX_FILES} allowed", path.display())]
+    TooMany {
+        /// The directory.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+    },
+    /// A name must mean one plugin.
+    #[error("{} and {} both hold the plugin `{name}`: remove one", first.display(), second.display())]
+    SameName {
+        /// Name of the plugin.
+        name: String,
+        /// One file.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+}

@@ -1,0 +1,35 @@
+//! What a store carries: everything the imports of one instance work on.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use kiln_egress::Egress;
+use kiln_telemetry::metrics::InstanceMetrics;
+
+use crate::emitted::Emitted;
+use crate::limiter::Limiter;
+use crate::log_gate::LogGate;
+use crate::state::Overlay;
+
+/// Data of a store, behind every import.
+pub(crate) struct StoreData {
+    pub(crate) metrics: InstanceMetrics,
+    pub(crate) limiter: Limiter,
+    pub(crate) emitted: Emitted,
+    pub(crate) overlay: Overlay,
+    pub(crate) egress: Option<Arc<Egress>>,
+    pub(crate) logs: LogGate,
+    /// Epoch ticks the current call may still run.
+    pub(crate) ticks_left: u64,
+    /// Whether the current call was stopped for running too long.
+    pub(crate) out_of_cpu: bool,
+    /// How long the current call has waited for the network.
+    pub(crate) waited: Duration,
+    pub(crate) started: Instant,
+}
+
+/// Nanoseconds since the Unix epoch.
+pub(crate) fn unix_nanos() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
