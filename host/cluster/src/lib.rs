@@ -1,1 +1,22 @@
-//! The init script and what it installs.
+//! Kiln on a Databricks cluster: the bundle a platform team puts on a volume, and the init script that installs it.
+//!
+//! This crate runs nothing on a cluster. It describes what is to be installed, in types that can only hold what the
+//! script can act on, and renders the script; the script is bash, because that is what Databricks runs.
+//!
+//! ```no_run
+//! use kiln_cluster::{Bundle, InitScript, Source, init_script};
+//!
+//! let source: Source = "/Volumes/main/ops/kiln".parse()?;
+//! let bundle = Bundle::read("./bundle".as_ref())?;
+//! let script = init_script::render(&InitScript { source, bundle });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod bundle;
+pub mod init_script;
+mod shell_quote;
+pub mod source;
+
+pub use bundle::{Architecture, Bundle, BundleError, BundleFile, Digest};
+pub use init_script::InitScript;
+pub use source::{Source, SourceError};
