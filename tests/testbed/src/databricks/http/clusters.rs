@@ -1,0 +1,109 @@
+//! Clusters: all-purpose ones and those of job runs.
+//!
+//! Source: `databricks/sdk/service/compute.py` (`ClustersAPI.list`, `ClusterDetails`) of databricks-sdk 0.156.0:
+//! an empty `next_page_token` means that there is no further page; the server may return fewer items than
+//! `page_size` asks for. Its bounds are not documented; 20 by default and at most 100 were chosen.
+
+use super::super::shared::Shared;
+use super::super::world::{Cluster, Workers};
+use super::paging::page;
+use super::query::Query;
+use super::{Answer, ApiError, Json};
+use axum::Router;
+use axum::extract::State;
+use axum::http::Uri;
+use axum::routing::get;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const DEFAULT_PAGE: usize = 20;
+const MAX_PAGE: usize = 100;
+
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    Router::new().route("/api/2.1/clusters/list", get(list))
+}
+
+async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let query = Query::of(&uri);
+    let limit = match query.number::<usize>("page_size")? {
+        None => DEFAULT_PAGE,
+        Some(0) => return Err(ApiError::invalid("page_size must be greater than 0")),
+        Some(limit) => limit.min(MAX_PAGE),
+    };
+    let states = query.texts("filter_by.cluster_states");
+    let sources = query.texts("filter_by.cluster_sources");
+    let mut clusters = shared.read(|state| state.world.clusters(state.world.now()));
+    clusters.retain(|cluster| {
+        let wanted = |words: &[&str], word: &str| words.is_empty() || words.contains(&word);
+        wanted(&states, &cluster.state) && wanted(&sources, &cluster.source)
+    });
+    let mut keyed: Vec<_> =
+        clusters.into_iter().map(|cluster| ((cluster.start.0, order(&cluster.cluster_id)), cluster)).collect();
+    keyed.sort_by_key(|(key, _)| std::cmp::Reverse(*key));
+    let page = page("clusters", keyed, |(key, _)| *key, limit, &query)?;
+    Ok(Json(json!({
+        "clusters": page.items.iter().map(|(_, cluster)| body(cluster)).collect::<Vec<_>>(),
+        "next_page_token": page.next.unwrap_or_default(),
+        "prev_page_token": page.previous.unwrap_or_default(),
+    })))
+}
+
+/// A number that tells clusters with the same start apart (FNV-1a of the id).
+fn order(id: &str) -> i64 {
+    let hash = id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    hash as i64
+}
+
+fn body(cluster: &Cluster) -> Value {
+    let mut body = json!({
+        "cluster_id": cluster.cluster_id,
+        "cluster_name": cluster.name,
+        "cluster_source": cluster.source,
+        "state": cluster.state,
+        "state_message": "",
+        "node_type_id": cluster.node_type,
+        "driver_node_type_id": cluster.node_type,
+        "start_time": cluster.start,
+        "last_restarted_time": cluster.start,
+        "spark_version": "16.4.x-scala2.12",
+        "runtime_engine": if cluster.photon { "PHOTON" } else { "STANDARD" },
+        "data_security_mode": "SINGLE_USER",
+        "single_user_name": "data-platform@example.com",
+        "creator_user_name": "data-platform@example.com",
+        "custom_tags": cluster.tags,
+        "default_tags": BTreeMap::from([
+            ("Vendor", "Databricks"),
+            ("Creator", "data-platform@example.com"),
+            ("ClusterName", &cluster.name),
+            ("ClusterId", &cluster.cluster_id),
+        ]),
+    });
+    let desired = match cluster.workers {
+        Workers::Fixed(workers) => {
+            body["num_workers"] = workers.into();
+            workers
+        }
+        Workers::Autoscale { min, max } => {
+            body["autoscale"] = json!({ "min_workers": min, "max_workers": max });
+            min
+        }
+    };
+    if cluster.state == "RUNNING" {
+        let node = |role: &str, index: u32| json!({ "node_id": format!("{}-{role}{index}", cluster.cluster_id), "start_timestamp": cluster.start });
+        body["driver"] = node("driver", 0);
+        body["executors"] = (0..desired).map(|index| node("worker", index)).collect();
+        // An i3.xlarge: four cores and 30.5 GiB each.
+        body["cluster_cores"] = (4.0 * (f64::from(desired) + 1.0)).into();
+        body["cluster_memory_mb"] = (31_232 * (u64::from(desired) + 1)).into();
+    }
+    if let Some(terminated) = cluster.terminated {
+        body["terminated_time"] = terminated.0.into();
+    }
+    if let Some((code, kind)) = &cluster.reason {
+        body["termination_reason"] = json!({ "code": code, "type": kind, "parameters": {} });
+    }
+    body
+}

@@ -1,0 +1,210 @@
+//! Jobs and their runs: `/api/2.2/jobs/{list, runs/list, runs/get}`.
+//!
+//! Parameters, limits, defaults and the meaning of every field follow `databricks/sdk/service/jobs.py` of
+//! databricks-sdk 0.156.0 (`JobsAPI.list`, `list_runs`, `get_run`, `BaseJob`, `BaseRun`, `Run`, `RunTask`).
+//!
+//! Invariant: a list never shows more than the documented limits allow, and a `limit` outside them is an
+//! error rather than a shorter page.
+
+use super::super::shared::Shared;
+use super::super::world::{Job, Phase, Run, RunView, UnixMillis};
+use super::paging::{Page, page};
+use super::query::Query;
+use super::run_body;
+use super::{Answer, ApiError, Json};
+use axum::Router;
+use axum::extract::State;
+use axum::http::Uri;
+use axum::routing::get;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const DEFAULT_PAGE: usize = 20;
+const MAX_JOBS_PAGE: usize = 100;
+const MAX_RUNS_PAGE: usize = 24;
+/// Tasks shown of one run, in a list and on one page of `runs/get`.
+const MAX_TASKS: usize = 100;
+
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/api/2.2/jobs/list", get(list))
+        .route("/api/2.2/jobs/runs/list", get(list_runs))
+        .route("/api/2.2/jobs/runs/get", get(get_run))
+}
+
+async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let query = Query::of(&uri);
+    let limit = query.number::<usize>("limit")?.unwrap_or(DEFAULT_PAGE);
+    if limit == 0 || limit > MAX_JOBS_PAGE {
+        return Err(ApiError::invalid(format!(
+            "limit must be greater than 0 and less or equal to {MAX_JOBS_PAGE}, got {limit}"
+        )));
+    }
+    let expand = query.flag("expand_tasks")?;
+    let mut jobs = shared.read(|state| state.world.jobs());
+    if let Some(name) = query.text("name") {
+        jobs.retain(|job| job.name.to_lowercase() == name.to_lowercase());
+    }
+    let page = page("jobs", jobs, |job| (job.created.0, job.job_id), limit, &query)?;
+    Ok(envelope("jobs", page, |job| job_body(&job, expand)))
+}
+
+async fn list_runs(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let query = Query::of(&uri);
+    let limit = match query.number::<usize>("limit")?.unwrap_or(DEFAULT_PAGE) {
+        0 => MAX_RUNS_PAGE,
+        limit if limit <= MAX_RUNS_PAGE => limit,
+        limit => {
+            return Err(ApiError::invalid(format!("limit must be greater than 0 and less than 25, got {limit}")));
+        }
+    };
+    let wanted = Wanted::read(&query)?;
+    let expand = query.flag("expand_tasks")?;
+    let (now, mut runs) = shared.read(|state| {
+        let now = state.world.now();
+        (now, state.world.runs(now))
+    });
+    runs.retain(|run| wanted.includes(run, now));
+    let page = page("runs", runs, |run| (run.start.0, run.run_id), limit, &query)?;
+    Ok(envelope("runs", page, |run| {
+        let Some(view) = run.at(now) else {
+            return Value::Null;
+        };
+        let mut body = run_body::run(&view, shared.org_id());
+        if expand {
+            run_body::add_tasks(&mut body, &view, 0, MAX_TASKS);
+            if view.tasks.len() > MAX_TASKS {
+                body["has_more"] = true.into();
+            }
+        }
+        body
+    }))
+}
+
+async fn get_run(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let query = Query::of(&uri);
+    let run_id: i64 = query.number("run_id")?.ok_or_else(|| ApiError::invalid("run_id is required"))?;
+    let first = match query.text("page_token") {
+        None | Some("") => 0,
+        // Tasks of a run never change their order, so here a position is as good as a key.
+        Some(token) => token
+            .strip_prefix("task+")
+            .and_then(|position| position.parse::<usize>().ok())
+            .ok_or_else(|| ApiError::invalid(format!("Invalid page_token '{token}'")))?,
+    };
+    let history = query.flag("include_history")?;
+    let (now, runs) = shared.read(|state| {
+        let now = state.world.now();
+        (now, state.world.runs(now))
+    });
+    let view = runs
+        .iter()
+        .find(|run| run.run_id == run_id)
+        .and_then(|run| run.at(now))
+        // The real service answers 400 here, not 404; clients recognise the text.
+        .ok_or_else(|| ApiError::invalid(format!("Run {run_id} does not exist.")))?;
+    let mut body = run_body::run(&view, shared.org_id());
+    run_body::add_tasks(&mut body, &view, first, MAX_TASKS);
+    let next = first.saturating_add(MAX_TASKS);
+    if next < view.tasks.len() {
+        body["next_page_token"] = format!("task+{next}").into();
+    }
+    if history {
+        run_body::add_history(&mut body, &view);
+    }
+    Ok(Json(body))
+}
+
+/// Which runs a list shall show.
+struct Wanted {
+    active: Option<bool>,
+    job_id: Option<i64>,
+    run_type: Option<String>,
+    from: Option<i64>,
+    to: Option<i64>,
+}
+
+impl Wanted {
+    fn read(query: &Query) -> Result<Self, ApiError> {
+        let active = match (query.flag("active_only")?, query.flag("completed_only")?) {
+            (true, true) => {
+                return Err(ApiError::invalid("active_only and completed_only cannot both be true"));
+            }
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        };
+        let run_type = query.text("run_type").map(str::to_owned);
+        if let Some(kind) = &run_type
+            && !["JOB_RUN", "WORKFLOW_RUN", "SUBMIT_RUN"].contains(&kind.as_str())
+        {
+            return Err(ApiError::invalid(format!("run_type '{kind}' is not a type of run")));
+        }
+        Ok(Self {
+            active,
+            job_id: query.number("job_id")?,
+            run_type,
+            from: query.number("start_time_from")?,
+            to: query.number("start_time_to")?,
+        })
+    }
+
+    fn includes(&self, run: &Run, now: UnixMillis) -> bool {
+        let active = |run: &Run| run.at(now).is_some_and(|view: RunView| view.phase != Phase::Terminated);
+        self.job_id.is_none_or(|job_id| run.job_id == job_id)
+            && self.run_type.as_ref().is_none_or(|kind| run.run_type == *kind)
+            && self.from.is_none_or(|from| run.start.0 >= from)
+            && self.to.is_none_or(|to| run.start.0 <= to)
+            && self.active.is_none_or(|wanted| active(run) == wanted)
+    }
+}
+
+/// `{"jobs": [..], "has_more": .., "next_page_token": ..}`; the list is left out when it is empty, as documented.
+fn envelope<T>(list: &str, page: Page<T>, body: impl Fn(T) -> Value) -> Json {
+    let mut answer = json!({ "has_more": page.next.is_some() });
+    let items: Vec<Value> = page.items.into_iter().map(body).collect();
+    if !items.is_empty() {
+        answer[list] = items.into();
+    }
+    if let Some(next) = page.next {
+        answer["next_page_token"] = next.into();
+    }
+    if let Some(previous) = page.previous {
+        answer["prev_page_token"] = previous.into();
+    }
+    Json(answer)
+}
+
+fn job_body(job: &Job, expand: bool) -> Value {
+    let mut settings = json!({
+        "name": job.name,
+        "max_concurrent_runs": job.max_concurrent_runs,
+        "timeout_seconds": 0,
+        "email_notifications": {},
+        "format": "MULTI_TASK",
+        "queue": { "enabled": true },
+    });
+    if !job.tags.is_empty() {
+        settings["tags"] = json!(job.tags);
+    }
+    if let Some(cron) = &job.cron {
+        settings["schedule"] = json!({
+            "quartz_cron_expression": cron,
+            "timezone_id": "UTC",
+            "pause_status": if job.paused { "PAUSED" } else { "UNPAUSED" },
+        });
+    }
+    if expand {
+        settings["tasks"] = job.tasks.iter().take(MAX_TASKS).map(|key| json!({ "task_key": key })).collect();
+    }
+    let mut body = json!({
+        "job_id": job.job_id,
+        "creator_user_name": job.creator,
+        "created_time": job.created,
+        "settings": settings,
+    });
+    if expand && job.tasks.len() > MAX_TASKS {
+        body["has_more"] = true.into();
+    }
+    body
+}

@@ -1,0 +1,144 @@
+//! How a world is served: the REST API of a Databricks workspace, one file per API family.
+//!
+//! Every request passes the same gates in the same order: it is recorded, meets the fault that is scripted
+//! for it, is authenticated, and reaches its family. Every answer carries `X-Databricks-Org-Id`.
+//!
+//! Invariant: whatever is asked is answered in the API's own terms (`{"error_code", "message"}` for errors);
+//! no input makes a handler panic.
+
+#![allow(
+    clippy::indexing_slicing,
+    reason = "`body[\"field\"] = ..` on JSON objects built in the line above; there are no slices here"
+)]
+
+mod clusters;
+mod control;
+mod jobs;
+mod paging;
+mod query;
+mod run_body;
+mod scim;
+mod sql;
+
+use super::Seen;
+use super::faults::{Fault, make_unfamiliar};
+use super::shared::Shared;
+use crate::request::Request as Record;
+use crate::server::Connection;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most that is read of a request's or buffered of an answer's body.
+const BODY_LIMIT: usize = 64 << 20;
+
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .merge(jobs::routes())
+        .merge(sql::routes())
+        .merge(clusters::routes())
+        .merge(scim::routes())
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .layer(from_fn_with_state(shared.clone(), gates))
+        // After the layer: looking at a workspace from outside is neither recorded nor faulty.
+        .merge(control::routes())
+        .with_state(shared)
+}
+
+async fn gates(
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let authorized = shared.authorizes(request.headers().get(AUTHORIZATION));
+    let path = request.uri().path().to_owned();
+    shared.record(Seen { request: Record::new(request.method(), request.uri(), request.headers()), authorized });
+    let fault = shared.take_fault(&path);
+    match &fault {
+        Some(Fault::Reset) => connection.reset(),
+        Some(Fault::Slow { ms }) => tokio::time::sleep(Duration::from_millis(*ms)).await,
+        _ => {}
+    }
+    let mut response = match fault.as_ref().and_then(Fault::error) {
+        Some((status, code, message)) => ApiError::new(status, code, message).into_response(),
+        None if !authorized && path.starts_with("/api/") => unauthenticated(request.headers()),
+        None => next.run(request).await,
+    };
+    if let Some(Fault::RateLimited { retry_after: Some(seconds) }) = fault {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if fault == Some(Fault::Unfamiliar) {
+        response = unfamiliar(response).await;
+    }
+    response.headers_mut().insert("x-databricks-org-id", HeaderValue::from(shared.org_id()));
+    response
+}
+
+fn unauthenticated(headers: &HeaderMap) -> Response {
+    let message = match headers.contains_key(AUTHORIZATION) {
+        true => "Invalid access token.",
+        false => "Credential was not sent or was of an unsupported type for this API.",
+    };
+    ApiError::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message).into_response()
+}
+
+async fn unfamiliar(response: Response) -> Response {
+    let (mut head, body) = response.into_parts();
+    let bytes = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+    let body = match serde_json::from_slice::<Value>(&bytes) {
+        Ok(mut value) => {
+            make_unfamiliar(&mut value);
+            Bytes::from(value.to_string())
+        }
+        Err(_) => bytes,
+    };
+    head.headers.remove("content-length");
+    Response::from_parts(head, Body::from(body))
+}
+
+async fn unknown(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", format!("No API found for '{method} {}'", uri.path()))
+}
+
+type Answer = Result<Json, ApiError>;
+
+struct Json(Value);
+
+impl IntoResponse for Json {
+    fn into_response(self) -> Response {
+        ([(CONTENT_TYPE, "application/json")], self.0.to_string()).into_response()
+    }
+}
+
+#[derive(Debug)]
+struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE", message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({ "error_code": self.code, "message": self.message });
+        (self.status, Json(body)).into_response()
+    }
+}

@@ -1,0 +1,194 @@
+//! A run in the words of the API.
+//!
+//! Invariant: the deprecated `state` and the current `status` say the same; durations of phases stand on the
+//! run itself only when it has exactly one task, and are 0 on it otherwise (`BaseRun.setup_duration`: "set to
+//! 0 for multitask job runs").
+
+use super::super::world::{Compute, Outcome, Phase, RunView, TaskView, cluster_id_of_run, millis, since};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+pub(super) fn run(view: &RunView<'_>, org_id: u64) -> Value {
+    let run = view.run;
+    let (durations, single) = match view.tasks.as_slice() {
+        [only] => (only.durations(), Some(only)),
+        _ => ([Duration::ZERO; 3], None),
+    };
+    let [setup, execution, cleanup] = durations.map(millis);
+    let mut body = json!({
+        "job_id": run.job_id,
+        "run_id": run.run_id,
+        "job_run_id": run.run_id,
+        "number_in_job": run.run_id,
+        "original_attempt_run_id": run.run_id,
+        "attempt_number": 0,
+        "run_name": run.name,
+        "run_type": run.run_type,
+        "trigger": run.trigger,
+        "creator_user_name": run.creator,
+        "run_page_url": format!("https://example.cloud.databricks.com/?o={org_id}#job/{}/run/{}", run.job_id, run.run_id),
+        "format": "MULTI_TASK",
+        "start_time": run.start,
+        "end_time": view.end.unwrap_or_default(),
+        "setup_duration": setup,
+        "execution_duration": execution,
+        "cleanup_duration": cleanup,
+        "queue_duration": millis(view.queue_duration()),
+        "run_duration": millis(view.run_duration()),
+        "state": state(view.phase, &run.outcome),
+        "status": status(view.phase, &run.outcome),
+    });
+    if let Some(cluster) = single.and_then(|task| cluster_instance(view, task)) {
+        body["cluster_instance"] = cluster;
+    }
+    body
+}
+
+/// Adds `tasks` and `job_clusters`, as `expand_tasks` and `runs/get` show them.
+pub(super) fn add_tasks(body: &mut Value, view: &RunView<'_>, first: usize, most: usize) {
+    body["tasks"] =
+        view.tasks.iter().enumerate().skip(first).take(most).map(|(index, shown)| task(view, index, shown)).collect();
+    let shares_a_cluster = view.tasks.iter().any(|task| task.task.compute == Compute::JobCluster);
+    if shares_a_cluster && first == 0 {
+        body["job_clusters"] = json!([{
+            "job_cluster_key": JOB_CLUSTER_KEY,
+            "new_cluster": {
+                "spark_version": "16.4.x-scala2.12",
+                "node_type_id": "i3.xlarge",
+                "num_workers": 2,
+            },
+        }]);
+    }
+}
+
+/// Adds `repair_history`: the original run; repairs are not simulated.
+pub(super) fn add_history(body: &mut Value, view: &RunView<'_>) {
+    body["repair_history"] = json!([{
+        "type": "ORIGINAL",
+        "start_time": view.run.start,
+        "end_time": view.end.unwrap_or_default(),
+        "state": state(view.phase, &view.run.outcome),
+        "status": status(view.phase, &view.run.outcome),
+        "task_run_ids": (0..view.tasks.len()).map(|index| view.run.task_run_id(index)).collect::<Vec<_>>(),
+    }]);
+}
+
+const JOB_CLUSTER_KEY: &str = "shared";
+
+fn task(view: &RunView<'_>, index: usize, shown: &TaskView<'_>) -> Value {
+    let plan = shown.task;
+    let [setup, execution, cleanup] = shown.durations().map(millis);
+    let ended = shown.phase == Phase::Terminated;
+    let mut body = json!({
+        "run_id": view.run.task_run_id(index),
+        "task_key": plan.key,
+        "attempt_number": plan.attempt,
+        "run_if": "ALL_SUCCESS",
+        "notebook_task": { "notebook_path": format!("/Jobs/{}/{}", view.run.name, plan.key), "source": "WORKSPACE" },
+        "start_time": if shown.has_started() { shown.slot.start.0 } else { 0 },
+        "end_time": if ended { shown.slot.end.0 } else { 0 },
+        "setup_duration": setup,
+        "execution_duration": execution,
+        "cleanup_duration": cleanup,
+        "queue_duration": millis(view.queue_duration()),
+        "run_duration": if ended { millis(since(shown.slot.end, shown.slot.start)) } else { 0 },
+        "state": state(shown.phase, &plan.outcome),
+        "status": status(shown.phase, &plan.outcome),
+    });
+    if !plan.depends_on.is_empty() {
+        body["depends_on"] = plan.depends_on.iter().map(|key| json!({ "task_key": key })).collect();
+    }
+    match &plan.compute {
+        Compute::JobCluster => body["job_cluster_key"] = JOB_CLUSTER_KEY.into(),
+        Compute::Existing(cluster_id) => body["existing_cluster_id"] = cluster_id.as_str().into(),
+        Compute::Serverless => {
+            body["environment_key"] = "default".into();
+            body["effective_performance_target"] = "PERFORMANCE_OPTIMIZED".into();
+        }
+    }
+    if let Some(cluster) = cluster_instance(view, shown) {
+        body["cluster_instance"] = cluster;
+    }
+    body
+}
+
+/// The cluster appears when it has been asked for, its Spark context when code runs on it.
+fn cluster_instance(view: &RunView<'_>, shown: &TaskView<'_>) -> Option<Value> {
+    let cluster_id = match &shown.task.compute {
+        Compute::JobCluster => cluster_id_of_run(view.run.run_id),
+        Compute::Existing(cluster_id) => cluster_id.clone(),
+        Compute::Serverless => return None,
+    };
+    let never_ran = shown.slot.start == shown.slot.end;
+    if !shown.has_started() || never_ran {
+        return None;
+    }
+    let mut instance = json!({ "cluster_id": cluster_id });
+    if shown.phase != Phase::Pending {
+        let context = view.run.run_id.wrapping_mul(2_654_435_761);
+        instance["spark_context_id"] = context.unsigned_abs().to_string().into();
+    }
+    Some(instance)
+}
+
+/// The deprecated account of where a run or task is.
+fn state(phase: Phase, outcome: &Outcome) -> Value {
+    let (word, message) = match phase {
+        Phase::Queued => ("QUEUED", QUEUE_REASON),
+        Phase::Blocked => ("BLOCKED", "Waiting for upstream tasks to complete."),
+        Phase::Pending => ("PENDING", "Waiting for cluster."),
+        Phase::Running => ("RUNNING", "In run."),
+        Phase::Terminating => ("TERMINATING", "Terminating."),
+        Phase::Terminated => {
+            let verdict = outcome.verdict();
+            let mut body = json!({
+                "life_cycle_state": verdict.life_cycle,
+                "state_message": verdict.message,
+                "user_cancelled_or_timedout": matches!(outcome, Outcome::Canceled | Outcome::TimedOut),
+            });
+            if let Some(result) = verdict.result {
+                body["result_state"] = result.into();
+            }
+            return body;
+        }
+    };
+    let mut body = json!({
+        "life_cycle_state": word,
+        "state_message": message,
+        "user_cancelled_or_timedout": false,
+    });
+    if phase == Phase::Queued {
+        body["queue_reason"] = QUEUE_REASON.into();
+    }
+    body
+}
+
+const QUEUE_REASON: &str = "Queued due to reaching the maximum of active runs in the workspace.";
+
+/// The current account of the same.
+fn status(phase: Phase, outcome: &Outcome) -> Value {
+    let word = match phase {
+        Phase::Queued => "QUEUED",
+        Phase::Blocked => "BLOCKED",
+        Phase::Pending => "PENDING",
+        Phase::Running => "RUNNING",
+        Phase::Terminating => "TERMINATING",
+        Phase::Terminated => "TERMINATED",
+    };
+    let mut body = json!({ "state": word });
+    match phase {
+        Phase::Queued => {
+            body["queue_details"] = json!({ "code": "ACTIVE_RUNS_LIMIT_REACHED", "message": QUEUE_REASON });
+        }
+        Phase::Terminating | Phase::Terminated => {
+            let verdict = outcome.verdict();
+            body["termination_details"] = json!({
+                "code": verdict.code,
+                "type": verdict.kind,
+                "message": verdict.message,
+            });
+        }
+        _ => {}
+    }
+    body
+}

@@ -1,0 +1,56 @@
+//! What the handle of a workspace and its HTTP side share.
+
+use super::Seen;
+use super::faults::Fault;
+use super::world::World;
+use crate::observed::Observed;
+use crate::request::remember;
+use crate::script::Script;
+use axum::http::HeaderValue;
+
+pub(super) struct Shared {
+    token: String,
+    org_id: u64,
+    pub(super) state: Observed<State>,
+}
+
+pub(super) struct State {
+    pub(super) world: World,
+    pub(super) faults: Script<Fault>,
+    pub(super) requests: Vec<Seen>,
+}
+
+impl Shared {
+    pub(super) fn new(world: World, token: String, org_id: u64) -> Self {
+        let state = State { world, faults: Script::default(), requests: Vec::new() };
+        Self { token, org_id, state: Observed::new(state) }
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(super) fn org_id(&self) -> u64 {
+        self.org_id
+    }
+
+    pub(super) fn read<R>(&self, read: impl FnOnce(&State) -> R) -> R {
+        self.state.read(read)
+    }
+
+    pub(super) fn update<R>(&self, update: impl FnOnce(&mut State) -> R) -> R {
+        self.state.update(update)
+    }
+
+    pub(super) fn authorizes(&self, header: Option<&HeaderValue>) -> bool {
+        header.is_some_and(|value| value.as_bytes() == format!("Bearer {}", self.token).as_bytes())
+    }
+
+    pub(super) fn record(&self, seen: Seen) {
+        self.update(|state| remember(&mut state.requests, seen));
+    }
+
+    pub(super) fn take_fault(&self, path: &str) -> Option<Fault> {
+        self.update(|state| state.faults.take(path))
+    }
+}

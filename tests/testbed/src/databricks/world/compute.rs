@@ -1,0 +1,190 @@
+//! Clusters and SQL warehouses as they are at one moment.
+//!
+//! A cluster made for a job run has no life of its own: it is derived from the run, so that the two can
+//! never contradict each other (a running task always has a running cluster).
+
+use super::run::{Compute, Phase, RunView, TaskView};
+use super::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A cluster now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// Unique in the workspace.
+    pub cluster_id: String,
+    /// `job-<job id>-run-<run id>` for job clusters.
+    pub name: String,
+    /// `UI`, `API`, `JOB`, ...
+    pub source: String,
+    /// `PENDING`, `RUNNING`, `TERMINATING`, `TERMINATED`, ...
+    pub state: String,
+    /// When it was created.
+    pub start: UnixMillis,
+    /// When it ended, if it has.
+    #[serde(default)]
+    pub terminated: Option<UnixMillis>,
+    /// `termination_reason.code` and `.type`, if it has ended.
+    #[serde(default)]
+    pub reason: Option<(String, String)>,
+    /// Instance type of driver and workers.
+    #[serde(default = "node_type")]
+    pub node_type: String,
+    /// How many workers.
+    #[serde(default)]
+    pub workers: Workers,
+    /// Runs on Photon.
+    #[serde(default)]
+    pub photon: bool,
+    /// `custom_tags`.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The size of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Workers {
+    /// Always this many; 0 is a single-node cluster.
+    Fixed(u32),
+    /// Between the two.
+    Autoscale {
+        /// `autoscale.min_workers`.
+        min: u32,
+        /// `autoscale.max_workers`.
+        max: u32,
+    },
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self::Fixed(2)
+    }
+}
+
+/// A SQL warehouse now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Warehouse {
+    /// Unique in the workspace.
+    pub id: String,
+    /// Shown to users.
+    pub name: String,
+    /// `STARTING`, `RUNNING`, `STOPPING`, `STOPPED`, `DELETING` or `DELETED`.
+    pub state: String,
+    /// `2X-Small` to `5X-Large`.
+    #[serde(default = "size")]
+    pub size: String,
+    /// `CLASSIC` or `PRO`.
+    #[serde(default = "pro")]
+    pub kind: String,
+    /// `enable_serverless_compute`.
+    #[serde(default)]
+    pub serverless: bool,
+    /// Clusters running for it now.
+    #[serde(default)]
+    pub clusters: u32,
+    /// The most it may have.
+    #[serde(default = "one")]
+    pub max_clusters: u32,
+    /// `num_active_sessions`.
+    #[serde(default)]
+    pub sessions: u32,
+    /// `health.status`, if it has one: `HEALTHY`, `DEGRADED` or `FAILED`.
+    #[serde(default)]
+    pub health: Option<String>,
+}
+
+fn node_type() -> String {
+    "i3.xlarge".to_owned()
+}
+
+fn size() -> String {
+    "Small".to_owned()
+}
+
+fn pro() -> String {
+    "PRO".to_owned()
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Cluster {
+    /// An all-purpose cluster in a state.
+    #[must_use]
+    pub fn new(cluster_id: &str, name: &str, state: &str, start: UnixMillis) -> Self {
+        Self {
+            cluster_id: cluster_id.to_owned(),
+            name: name.to_owned(),
+            source: "UI".to_owned(),
+            state: state.to_owned(),
+            start,
+            terminated: None,
+            reason: None,
+            node_type: node_type(),
+            workers: Workers::default(),
+            photon: false,
+            tags: BTreeMap::new(),
+        }
+    }
+
+    /// The cluster made for a run, once one of its tasks has asked for it.
+    pub(crate) fn of_run(view: &RunView<'_>) -> Option<Self> {
+        let users: Vec<&TaskView<'_>> = view
+            .tasks
+            .iter()
+            .filter(|task| task.task.compute == Compute::JobCluster)
+            // A task that was skipped never asked for a cluster.
+            .filter(|task| task.slot.start < task.slot.end)
+            .collect();
+        let start = users.iter().filter(|task| task.has_started()).map(|task| task.slot.start).min()?;
+        let planned_end = users.iter().map(|task| task.slot.end).max()?;
+        let over = users.iter().all(|task| task.phase == Phase::Terminated);
+        let executed =
+            users.iter().any(|task| matches!(task.phase, Phase::Running | Phase::Terminating | Phase::Terminated));
+        let state = match view.phase {
+            _ if over => "TERMINATED",
+            Phase::Terminating => "TERMINATING",
+            _ if executed => "RUNNING",
+            _ => "PENDING",
+        };
+        let run = view.run;
+        let mut cluster =
+            Self::new(&cluster_id_of_run(run.run_id), &format!("job-{}-run-{}", run.job_id, run.run_id), state, start);
+        cluster.source = "JOB".to_owned();
+        cluster.tags = BTreeMap::from([("RunName".to_owned(), run.name.clone())]);
+        if over {
+            cluster.terminated = Some(planned_end);
+            cluster.reason = Some(("JOB_FINISHED".to_owned(), "SUCCESS".to_owned()));
+        }
+        Some(cluster)
+    }
+}
+
+impl Warehouse {
+    /// A small Pro warehouse in a state.
+    #[must_use]
+    pub fn new(id: &str, name: &str, state: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            state: state.to_owned(),
+            size: size(),
+            kind: pro(),
+            serverless: false,
+            clusters: u32::from(state == "RUNNING"),
+            max_clusters: one(),
+            sessions: 0,
+            health: None,
+        }
+    }
+}
+
+/// The id of the cluster made for a run, in the shape of real ones (`0926-083131-mz4kmzib`).
+pub(crate) fn cluster_id_of_run(run_id: i64) -> String {
+    let id = run_id.unsigned_abs();
+    format!("{:04}-{:06}-{:08x}", id % 1231, id / 1231 % 1_000_000, id % 0xffff_ffff)
+}
