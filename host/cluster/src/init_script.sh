@@ -360,7 +360,7 @@ start_kiln() {
       # What is set on the cluster is the more specific of the two.
       [[ -v ${env_names[i]} ]] || export "${env_names[i]}=${env_values[i]}"
     done
-    export KILN_HOME=$home KILN_SPARK_ENDPOINT="http://$spark_ui" KILN_SPARK_ORIGIN="http://$spark_ui"
+    export KILN_SPARK_ENDPOINT="http://$spark_ui" KILN_SPARK_ORIGIN="http://$spark_ui"
     unset KILN_JOB_ID KILN_RUN_ID
     if [[ ${DB_CLUSTER_NAME:-} =~ ^job-([0-9]+)-run-([0-9]+)(-|$) ]]; then
       export KILN_JOB_ID=${BASH_REMATCH[1]} KILN_RUN_ID=${BASH_REMATCH[2]}

@@ -62,7 +62,6 @@ fn kiln_starts_once_the_spark_ui_is_ready() {
     assert_eq!(environment("KILN_JOB_ID"), Some("4711"));
     assert_eq!(environment("KILN_RUN_ID"), Some("1234"));
     let home = driver.path("root/opt/kiln");
-    assert_eq!(environment("KILN_HOME"), home.to_str());
     assert_eq!(
         environment("TEST_ARGUMENTS"),
         Some(format!("run --config {0}/current/kiln.yaml", home.display()).as_str())

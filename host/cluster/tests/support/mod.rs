@@ -25,11 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Writes down with what it was started, then waits for an order to exit.
 const STAND_IN: &str = r#"#!/bin/bash
 echo "a line of kiln's own log"
-mkdir -p "$KILN_HOME/data/starts"
-mkfifo "$KILN_HOME/data/orders.$$"
-TEST_ARGUMENTS="$*" env -0 >"$KILN_HOME/data/incoming.$$"
-mv "$KILN_HOME/data/incoming.$$" "$KILN_HOME/data/starts/$$"
-exec {orders}<>"$KILN_HOME/data/orders.$$"
+data="${0%/current/kiln}/data"
+mkdir -p "$data/starts"
+mkfifo "$data/orders.$$"
+TEST_ARGUMENTS="$*" env -0 >"$data/incoming.$$"
+mv "$data/incoming.$$" "$data/starts/$$"
+exec {orders}<>"$data/orders.$$"
 read -r -u "$orders" code
 exit "$code"
 "#;
@@ -189,7 +190,10 @@ impl Driver {
     /// was handed, so that a process which keeps one open keeps the test waiting.
     pub(crate) fn run_with(&self, interpreter: &str) -> Run {
         let script = self.path("kiln-init.sh");
-        fs::write(&script, self.rendered()).unwrap();
+        // Another run may be reading the last one.
+        let incoming = tempfile::NamedTempFile::new_in(self.directory.path()).unwrap();
+        fs::write(incoming.path(), self.rendered()).unwrap();
+        incoming.persist(&script).unwrap();
         let mut command = Command::new("bash");
         command
             .arg("-c")

@@ -1,0 +1,52 @@
+//! `deploy/databricks/kiln.yaml` is valid with the environment the init script gives it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use kiln_config::{Config, ExporterKind};
+
+const ENDPOINT: &str = "http://10.0.0.7:40001";
+
+fn read(variables: &[(&str, &str)]) -> Config {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/databricks/kiln.yaml");
+    let variables: BTreeMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Config::read(&path, &|name| variables.get(name).cloned()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// Scenario: a job's cluster whose name would break YAML, with a backend that wants a token.
+/// Guarantees: no warning; Spark's origin alone is granted; the token goes to the backend of the environment.
+#[test]
+fn the_deployed_configuration_is_valid() {
+    let config = read(&[
+        ("KILN_SPARK_ENDPOINT", ENDPOINT),
+        ("KILN_SPARK_ORIGIN", ENDPOINT),
+        ("DB_CLUSTER_ID", "1122-101010-abcdefgh"),
+        ("DB_CLUSTER_NAME", "a: b # \"c\" ${env:HOME} {\n- d"),
+        ("KILN_JOB_ID", "4711"),
+        ("KILN_RUN_ID", "1234"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otlp.example.com"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20s3cret"),
+    ]);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert!(config.telemetry.endpoint.is_none());
+    assert_eq!(config.instances.len(), 2);
+    let grants = serde_json::to_value(&config.instances[0].grants).unwrap();
+    assert_eq!(grants["http"].as_array().unwrap().len(), 1, "{grants}");
+    assert_eq!(grants["http"][0]["origin"], ENDPOINT);
+    let ExporterKind::OtlpHttp(exporter) = &config.exporters[0].kind else { panic!("{:?}", config.exporters[0]) };
+    assert_eq!(exporter.metrics.url.as_str(), "https://otlp.example.com/v1/metrics");
+    assert_eq!(exporter.metrics.headers.len(), 1);
+}
+
+/// Scenario: an all-purpose cluster, which has no job; and a start without the script, which has no endpoint.
+/// Guarantees: the first is valid, the second is refused with the name of the variable.
+#[test]
+fn a_cluster_without_a_job_is_fine_and_one_without_spark_is_not() {
+    read(&[("KILN_SPARK_ENDPOINT", ENDPOINT), ("KILN_SPARK_ORIGIN", ENDPOINT)]);
+    let refused = std::panic::catch_unwind(|| read(&[])).unwrap_err();
+    let text = refused.downcast_ref::<String>().unwrap();
+    assert!(text.contains("`KILN_SPARK_ENDPOINT` is not set"), "{text}");
+}
