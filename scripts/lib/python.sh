@@ -2,6 +2,8 @@
 # Python environments, one per requirements file, kept in the cache and rebuilt when the file changes.
 
 PYTHON_TOOLS=$KILN_CACHE/venvs/tools
+# The tools alone, without the Python beside them, so that this can be put on the PATH.
+TOOLS_ON_PATH=$KILN_CACHE/bin
 PYTHON_SPARK=$KILN_CACHE/venvs/pyspark
 PYTHON_DATABRICKS=$KILN_CACHE/venvs/databricks-sdk
 
@@ -30,9 +32,14 @@ venv_install() {
 
 venv_packages() { sed -e 's/[[:space:]]*#.*//' -e '/^$/d' "$1" | paste -s -d ' '; }
 
-tools_present() { venv_ready "$PYTHON_TOOLS" "$REQUIREMENTS_TOOLS"; }
-tools_what() { say "$(venv_packages "$REQUIREMENTS_TOOLS"), from PyPI into $PYTHON_TOOLS: just and shellcheck"; }
-tools_install() { venv_install "$PYTHON_TOOLS" "$REQUIREMENTS_TOOLS"; }
+tools_present() { [ -x "$TOOLS_ON_PATH/just" ] && [ -x "$TOOLS_ON_PATH/shellcheck" ] && venv_ready "$PYTHON_TOOLS" "$REQUIREMENTS_TOOLS"; }
+tools_what() { say "$(venv_packages "$REQUIREMENTS_TOOLS"), from PyPI linked in $TOOLS_ON_PATH: just and shellcheck"; }
+tools_install() {
+  local tool
+  venv_install "$PYTHON_TOOLS" "$REQUIREMENTS_TOOLS"
+  mkdir -p "$TOOLS_ON_PATH"
+  for tool in just shellcheck; do ln -sf "$PYTHON_TOOLS/bin/$tool" "$TOOLS_ON_PATH/$tool"; done
+}
 
 pyspark_present() { venv_ready "$PYTHON_SPARK" "$REQUIREMENTS_SPARK"; }
 pyspark_what() { say "$(venv_packages "$REQUIREMENTS_SPARK"), from PyPI into $PYTHON_SPARK: a real Spark (460 MB to download)"; }
