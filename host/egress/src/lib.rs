@@ -1,1 +1,40 @@
-//! Outbound HTTP for plugins.
+//! The one door through which a plugin's bytes leave the process.
+//!
+//! A request passes, in this order and never in another: its URL is parsed once; the policy finds the rule that covers
+//! it; headers that are not the plugin's to set are refused; the host is resolved and every address is held against
+//! that rule's scope; only what is left is dialled. The credential is attached after the rule is known and exists
+//! nowhere but in the client of that rule.
+//!
+//! What keeps this true:
+//!
+//! - every rule has a client of its own, so a connection, an address scope and a credential are never shared between
+//!   rules;
+//! - addresses are checked inside the resolver that the connection uses, so what is checked is what is dialled;
+//! - redirects, proxies and cookies are off: nothing a server answers starts another request;
+//! - whatever is read is capped before it is stored, and every call ends within its time.
+//!
+//! What this does not prevent: a server that repeats the credential in its answer shows it to the plugin. The operator
+//! who grants an origin together with a credential trusts that origin with it.
+
+mod ambient;
+mod body;
+mod credentials;
+mod door;
+mod egress;
+mod error;
+mod failure;
+mod limits;
+mod record;
+mod request;
+mod resolver;
+mod response;
+mod retry;
+#[cfg(test)]
+mod tests;
+
+pub use credentials::{CredentialError, Credentials};
+pub use egress::Egress;
+pub use error::{EgressError, Error};
+pub use limits::EgressLimits;
+pub use request::Request;
+pub use response::Response;

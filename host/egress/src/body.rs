@@ -1,0 +1,57 @@
+//! Reading a response body without ever holding more of it than is allowed.
+//!
+//! Bodies are counted as they leave the decompressor, piece by piece, so a small message that unfolds into a large one
+//! is cut off at the limit and not after it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use kiln_policy::Origin;
+use kiln_telemetry::metrics::EgressMetrics;
+
+use crate::error::Error;
+use crate::failure::describe;
+
+/// What the responses of one call may still take up together.
+pub(crate) struct Allowance(AtomicU64);
+
+impl Allowance {
+    pub(crate) const fn new(bytes: u64) -> Self {
+        Self(AtomicU64::new(bytes))
+    }
+
+    /// Takes `bytes` away.
+    ///
+    /// # Errors
+    /// So much is not left: how much is.
+    fn take(&self, bytes: u64) -> Result<(), u64> {
+        let rest = |left: u64| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).map(|_| ())
+    }
+}
+
+/// The whole body, if it is at most `limit` bytes long and fits into `allowance`.
+pub(crate) async fn read(
+    mut response: reqwest::Response,
+    origin: &Origin,
+    limit: u64,
+    allowance: &Allowance,
+    metrics: &EgressMetrics,
+) -> Result<Bytes, Error> {
+    // Known only where nothing is decompressed and there is a body at all.
+    if response.content_length().is_some_and(|length| length > limit) {
+        return Err(Error::TooLarge(limit));
+    }
+    let mut body = BytesMut::new();
+    loop {
+        let chunk = response.chunk().await.map_err(|error| Error::Protocol(describe(&error, origin)))?;
+        let Some(chunk) = chunk else { return Ok(body.freeze()) };
+        metrics.received(chunk.len());
+        let length = body.len() as u64;
+        if length + chunk.len() as u64 > limit {
+            return Err(Error::TooLarge(limit));
+        }
+        allowance.take(chunk.len() as u64).map_err(|left| Error::TooLarge(length + left))?;
+        body.extend_from_slice(&chunk);
+    }
+}

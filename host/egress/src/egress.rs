@@ -1,0 +1,207 @@
+//! From a plugin's request to a server's response: the order of the checks, and how long each step may take.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use kiln_policy::{Denial, Policy};
+use kiln_telemetry::metrics::EgressMetrics;
+use tokio::sync::{Semaphore, watch};
+
+use crate::ambient::Ambient;
+use crate::body::{self, Allowance};
+use crate::credentials::Credentials;
+use crate::door::{Admitted, Door};
+use crate::error::{EgressError, Error};
+use crate::failure::Failure;
+use crate::limits::EgressLimits;
+use crate::record::Record;
+use crate::request::{self, Refusal, Request};
+use crate::response::{self, Response};
+use crate::retry::{self, Next};
+
+/// The outbound HTTP of one instance.
+pub struct Egress {
+    instance: String,
+    policy: Arc<Policy>,
+    /// One for each of the policy's rules, in their order.
+    doors: Vec<Door>,
+    limits: EgressLimits,
+    under_way: Semaphore,
+    closed: watch::Sender<bool>,
+    metrics: EgressMetrics,
+    ambient: Ambient,
+}
+
+impl Egress {
+    /// Prepares a client for every rule of `policy`. Reads the platform's root certificates; connects to nothing.
+    ///
+    /// A rule whose credential is not among `credentials` sends its requests without one: whether the field is required
+    /// is for the plugin's schema to say.
+    ///
+    /// # Errors
+    /// The TLS stack does not start.
+    pub fn new(
+        instance: &str,
+        policy: Arc<Policy>,
+        credentials: &Credentials,
+        limits: EgressLimits,
+        metrics: EgressMetrics,
+    ) -> Result<Self, EgressError> {
+        Self::within(Ambient::system(), instance, policy, credentials, limits, metrics)
+    }
+
+    pub(crate) fn within(
+        ambient: Ambient,
+        instance: &str,
+        policy: Arc<Policy>,
+        credentials: &Credentials,
+        limits: EgressLimits,
+        metrics: EgressMetrics,
+    ) -> Result<Self, EgressError> {
+        // The client takes its cryptography from the process. An error means that there is one already: just as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let door = |rule| Door::new(rule, credentials, &limits, Arc::clone(&ambient.lookup));
+        let doors = policy.http_rules().iter().map(door).collect::<Result<_, _>>()?;
+        let under_way = Semaphore::new(usize::from(limits.concurrency.get()));
+        let (closed, _) = watch::channel(false);
+        Ok(Self { instance: instance.to_owned(), policy, doors, limits, under_way, closed, metrics, ambient })
+    }
+
+    /// Sends one request, when there is room among those under way, and again if it may be repeated and the server or
+    /// the network was at fault.
+    ///
+    /// # Errors
+    /// Whatever kept the request from having a response. A response with an error status is a response.
+    pub async fn send(&self, request: Request) -> Result<Response, Error> {
+        self.send_within(&Allowance::new(self.limits.call_bytes), request).await
+    }
+
+    /// Sends all requests, as many at a time as the limits allow, and answers in the order of the requests.
+    pub async fn send_all(&self, requests: Vec<Request>) -> Vec<Result<Response, Error>> {
+        let allowance = Allowance::new(self.limits.call_bytes);
+        let sending = requests
+            .into_iter()
+            .enumerate()
+            .map(async |(index, request)| (index, self.send_within(&allowance, request).await));
+        let concurrency = usize::from(self.limits.concurrency.get());
+        // Answers are taken as they come, not in order: one slow server must not keep the others' places empty.
+        let mut answers: Vec<_> = stream::iter(sending).buffer_unordered(concurrency).collect().await;
+        answers.sort_unstable_by_key(|(index, _)| *index);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    /// Ends every request, under way or to come, with [`Error::Cancelled`].
+    pub fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    async fn send_within(&self, allowance: &Allowance, request: Request) -> Result<Response, Error> {
+        let mut record = Record::begin(&self.instance, &self.metrics, request.method);
+        let result = match self.admit(request, &mut record) {
+            Ok(admitted) => self.until_closed(self.exchange(&admitted, allowance, &record)).await,
+            Err(refusal) => Err(refuse(&refusal, &record)),
+        };
+        record.ended(&result);
+        result
+    }
+
+    fn admit(&self, request: Request, record: &mut Record<'_>) -> Result<Admitted<'_>, Refusal> {
+        let url = request::url(&request.url)?;
+        record.addressed(&url);
+        let rule = self.policy.check(request.method, &url).map_err(Refusal::Denied)?;
+        let headers = request::headers(&request.headers, &self.limits)?;
+        let body = request::body(request.body, &self.limits)?;
+        let mut rules = self.policy.http_rules().iter().zip(&self.doors);
+        let door = rules.find(|(candidate, _)| std::ptr::eq(*candidate, rule)).map(|(_, door)| door);
+        let door = door.ok_or_else(|| Refusal::Denied(Denial::Origin(rule.origin.clone())))?;
+        door.check_literal().map_err(Refusal::Denied)?;
+        Ok(Admitted { door, method: request.method, url, headers, body })
+    }
+
+    async fn exchange(
+        &self,
+        request: &Admitted<'_>,
+        allowance: &Allowance,
+        record: &Record<'_>,
+    ) -> Result<Response, Error> {
+        // Kept through the waits between tries: a server that is busy gets fewer requests, not others instead.
+        let _place = self.under_way.acquire().await.map_err(|_| Error::Cancelled)?;
+        let began = (self.ambient.instant)();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let outcome = in_time(self.remaining(began), request.door.send(request)).await?;
+            let asked = match &outcome {
+                Ok(response) if retry::is_busy(response.status()) => {
+                    Some(retry::retry_after(response.headers(), (self.ambient.date)()))
+                }
+                Err(failure) if failure.is_transient() => Some(None),
+                Ok(_) | Err(_) => None,
+            };
+            let next = match asked {
+                Some(asked) if request.method.is_idempotent() => {
+                    retry::next(tries, asked, self.remaining(began), (self.ambient.chance)())
+                }
+                Some(_) | None => Next::Stop,
+            };
+            match next {
+                Next::Pause(wait) => {
+                    // Also lets go of the connection.
+                    drop(outcome);
+                    self.metrics.retried();
+                    (self.ambient.pause)(wait).await;
+                }
+                Next::AskedForMore(wait) => return Err(Error::RateLimited(Some(whole_seconds(wait)))),
+                Next::Stop => {
+                    let response = outcome.map_err(|failure| failed(failure, record))?;
+                    return in_time(self.remaining(began), self.read(response, request.door, allowance)).await?;
+                }
+            }
+        }
+    }
+
+    async fn read(&self, response: reqwest::Response, door: &Door, allowance: &Allowance) -> Result<Response, Error> {
+        let status = response.status().as_u16();
+        let headers = response::headers(response.headers(), &self.limits).ok_or_else(|| {
+            Error::Protocol(format!("{}: the head of the response is larger than allowed", door.origin))
+        })?;
+        let body = body::read(response, &door.origin, self.limits.response_bytes, allowance, &self.metrics).await?;
+        Ok(Response { status, headers, body })
+    }
+
+    async fn until_closed(&self, exchange: impl Future<Output = Result<Response, Error>>) -> Result<Response, Error> {
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(Error::Cancelled),
+            result = exchange => result,
+        }
+    }
+
+    fn remaining(&self, began: Instant) -> Duration {
+        let elapsed = (self.ambient.instant)().saturating_duration_since(began);
+        self.limits.request_timeout.saturating_sub(elapsed)
+    }
+}
+
+fn refuse(refusal: &Refusal, record: &Record<'_>) -> Error {
+    record.refused(refusal);
+    refusal.into()
+}
+
+fn failed(failure: Failure, record: &Record<'_>) -> Error {
+    match failure {
+        Failure::Denied(denial) => refuse(&Refusal::Denied(denial), record),
+        failure => failure.into(),
+    }
+}
+
+async fn in_time<T>(time: Duration, work: impl Future<Output = T>) -> Result<T, Error> {
+    tokio::time::timeout(time, work).await.map_err(|_| Error::Timeout)
+}
+
+/// Rounded up: a plugin that waits this long has waited long enough.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
+}

@@ -1,0 +1,50 @@
+//! What a caller is told when it gets no answer.
+//!
+//! Texts name the origin and never a query, a header or a body, so they can be shown to the plugin, logged and stored.
+
+/// Why a request has no response; the variants are those of `http.error` in the contract.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No grant covers the request; says what is missing.
+    #[error("{0}")]
+    Denied(String),
+    /// The request is not well formed, larger than allowed, or sets a header that is not the plugin's to set.
+    #[error("{0}")]
+    InvalidRequest(String),
+    /// The time allowed for one request, repetitions included, is over.
+    #[error("the request took longer than the time allowed for one request")]
+    Timeout,
+    /// The name did not resolve or the connection failed.
+    #[error("{0}")]
+    Connect(String),
+    /// The server could not be authenticated, or there is no common protocol.
+    #[error("{0}")]
+    Tls(String),
+    /// The body of the response, decompressed, is larger than this many bytes.
+    #[error("the response is larger than the {0} bytes allowed")]
+    TooLarge(u64),
+    /// The server asked to come back later than the time allowed ends: in this many seconds.
+    #[error("the server asks to slow down for longer than the host will wait{}", seconds(*.0))]
+    RateLimited(Option<u64>),
+    /// The host is shutting down.
+    #[error("the host is shutting down")]
+    Cancelled,
+    /// The connection broke, or what came back was not HTTP, or its headers were larger than allowed.
+    #[error("{0}")]
+    Protocol(String),
+}
+
+fn seconds(seconds: Option<u64>) -> String {
+    seconds.map(|seconds| format!(": {seconds} seconds")).unwrap_or_default()
+}
+
+/// Why an instance's outbound HTTP cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum EgressError {
+    /// The TLS stack did not start, most often because the machine has no root certificates.
+    #[error(
+        "{0}; an https origin needs the root certificates of the platform: install the package ca-certificates or set \
+         SSL_CERT_FILE"
+    )]
+    Client(String),
+}

@@ -1,0 +1,29 @@
+//! What the door promises, each permitted case beside its denied twin, against servers that misbehave.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, unreachable_pub)]
+
+mod addresses;
+mod admission;
+mod answers;
+mod arbitrary;
+mod concurrency;
+mod credentials;
+mod repetition;
+mod server;
+mod trace;
+mod world;
+
+use kiln_policy::Method;
+
+use crate::Request;
+
+fn get(url: impl Into<String>) -> Request {
+    request(Method::Get, url)
+}
+
+fn request(method: Method, url: impl Into<String>) -> Request {
+    Request { method, url: url.into(), headers: Vec::new(), body: None }
+}
+
+fn with_header(name: &str, value: &str, url: impl Into<String>) -> Request {
+    Request { headers: vec![(name.to_owned(), value.to_owned())], ..get(url) }
+}
