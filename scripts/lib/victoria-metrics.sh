@@ -37,11 +37,14 @@ victoria_metrics_install() {
     victoria_metrics_unpack
 }
 
-# The mirror this machine is set up to use, and no other.
+# The mirror this machine is set up to use, and no other: where its own release comes from. Asked for by URI because
+# that needs no package lists, which container images are shipped without.
 debian_mirror() {
-  # shellcheck disable=SC2016 # apt-get's own placeholders
-  apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-    awk '$3 == "main" && $2 !~ /-/ { print $1; exit }'
+  local release
+  release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+  apt-get --print-uris update |
+    sed -n "s#^'\(.*\)/dists/\($release\|oldstable\|stable\|testing\|unstable\|sid\)/InRelease'.*#\1#p" |
+    sed -n 1p
 }
 
 victoria_metrics_unpack() {
