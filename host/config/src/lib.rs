@@ -1,1 +1,46 @@
-//! YAML to validated configuration.
+//! Kiln's configuration: YAML text in, valid values out.
+//!
+//! Data goes one way. Text becomes a located tree (`document`), references to the environment and to files are replaced
+//! in it (`substitution`), small readers turn it into the types below, and everything that is wrong is reported at
+//! once ([`Errors`]). The keys of a plugin wait in a [`PluginBody`] until its manifest is known, and become
+//! [`PluginSettings`]. A [`Config`] that exists is valid: ids in pipelines are defined, durations and sizes are within
+//! their bounds, URLs are final.
+
+mod component_id;
+mod config;
+mod document;
+mod error;
+mod exporter;
+mod grants;
+mod instance;
+mod limits;
+mod otel_environment;
+mod otlp_http;
+mod pipeline;
+mod reader;
+mod schema;
+mod schema_error;
+mod secret;
+mod settings;
+mod substitution;
+mod suggestion;
+mod telemetry;
+mod units;
+
+pub use component_id::{ComponentId, InvalidComponentId};
+pub use config::{Config, DEFAULT_SHUTDOWN_TIMEOUT, PolicySettings};
+pub use error::{ConfigError, Errors, Location, Warning};
+pub use exporter::{Debug, Exporter, ExporterKind, Verbosity};
+pub use instance::{
+    DEFAULT_COLLECTION_INTERVAL, DEFAULT_INITIAL_DELAY, DEFAULT_PROCESSOR_TIMEOUT, DEFAULT_RECEIVER_TIMEOUT, Instance,
+    PluginBody, Role,
+};
+pub use limits::{
+    DEFAULT_CONCURRENCY, DEFAULT_CPU, DEFAULT_MEMORY, DEFAULT_OUTPUT_BYTES, DEFAULT_OUTPUT_POINTS,
+    DEFAULT_RESPONSE_BYTES, DEFAULT_STATE_BYTES, Limits,
+};
+pub use otlp_http::{Compression, DEFAULT_TIMEOUT, Destination, OtlpHttp, Queue, Retry};
+pub use pipeline::Pipeline;
+pub use secret::Secret;
+pub use settings::PluginSettings;
+pub use telemetry::{DEFAULT_ENDPOINT, LogEncoding, Logs, Telemetry};

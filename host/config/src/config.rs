@@ -1,0 +1,238 @@
+//! The whole document: reads each section and checks what they say about each other.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::component_id::ComponentId;
+use crate::document::{self, Entry, MAX_BYTES, Node};
+use crate::error::{Errors, Problem, Report, Warning, YamlPath};
+use crate::exporter::Exporter;
+use crate::instance::{Instance, Role};
+use crate::otel_environment::OtelEnvironment;
+use crate::pipeline::{self, Defined, Pipeline};
+use crate::reader::{Section, Value};
+use crate::substitution::{Sources, substitute};
+use crate::telemetry::Telemetry;
+use crate::units::MAX_DURATION;
+
+/// How long a shutdown may drain unless the configuration says otherwise.
+pub const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where plugins are looked for, relative to the configuration.
+const DEFAULT_PLUGINS_DIR: &str = "plugins";
+
+const NO_EXTENSIONS: &str = "there are no extensions; health and metrics are at `service.telemetry.endpoint`";
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where plugins are looked for.
+    pub plugins_dir: PathBuf,
+    /// Where queues, checkpoints and caches are kept; `None` keeps nothing.
+    pub data_dir: Option<PathBuf>,
+    /// How grants are decided.
+    pub policy: PolicySettings,
+    /// Receivers and processors that are in a pipeline, in the order of the file.
+    pub instances: Vec<Instance>,
+    /// Exporters that are in a pipeline, in the order of the file.
+    pub exporters: Vec<Exporter>,
+    /// At least one.
+    pub pipelines: Vec<Pipeline>,
+    /// Kiln's own logs and metrics.
+    pub telemetry: Telemetry,
+    /// How long a shutdown may drain.
+    pub shutdown_timeout: Duration,
+    /// What is accepted without having the effect its author may expect, in the order of the file.
+    pub warnings: Vec<Warning>,
+}
+
+/// How grants are decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicySettings {
+    /// Whether every grant must be spelled out, so that settings such as `host` imply none.
+    pub explicit_grants: bool,
+}
+
+impl Config {
+    /// Reads the configuration in a file.
+    ///
+    /// Relative paths in it start at its directory. `env` looks up environment variables.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place; or that the file cannot be read.
+    pub fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Errors> {
+        let name = path.display().to_string();
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
+            .map_err(|error| Errors::of_file(&name, Problem::Unreadable(error.to_string())))?;
+        let text = String::from_utf8(bytes).map_err(|_| Errors::of_file(&name, Problem::NotText))?;
+        Self::parse(&name, &text, path.parent().unwrap_or(Path::new("")), env)
+    }
+
+    /// Reads a configuration from text; `name` stands for the file in errors.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place.
+    pub fn parse(
+        name: &str,
+        text: &str,
+        base_dir: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Errors> {
+        let report = Report::default();
+        let mut root = document::parse(name, text, &report)?;
+        substitute(&mut root, &Sources { env, base_dir }, &report);
+        let config = Reading { file: name, base_dir, env, report: &report }.root(&root);
+        let (config, warnings) = report.conclude(name, config)?;
+        Ok(Self { warnings, ..config })
+    }
+}
+
+/// What every section needs.
+struct Reading<'a> {
+    file: &'a str,
+    base_dir: &'a Path,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    report: &'a Report,
+}
+
+/// One entry of `receivers`, `processors` or `exporters` with the name it gave itself.
+struct Definition<'a> {
+    id: ComponentId,
+    entry: &'a Entry,
+    value: Value<'a>,
+}
+
+impl<'a> Reading<'a> {
+    fn root(&self, root: &'a Node) -> Config {
+        let mut root = Value { node: root, path: YamlPath::default(), report: self.report }.section();
+        let plugins_dir = self.path(&mut root, "plugins_dir");
+        let policy = PolicySettings::read(root.section("policy"));
+        let receivers = self.definitions(root.section("receivers"));
+        let processors = self.definitions(root.section("processors"));
+        let exporters = self.definitions(root.section("exporters"));
+
+        let mut service = root.section("service");
+        let ids = |definitions: &[Definition<'_>]| definitions.iter().map(|d| d.id.clone()).collect();
+        let defined = Defined { receivers: ids(&receivers), processors: ids(&processors), exporters: ids(&exporters) };
+        let pipelines = pipeline::read(&service.section("pipelines"), &defined);
+        let telemetry = Telemetry::read(service.section("telemetry"));
+        let data_dir = self.path(&mut service, "data_dir");
+        let shutdown_timeout = service
+            .get("shutdown_timeout")
+            .and_then(|timeout| timeout.duration(Duration::ZERO..=MAX_DURATION))
+            .unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT);
+        service.unsupported("extensions", NO_EXTENSIONS);
+        service.finish();
+
+        root.unsupported("extensions", NO_EXTENSIONS);
+        root.unsupported("connectors", "there are no connectors; remove the section");
+        root.unsupported("data_dir", "belongs under `service`");
+        root.unsupported("telemetry", "belongs under `service`");
+        root.unsupported("pipelines", "belongs under `service`");
+        root.finish();
+
+        let used = |part: fn(&Pipeline) -> &[ComponentId]| pipelines.iter().flat_map(part).collect::<BTreeSet<_>>();
+        let (used_receivers, used_processors, used_exporters) =
+            (used(|p| &p.receivers), used(|p| &p.processors), used(|p| &p.exporters));
+        let mut instances = self.instances(Role::Receiver, receivers, &used_receivers);
+        instances.extend(self.instances(Role::Processor, processors, &used_processors));
+        let exporters = self.exporters(exporters, &used_exporters);
+
+        Config {
+            plugins_dir: plugins_dir.unwrap_or_else(|| self.base_dir.join(DEFAULT_PLUGINS_DIR)),
+            data_dir,
+            policy,
+            instances,
+            exporters,
+            pipelines,
+            telemetry,
+            shutdown_timeout,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn path(&self, section: &mut Section<'_>, key: &'static str) -> Option<PathBuf> {
+        let value = section.get(key)?;
+        let text = value.text()?;
+        if text.is_empty() {
+            value.error(Problem::Empty);
+            return None;
+        }
+        Some(self.base_dir.join(text))
+    }
+
+    fn definitions(&self, section: Section<'a>) -> Vec<Definition<'a>> {
+        let mut definitions: Vec<Definition<'a>> = Vec::new();
+        for (entry, value) in section.entries() {
+            match entry.key.parse::<ComponentId>() {
+                // Spaces around the parts do not count, so two keys can be one id.
+                Ok(id) if definitions.iter().any(|known| known.id == id) => {
+                    self.report.error(entry.key_at, &value.path, Problem::ListedTwice);
+                }
+                Ok(id) => definitions.push(Definition { id, entry, value }),
+                Err(error) => self.report.error(entry.key_at, &value.path, error),
+            }
+        }
+        definitions
+    }
+
+    fn instances(&self, role: Role, definitions: Vec<Definition<'a>>, used: &BTreeSet<&ComponentId>) -> Vec<Instance> {
+        let mut instances = Vec::new();
+        for Definition { id, entry, value } in definitions {
+            if role == Role::Processor && pipeline::is_batch(&id) {
+                self.ignore_batch(entry, &value);
+                continue;
+            }
+            // Read even if it does not run: it is wrong today or the day it is used.
+            let in_use = self.check_use(&id, entry, &value, used);
+            instances.extend(Instance::read(self.file, id, role, entry, &value).filter(|_| in_use));
+        }
+        instances
+    }
+
+    fn exporters(&self, definitions: Vec<Definition<'a>>, used: &BTreeSet<&ComponentId>) -> Vec<Exporter> {
+        let environment = OtelEnvironment { env: self.env };
+        let mut exporters = Vec::new();
+        for Definition { id, entry, value } in definitions {
+            let in_use = self.check_use(&id, entry, &value, used);
+            exporters.extend(Exporter::read(id, entry, &value, &environment).filter(|_| in_use));
+        }
+        exporters
+    }
+
+    fn check_use(&self, id: &ComponentId, entry: &Entry, value: &Value<'_>, used: &BTreeSet<&ComponentId>) -> bool {
+        let in_use = used.contains(id);
+        if !in_use {
+            let message = "is in no pipeline and does not run; list it under `service.pipelines` or remove it";
+            self.report.warning(entry.key_at, &value.path, message);
+        }
+        in_use
+    }
+
+    /// Accepts the Collector's batch processor with the settings it has there, and says that nothing comes of it.
+    fn ignore_batch(&self, entry: &Entry, value: &Value<'_>) {
+        let mut section = value.section();
+        let settings =
+            ["metadata_cardinality_limit", "metadata_keys", "send_batch_max_size", "send_batch_size", "timeout"];
+        for key in settings {
+            section.get(key);
+        }
+        section.finish();
+        let message = "has no effect: batches leave as they were collected, and wait in the exporter's `sending_queue`";
+        self.report.warning(entry.key_at, &value.path, message);
+    }
+}
+
+impl PolicySettings {
+    fn read(mut section: Section<'_>) -> Self {
+        let explicit_grants = section.get("explicit_grants").and_then(|value| value.boolean()).unwrap_or_default();
+        section.unsupported("signing_keys", "this version does not check signatures; remove the key");
+        section.finish();
+        Self { explicit_grants }
+    }
+}

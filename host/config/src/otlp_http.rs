@@ -1,0 +1,312 @@
+//! The `otlp_http` exporter: where each signal goes, and how stubbornly.
+//!
+//! The rules for URLs, headers and variables are those of the OTLP exporter specification; the keys, their meaning
+//! and most defaults are those of the Collector's exporter of the same name.
+
+use std::time::Duration;
+
+use kiln_otlp::Signal;
+use url::Url;
+
+use crate::error::{Location, Problem};
+use crate::otel_environment::{OtelEnvironment, Variables};
+use crate::reader::{Section, Value};
+use crate::secret::Secret;
+use crate::units::MAX_DURATION;
+
+/// Where OTLP goes when nobody says where.
+const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
+
+/// How long one request may take, as in the Collector's exporter.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Anything shorter is a typing error.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// The spellings of the specification.
+pub(crate) const COMPRESSIONS: [(&str, Compression); 2] = [("gzip", Compression::Gzip), ("none", Compression::None)];
+
+/// OTLP over HTTP, protobuf encoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtlpHttp {
+    /// Where metrics go.
+    pub metrics: Destination,
+    /// Where traces go.
+    pub traces: Destination,
+    /// Where logs go.
+    pub logs: Destination,
+    /// What happens to a batch that could not be sent.
+    pub retry: Retry,
+    /// What waits to be sent.
+    pub queue: Queue,
+}
+
+/// Where one signal goes.
+///
+/// The specification lets every option differ between signals; in the file only the URL can, the rest when it comes
+/// from `OTEL_EXPORTER_OTLP_*` variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The final URL, nothing is appended to it.
+    pub url: Url,
+    /// Headers of every request, with distinct names in lower case; the values may be credentials.
+    pub headers: Vec<(String, Secret)>,
+    /// How bodies are encoded.
+    pub compression: Compression,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+/// Encoding of request bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// The default.
+    Gzip,
+    /// As they are.
+    None,
+}
+
+/// `retry_on_failure`: exponential back-off.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// Whether anything is tried twice.
+    pub enabled: bool,
+    /// The first wait.
+    pub initial_interval: Duration,
+    /// The longest wait; at least `initial_interval`.
+    pub max_interval: Duration,
+    /// How long a batch is tried for; `None`, spelled `0`, is for ever.
+    pub max_elapsed_time: Option<Duration>,
+    /// What each wait is multiplied with to make the next; at least 1.
+    pub multiplier: f64,
+    /// How far a wait strays from its length, from 0 to 1.
+    pub randomization_factor: f64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            initial_interval: Duration::from_secs(5),
+            max_interval: Duration::from_secs(30),
+            max_elapsed_time: Some(Duration::from_secs(300)),
+            multiplier: 1.5,
+            randomization_factor: 0.5,
+        }
+    }
+}
+
+/// `sending_queue`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Batches that may wait; a batch is a whole collection, so a tenth of the Collector's number goes as far.
+    pub queue_size: usize,
+    /// Requests that may be under way at once.
+    pub num_consumers: usize,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { queue_size: 100, num_consumers: 4 }
+    }
+}
+
+impl OtlpHttp {
+    /// Where a signal goes.
+    #[must_use]
+    pub fn destination(&self, signal: Signal) -> &Destination {
+        match signal {
+            Signal::Metrics => &self.metrics,
+            Signal::Traces => &self.traces,
+            Signal::Logs => &self.logs,
+        }
+    }
+
+    pub(crate) fn read(mut section: Section<'_>, at: Location, environment: &OtelEnvironment<'_>) -> Option<Self> {
+        let mut url = |key| section.get(key).and_then(|endpoint| read_url(&endpoint));
+        let written = Written {
+            base: url("endpoint"),
+            metrics: url("metrics_endpoint"),
+            traces: url("traces_endpoint"),
+            logs: url("logs_endpoint"),
+            headers: section.get("headers").map(|headers| read_headers(&headers)),
+            compression: section.get("compression").and_then(|compression| compression.choice(&COMPRESSIONS)),
+            timeout: section.get("timeout").and_then(|timeout| timeout.duration(SHORTEST..=MAX_DURATION)),
+        };
+        let retry = Retry::read(section.section("retry_on_failure"));
+        let queue = Queue::read(section.section("sending_queue"));
+        section
+            .unsupported("tls", "this version has no TLS settings, it trusts what the system trusts; remove the key");
+        section.unsupported("encoding", "OTLP is always sent as protobuf; remove the key");
+        section.unsupported("auth", "there are no authenticator extensions; put the credential into `headers`");
+        let problem = |problem: Problem| section.report.error(at, &section.path, problem);
+        let destination = |signal| written.destination(signal, environment, &problem);
+        let (metrics, traces, logs) =
+            (destination(Signal::Metrics), destination(Signal::Traces), destination(Signal::Logs));
+        section.finish();
+        Some(Self { metrics: metrics?, traces: traces?, logs: logs?, retry, queue })
+    }
+}
+
+/// What the file says; the environment and the defaults fill in the rest.
+struct Written {
+    base: Option<Url>,
+    metrics: Option<Url>,
+    traces: Option<Url>,
+    logs: Option<Url>,
+    headers: Option<Vec<(String, Secret)>>,
+    compression: Option<Compression>,
+    timeout: Option<Duration>,
+}
+
+impl Written {
+    fn destination(
+        &self,
+        signal: Signal,
+        environment: &OtelEnvironment<'_>,
+        problem: &dyn Fn(Problem),
+    ) -> Option<Destination> {
+        let own = match signal {
+            Signal::Metrics => &self.metrics,
+            Signal::Traces => &self.traces,
+            Signal::Logs => &self.logs,
+        };
+        let url = own.clone().or_else(|| self.base.as_ref().map(|base| with_signal_path(base, signal)));
+        // Variables describe the destination in variables: their headers must not reach one that is in the file.
+        let variables = if url.is_none() { environment.read(signal, problem) } else { Variables::default() };
+        let url = match url.or(variables.url) {
+            Some(url) => url,
+            None => with_signal_path(&parse_url(DEFAULT_ENDPOINT).ok()?, signal),
+        };
+        Some(Destination {
+            url,
+            headers: self.headers.clone().or(variables.headers).unwrap_or_default(),
+            compression: self.compression.or(variables.compression).unwrap_or(Compression::Gzip),
+            timeout: self.timeout.or(variables.timeout).unwrap_or(DEFAULT_TIMEOUT),
+        })
+    }
+}
+
+impl Retry {
+    fn read(mut section: Section<'_>) -> Self {
+        let defaults = Self::default();
+        let interval = SHORTEST..=MAX_DURATION;
+        let enabled = section.get("enabled").and_then(|value| value.boolean()).unwrap_or(defaults.enabled);
+        let initial_interval = section
+            .get("initial_interval")
+            .and_then(|value| value.duration(interval.clone()))
+            .unwrap_or(defaults.initial_interval);
+        let longest = section.get("max_interval");
+        let max_interval = longest
+            .as_ref()
+            .and_then(|value| value.duration(initial_interval..=MAX_DURATION))
+            .unwrap_or(defaults.max_interval.max(initial_interval));
+        let max_elapsed_time = match section.get("max_elapsed_time") {
+            None => defaults.max_elapsed_time,
+            Some(value) => value.duration(Duration::ZERO..=MAX_DURATION).filter(|limit| !limit.is_zero()),
+        };
+        let multiplier =
+            section.get("multiplier").and_then(|value| value.number(1.0..=100.0)).unwrap_or(defaults.multiplier);
+        let randomization_factor = section
+            .get("randomization_factor")
+            .and_then(|value| value.number(0.0..=1.0))
+            .unwrap_or(defaults.randomization_factor);
+        section.finish();
+        Self { enabled, initial_interval, max_interval, max_elapsed_time, multiplier, randomization_factor }
+    }
+}
+
+impl Queue {
+    fn read(mut section: Section<'_>) -> Self {
+        let defaults = Self::default();
+        if let Some(enabled) = section.get("enabled")
+            && enabled.boolean() == Some(false)
+        {
+            enabled.error(Problem::Unsupported("the queue cannot be turned off; remove the key"));
+        }
+        let mut number = |key, max, default| {
+            let value = section.get(key).and_then(|value| value.integer(1..=max));
+            value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default)
+        };
+        let queue_size = number("queue_size", 1_000_000, defaults.queue_size);
+        let num_consumers = number("num_consumers", 1000, defaults.num_consumers);
+        section.unsupported("batch", "batches are whole collections and are not regrouped; remove the key");
+        section.unsupported("storage", "the queue is kept in memory by this version; remove the key");
+        section.unsupported("sizer", "the queue is counted in batches; remove the key");
+        section.unsupported("block_on_overflow", "a full queue always holds up the receivers; remove the key");
+        section.finish();
+        Self { queue_size, num_consumers }
+    }
+}
+
+fn read_headers(value: &Value<'_>) -> Vec<(String, Secret)> {
+    let mut headers: Vec<(String, Secret)> = Vec::new();
+    for (entry, value) in value.section().entries() {
+        let name = entry.key.to_ascii_lowercase();
+        let Some(text) = value.text() else { continue };
+        if headers.iter().any(|(known, _)| *known == name) {
+            value.report.error(entry.key_at, &value.path, Problem::ListedTwice);
+        }
+        match check_header(&name, text) {
+            Ok(()) => headers.push((name, Secret::new(text))),
+            Err(reason) => value.error(Problem::Unsupported(reason)),
+        }
+    }
+    headers
+}
+
+/// Checks a header as an operator may set it, its name in lower case.
+///
+/// # Errors
+/// What is wrong with it, without its value.
+pub(crate) fn check_header(name: &str, value: &str) -> Result<(), &'static str> {
+    const OURS: [&str; 6] =
+        ["connection", "content-encoding", "content-length", "content-type", "host", "transfer-encoding"];
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if name.is_empty() || !name.chars().all(token) {
+        return Err("not a valid name of an HTTP header");
+    }
+    if OURS.contains(&name) {
+        return Err("this header follows from the request; remove it");
+    }
+    if !value.chars().all(|c| c == '\t' || matches!(c, ' '..='~')) {
+        return Err("the value of a header must be printable ASCII on one line");
+    }
+    Ok(())
+}
+
+fn read_url(value: &Value<'_>) -> Option<Url> {
+    match parse_url(value.text()?.trim()) {
+        Ok(url) => Some(url),
+        Err(reason) => {
+            value.error(Problem::Unsupported(reason));
+            None
+        }
+    }
+}
+
+/// Reads the URL of an OTLP endpoint.
+///
+/// # Errors
+/// What is wrong with it; the URL itself could hold a credential.
+pub(crate) fn parse_url(text: &str) -> Result<Url, &'static str> {
+    const SCHEME: &str = "an endpoint must start with `http://` or `https://`, as in `http://localhost:4318`";
+    if !text.starts_with("http://") && !text.starts_with("https://") {
+        return Err(SCHEME);
+    }
+    let url = Url::parse(text).map_err(|_| "not a valid URL; write it as in `https://otlp.example.com`")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a URL must not hold a user name or password; put the credential into `headers`");
+    }
+    if url.fragment().is_some() {
+        return Err("a URL of an endpoint has no `#` part; remove it");
+    }
+    Ok(url)
+}
+
+/// Appends `v1/<signal>` with exactly one slash.
+pub(crate) fn with_signal_path(base: &Url, signal: Signal) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/v1/{}", base.path().trim_end_matches('/'), signal.name()));
+    url
+}
