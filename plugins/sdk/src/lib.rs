@@ -1,1 +1,115 @@
 //! Guest SDK for Kiln plugins.
+//!
+//! A plugin is a type that implements [`Receiver`] or [`Processor`], a `plugin.toml` that declares what it asks for
+//! and emits, and one line that exports it. The same crate compiles to a component for the host and natively for its
+//! tests, which run against [`testing`].
+//!
+//! ```
+//! use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver, UnixNanos};
+//! use serde::Deserialize;
+//!
+//! kiln_plugin::manifest!("tests/example/plugin.toml");
+//!
+//! #[derive(Deserialize)]
+//! struct Config {
+//!     host: String,
+//! }
+//!
+//! struct Queue {
+//!     host: String,
+//! }
+//!
+//! impl Receiver for Queue {
+//!     type Config = Config;
+//!
+//!     fn configure(config: Config) -> Result<Self, ConfigError> {
+//!         Ok(Self { host: config.host })
+//!     }
+//!
+//!     fn collect(&mut self, host: &mut Host) -> Result<Outcome, CollectError> {
+//!         let depth: i64 = host.http().get_json(&format!("{}/api/depth", self.host))?;
+//!         let resource = telemetry::Resource { example_host: &self.host, example_region: None };
+//!         let mut metrics = telemetry::Metrics::new(&resource);
+//!         metrics.example_queue_depth(&telemetry::ExampleQueueDepth { queue: "main" }, depth);
+//!         host.emit_metrics([metrics])?;
+//!         Ok(Outcome::complete())
+//!     }
+//! }
+//!
+//! kiln_plugin::export_receiver!(Queue);
+//! ```
+//!
+//! # What is not declared does not compile
+//!
+//! [`manifest!`] makes a method of every metric in `plugin.toml`, and only of those. This one is declared:
+//!
+//! ```
+//! # kiln_plugin::manifest!("tests/example/plugin.toml");
+//! fn emit(metrics: &mut telemetry::Metrics) {
+//!     metrics.example_consumers(3);
+//! }
+//! ```
+//!
+//! and this one is not:
+//!
+//! ```compile_fail,E0599
+//! # kiln_plugin::manifest!("tests/example/plugin.toml");
+//! fn emit(metrics: &mut telemetry::Metrics) {
+//!     metrics.example_producers(3);
+//! }
+//! ```
+//!
+//! Nor does a value of another type, an attribute that is not declared, or the histogram of another metric:
+//!
+//! ```compile_fail,E0308
+//! # kiln_plugin::manifest!("tests/example/plugin.toml");
+//! fn emit(metrics: &mut telemetry::Metrics) {
+//!     metrics.example_consumers(3.5);
+//! }
+//! ```
+//!
+//! ```compile_fail,E0560
+//! # kiln_plugin::manifest!("tests/example/plugin.toml");
+//! let attributes = telemetry::ExampleQueueDepth { queue: "main", colour: "blue" };
+//! ```
+//!
+//! ```compile_fail,E0308
+//! # kiln_plugin::manifest!("tests/example/plugin.toml");
+//! struct Other;
+//! impl kiln_plugin::Bounds for Other { const BOUNDS: &'static [f64] = &[1.0, 10.5]; }
+//! fn emit(metrics: &mut telemetry::Metrics, start: kiln_plugin::UnixNanos) {
+//!     metrics.example_wait(start, &kiln_plugin::Histogram::<Other>::new());
+//! }
+//! ```
+//!
+//! # Staying small
+//!
+//! A component imports an interface only if its code can reach it, and so asks for no more than it uses. What keeps it
+//! small: no formatting of floats or `Debug` in code that runs, no regular expressions, no async runtime.
+
+// The generated code names this crate from inside and outside alike.
+extern crate self as kiln_plugin;
+
+pub mod bindings;
+pub mod component;
+mod histogram;
+mod host;
+pub mod http;
+mod imports;
+pub mod metrics;
+pub mod processor;
+pub mod receiver;
+pub mod state;
+pub mod telemetry;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+mod time;
+
+pub use histogram::{Bounds, Histogram};
+pub use host::{Host, Level, ProcessorHost};
+pub use kiln_plugin_macros::manifest;
+pub use processor::Processor;
+pub use receiver::{CollectError, ConfigError, Outcome, PartialFailure, Receiver};
+pub use time::UnixNanos;
+#[doc(hidden)]
+pub use wit_bindgen;

@@ -1,0 +1,100 @@
+//! Everything a plugin can ask of its host, as one trait with two implementations: the component's imports and the
+//! test harness.
+//!
+//! Which one it is is known at compile time on purpose. Behind `dyn` every import would stay reachable, and a plugin
+//! would ask for capabilities it never uses.
+
+use crate::bindings::{emit, http, log, state};
+use crate::telemetry::{Attribute, ResourceLogs, ResourceMetrics, ResourceSpans};
+
+/// The functions of the contract's import interfaces.
+pub(crate) trait Imports {
+    /// `emit.metrics`
+    fn emit_metrics(&self, batch: &[ResourceMetrics]) -> Result<(), emit::EmitError>;
+    /// `emit.spans`
+    fn emit_spans(&self, batch: &[ResourceSpans]) -> Result<(), emit::EmitError>;
+    /// `emit.logs`
+    fn emit_logs(&self, batch: &[ResourceLogs]) -> Result<(), emit::EmitError>;
+    /// `http.send`
+    fn send(&self, request: &http::Request) -> Result<http::Response, http::Error>;
+    /// `http.send-all`
+    fn send_all(&self, requests: &[http::Request]) -> Vec<Result<http::Response, http::Error>>;
+    /// `state.get`
+    fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, state::Error>;
+    /// `state.set`
+    fn state_set(&self, key: &str, value: &[u8]) -> Result<(), state::Error>;
+    /// `state.delete`
+    fn state_delete(&self, key: &str) -> Result<(), state::Error>;
+    /// `state.keys`
+    fn state_keys(&self, prefix: &str) -> Result<Vec<String>, state::Error>;
+    /// `log.log`
+    fn log(&self, level: log::Level, message: &str, attributes: &[Attribute]);
+    /// `clock.now`
+    fn now(&self) -> u64;
+    /// `clock.monotonic`
+    fn monotonic(&self) -> u64;
+}
+
+/// The imports of the component itself.
+#[cfg(target_arch = "wasm32")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Component;
+
+#[cfg(target_arch = "wasm32")]
+impl Imports for Component {
+    fn emit_metrics(&self, batch: &[ResourceMetrics]) -> Result<(), emit::EmitError> {
+        emit::metrics(batch)
+    }
+
+    fn emit_spans(&self, batch: &[ResourceSpans]) -> Result<(), emit::EmitError> {
+        emit::spans(batch)
+    }
+
+    fn emit_logs(&self, batch: &[ResourceLogs]) -> Result<(), emit::EmitError> {
+        emit::logs(batch)
+    }
+
+    fn send(&self, request: &http::Request) -> Result<http::Response, http::Error> {
+        http::send(request)
+    }
+
+    fn send_all(&self, requests: &[http::Request]) -> Vec<Result<http::Response, http::Error>> {
+        http::send_all(requests)
+    }
+
+    fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, state::Error> {
+        state::get(key)
+    }
+
+    fn state_set(&self, key: &str, value: &[u8]) -> Result<(), state::Error> {
+        state::set(key, value)
+    }
+
+    fn state_delete(&self, key: &str) -> Result<(), state::Error> {
+        state::delete(key)
+    }
+
+    fn state_keys(&self, prefix: &str) -> Result<Vec<String>, state::Error> {
+        state::keys(prefix)
+    }
+
+    fn log(&self, level: log::Level, message: &str, attributes: &[Attribute]) {
+        log::log(level, message, attributes);
+    }
+
+    fn now(&self) -> u64 {
+        crate::bindings::clock::now()
+    }
+
+    fn monotonic(&self) -> u64 {
+        crate::bindings::clock::monotonic()
+    }
+}
+
+/// Where a host's calls go.
+#[cfg(target_arch = "wasm32")]
+pub(crate) type Backend = Component;
+
+/// Where a host's calls go.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) type Backend = std::rc::Rc<crate::testing::World>;

@@ -1,0 +1,153 @@
+//! Whether telemetry is what the manifest says and what the data model allows.
+//!
+//! Stricter than the host where a host must be lenient: units, kinds and attributes of declared metrics have to be
+//! exactly those declared, and no two points of a metric may be the same series.
+
+use std::collections::BTreeSet;
+
+use kiln_policy::{AttributeDeclaration, AttributeType, Declared, MetricDeclaration, MetricKind, NumberType};
+
+use crate::telemetry::{
+    Attribute, AttributeValue, HistogramPoint, Metric, MetricData, Number, NumberPoint, ResourceMetrics, Temporality,
+};
+
+pub(super) struct Declarations(Declared);
+
+impl Declarations {
+    pub(super) const fn new(declared: Declared) -> Self {
+        Self(declared)
+    }
+
+    pub(super) fn check_metrics(&self, batch: &[ResourceMetrics]) -> Result<(), String> {
+        for resource in batch {
+            let declared = &self.0.resource_attributes;
+            check_attributes(&resource.resource.attributes, declared.iter().map(|(key, value)| (key.as_str(), value)))
+                .map_err(|problem| format!("resource: {problem}"))?;
+            let mut names = BTreeSet::new();
+            for metric in &resource.metrics {
+                self.check_metric(metric).map_err(|problem| format!("metric `{}`: {problem}", metric.name))?;
+                if !names.insert(&metric.name) {
+                    return Err(format!("metric `{}` occurs twice in one resource", metric.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_metric(&self, metric: &Metric) -> Result<(), String> {
+        if !self.0.allows_metric(&metric.name) {
+            return Err("the manifest does not declare it".to_owned());
+        }
+        check_data(&metric.data)?;
+        match self.0.metrics.get(&metric.name) {
+            Some(declared) => self.check_declared(metric, declared),
+            None => Ok(()),
+        }
+    }
+
+    fn check_declared(&self, metric: &Metric, declared: &MetricDeclaration) -> Result<(), String> {
+        if metric.unit != declared.unit || metric.description != declared.description {
+            return Err("unit and description must be those of the manifest".to_owned());
+        }
+        let as_declared = match (&metric.data, declared.kind) {
+            (MetricData::Gauge(_), MetricKind::Gauge) => true,
+            (MetricData::Sum(sum), MetricKind::Sum) => sum.monotonic == declared.monotonic,
+            (MetricData::Histogram(histogram), MetricKind::Histogram) => {
+                histogram.points.iter().all(|point| point.bounds == declared.bounds)
+            }
+            _ => false,
+        };
+        if !as_declared {
+            return Err("kind, monotonicity and bounds must be those of the manifest".to_owned());
+        }
+        let attributes = |keys: &[Attribute]| {
+            let declared =
+                declared.attributes.iter().filter_map(|key| Some((key.as_str(), self.0.attributes.get(key)?)));
+            check_attributes(keys, declared)
+        };
+        for point in number_points(&metric.data) {
+            attributes(&point.attributes)?;
+            let declared_type = match (&point.value, declared.number) {
+                (Some(Number::Integer(_)), NumberType::Int) | (Some(Number::Float(_)), NumberType::Double) => true,
+                (Some(_), _) => false,
+                (None, _) => true,
+            };
+            if !declared_type {
+                return Err("the type of the number must be that of the manifest".to_owned());
+            }
+        }
+        histogram_points(&metric.data).iter().try_for_each(|point| attributes(&point.attributes))
+    }
+}
+
+fn number_points(data: &MetricData) -> &[NumberPoint] {
+    match data {
+        MetricData::Gauge(points) => points,
+        MetricData::Sum(sum) => &sum.points,
+        MetricData::Histogram(_) | MetricData::Summary(_) => &[],
+    }
+}
+
+fn histogram_points(data: &MetricData) -> &[HistogramPoint] {
+    match data {
+        MetricData::Histogram(histogram) => &histogram.points,
+        MetricData::Gauge(_) | MetricData::Sum(_) | MetricData::Summary(_) => &[],
+    }
+}
+
+fn check_data(data: &MetricData) -> Result<(), String> {
+    if let MetricData::Sum(sum) = data
+        && sum.temporality == Temporality::Cumulative
+        && sum.monotonic
+        && sum.points.iter().any(|point| point.start_time == 0)
+    {
+        return Err("a cumulative monotonic sum needs a start time".to_owned());
+    }
+    for point in histogram_points(data) {
+        let counted: u64 = point.bucket_counts.iter().sum();
+        let arity = point.bucket_counts.len() == point.bounds.len() + 1;
+        if point.start_time == 0 || !arity || counted != point.count {
+            return Err("a histogram needs a start time, and buckets that fit its bounds and its count".to_owned());
+        }
+    }
+    let numbers = number_points(data).iter().map(|point| &point.attributes);
+    let histograms = histogram_points(data).iter().map(|point| &point.attributes);
+    let mut series = BTreeSet::new();
+    for attributes in numbers.chain(histograms) {
+        let mut keys: Vec<_> = attributes.iter().map(|attribute| format!("{attribute:?}")).collect();
+        keys.sort_unstable();
+        if !series.insert(keys.join(", ")) {
+            return Err(format!("two points of one series: {}", keys.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn check_attributes<'a>(
+    attributes: &[Attribute],
+    declared: impl Iterator<Item = (&'a str, &'a AttributeDeclaration)> + Clone,
+) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for Attribute { key, value } in attributes {
+        let Some((_, declaration)) = declared.clone().find(|(name, _)| name == key) else {
+            return Err(format!("attribute `{key}` is not declared"));
+        };
+        let as_declared = matches!(
+            (value, declaration.kind),
+            (AttributeValue::Text(_), AttributeType::String)
+                | (AttributeValue::Integer(_), AttributeType::Int)
+                | (AttributeValue::Float(_), AttributeType::Double)
+                | (AttributeValue::Boolean(_), AttributeType::Boolean)
+        );
+        if !as_declared {
+            return Err(format!("attribute `{key}` has another type than declared"));
+        }
+        if !seen.insert(key.as_str()) {
+            return Err(format!("attribute `{key}` occurs twice"));
+        }
+    }
+    match declared.clone().find(|(name, declaration)| !declaration.optional && !seen.contains(name)) {
+        Some((name, _)) => Err(format!("attribute `{name}` is missing")),
+        None => Ok(()),
+    }
+}

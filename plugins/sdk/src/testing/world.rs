@@ -1,0 +1,186 @@
+//! The harness's implementation of the imports.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use kiln_policy::{Grants, Manifest, OriginRequest, Policy};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::declared::Declarations;
+use super::script::Script;
+use crate::host::Level;
+use crate::http::{HttpError, Method, Request, Response};
+use crate::imports::Imports;
+use crate::state::StoreError;
+use crate::telemetry::{Attribute, EmitError, ResourceLogs, ResourceMetrics, ResourceSpans};
+use crate::time::UnixNanos;
+
+/// 2026-01-01T00:00:00Z.
+const NEW_YEAR_2026: UnixNanos = UnixNanos::from_millis(1_767_225_600_000);
+
+/// One message to the operator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogLine {
+    /// How urgent it is.
+    pub level: Level,
+    /// The sentence.
+    pub message: String,
+    /// What came with it.
+    pub attributes: Vec<Attribute>,
+}
+
+#[derive(Default)]
+pub(super) struct Store {
+    committed: BTreeMap<String, Vec<u8>>,
+    current: BTreeMap<String, Vec<u8>>,
+}
+
+impl Store {
+    pub(super) fn committed(&self, key: &str) -> Option<&[u8]> {
+        self.committed.get(key).map(Vec::as_slice)
+    }
+
+    pub(super) fn put(&mut self, key: &str, value: Vec<u8>) {
+        self.committed.insert(key.to_owned(), value);
+    }
+}
+
+pub(crate) struct World {
+    declarations: Declarations,
+    policy: RefCell<Policy>,
+    pub(super) script: RefCell<Script>,
+    pub(super) state: RefCell<Store>,
+    pub(super) log: RefCell<Vec<LogLine>>,
+    pub(super) now: Cell<UnixNanos>,
+    metrics: RefCell<Vec<ResourceMetrics>>,
+    spans: RefCell<Vec<ResourceSpans>>,
+    logs: RefCell<Vec<ResourceLogs>>,
+    has_state: bool,
+}
+
+impl World {
+    pub(super) fn new(manifest: &Manifest) -> Self {
+        Self {
+            declarations: Declarations::new(manifest.telemetry.clone()),
+            policy: RefCell::default(),
+            script: RefCell::default(),
+            state: RefCell::default(),
+            log: RefCell::default(),
+            now: Cell::new(NEW_YEAR_2026),
+            metrics: RefCell::default(),
+            spans: RefCell::default(),
+            logs: RefCell::default(),
+            has_state: manifest.requests.state.is_some(),
+        }
+    }
+
+    /// Grants what the manifest requests, with the origins of this configuration.
+    pub(super) fn grant(&self, manifest: &Manifest, config: &Value) {
+        let field = |path: &str| config.pointer(&format!("/{}", path.replace('.', "/"))).and_then(Value::as_str);
+        let origins = manifest.requests.http.iter().filter_map(|request| match &request.origin {
+            OriginRequest::Literal(origin) => Some(origin.to_string()),
+            OriginRequest::Config(reference) => {
+                let url = Url::parse(field(reference.path())?).expect("a configured origin is a URL");
+                Some(url.origin().ascii_serialization())
+            }
+        });
+        let http: Vec<Value> =
+            origins.map(|origin| json!({ "origin": origin, "addresses": ["public", "private", "loopback"] })).collect();
+        let grants: Grants = serde_json::from_value(json!({ "http": http, "state": self.has_state }))
+            .expect("grants as an operator would write them");
+        let policy = Policy::resolve(manifest, &grants, false, field).unwrap_or_else(|errors| {
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            panic!("the manifest's requests cannot be granted: {}", errors.join("; "))
+        });
+        self.policy.replace(policy);
+    }
+
+    pub(super) fn begin(&self) {
+        let store = &mut *self.state.borrow_mut();
+        store.current = store.committed.clone();
+    }
+
+    pub(super) fn finish(&self, success: bool) -> (Vec<ResourceMetrics>, Vec<ResourceSpans>, Vec<ResourceLogs>) {
+        if success {
+            let store = &mut *self.state.borrow_mut();
+            store.committed = std::mem::take(&mut store.current);
+        }
+        (self.metrics.take(), self.spans.take(), self.logs.take())
+    }
+
+    fn check_state(&self) {
+        assert!(self.has_state, "the plugin uses state, but its manifest has no [requests.state]");
+    }
+}
+
+impl Imports for World {
+    fn emit_metrics(&self, batch: &[ResourceMetrics]) -> Result<(), EmitError> {
+        self.declarations.check_metrics(batch).map_err(EmitError::Invalid)?;
+        self.metrics.borrow_mut().extend_from_slice(batch);
+        Ok(())
+    }
+
+    fn emit_spans(&self, batch: &[ResourceSpans]) -> Result<(), EmitError> {
+        self.spans.borrow_mut().extend_from_slice(batch);
+        Ok(())
+    }
+
+    fn emit_logs(&self, batch: &[ResourceLogs]) -> Result<(), EmitError> {
+        self.logs.borrow_mut().extend_from_slice(batch);
+        Ok(())
+    }
+
+    fn send(&self, request: &Request) -> Result<Response, HttpError> {
+        let url = Url::parse(&request.url).map_err(|error| HttpError::InvalidRequest(error.to_string()))?;
+        let method = match request.method {
+            Method::Get => kiln_policy::Method::Get,
+            Method::Head => kiln_policy::Method::Head,
+            Method::Post => kiln_policy::Method::Post,
+            Method::Put => kiln_policy::Method::Put,
+            Method::Patch => kiln_policy::Method::Patch,
+            Method::Delete => kiln_policy::Method::Delete,
+        };
+        self.policy.borrow().check(method, &url).map_err(|denial| HttpError::Denied(denial.to_string()))?;
+        self.script.borrow_mut().answer(request, &url)
+    }
+
+    fn send_all(&self, requests: &[Request]) -> Vec<Result<Response, HttpError>> {
+        requests.iter().map(|request| self.send(request)).collect()
+    }
+
+    fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.check_state();
+        Ok(self.state.borrow().current.get(key).cloned())
+    }
+
+    fn state_set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.check_state();
+        self.state.borrow_mut().current.insert(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+
+    fn state_delete(&self, key: &str) -> Result<(), StoreError> {
+        self.check_state();
+        self.state.borrow_mut().current.remove(key);
+        Ok(())
+    }
+
+    fn state_keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.check_state();
+        Ok(self.state.borrow().current.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+    }
+
+    fn log(&self, level: Level, message: &str, attributes: &[Attribute]) {
+        let line = LogLine { level, message: message.to_owned(), attributes: attributes.to_vec() };
+        self.log.borrow_mut().push(line);
+    }
+
+    fn now(&self) -> u64 {
+        self.now.get().as_nanos()
+    }
+
+    fn monotonic(&self) -> u64 {
+        self.now.get().as_nanos()
+    }
+}
