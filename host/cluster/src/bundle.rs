@@ -17,6 +17,9 @@ pub const MAX_FILES: usize = 256;
 /// Bytes of one file at most: a driver's disk is not Kiln's to fill.
 pub const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
 
+/// Characters of a plugin's file name at most, without `.wasm`; it bounds the script like [`MAX_FILES`].
+const MAX_NAME: usize = 64;
+
 const CONFIGURATION: &str = "kiln.yaml";
 const BINARIES: [&str; 3] = ["kiln", "kiln-x86_64", "kiln-aarch64"];
 
@@ -216,7 +219,8 @@ fn has_binary(files: &[BundleFile]) -> bool {
 
 fn is_plugin_name(name: &str) -> bool {
     name.strip_suffix(".wasm").is_some_and(|stem| {
-        stem.starts_with(|first: char| first.is_ascii_alphanumeric())
+        stem.len() <= MAX_NAME
+            && stem.starts_with(|first: char| first.is_ascii_alphanumeric())
             && stem.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
     })
 }
@@ -303,7 +307,7 @@ pub enum BundleError {
     /// A name that has no place in a bundle.
     #[error(
         "`{name}` has no place in a bundle: it holds kiln, kiln-x86_64, kiln-aarch64, kiln.yaml and plugins/<name>.wasm, \
-         where <name> is letters, digits, `.`, `_` and `-`"
+         where <name> is at most {MAX_NAME} letters, digits, `.`, `_` and `-`"
     )]
     Name {
         /// The name.
@@ -448,6 +452,10 @@ mod tests {
         let digest = Digest::of(b"");
         assert!(BundleFile::new("kiln.yaml", MAX_FILE_BYTES, digest).is_ok());
         assert!(matches!(BundleFile::new("kiln.yaml", MAX_FILE_BYTES + 1, digest), Err(BundleError::Size { .. })));
+
+        let named = |length: usize| BundleFile::new(&format!("plugins/{}.wasm", "p".repeat(length)), 1, digest);
+        assert!(named(MAX_NAME).is_ok());
+        assert!(matches!(named(MAX_NAME + 1), Err(BundleError::Name { .. })));
 
         let directory = complete();
         for number in 0..MAX_FILES - 3 {

@@ -44,7 +44,7 @@ fn line(file: &BundleFile) -> String {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::bundle::{Architecture, Digest};
+    use crate::bundle::{Architecture, Digest, MAX_FILES};
 
     fn script(source: &str) -> InitScript {
         let digest = Digest::of(b"x");
@@ -63,6 +63,19 @@ mod tests {
         assert_eq!(text.matches("\nbundle_source=").count(), 1);
         assert!(text.contains(r"bundle_source='/Volumes/main/ops/it'\''s kiln'"));
         assert!(!text.contains("@values@"));
+    }
+
+    /// Scenario: the largest bundle there can be.
+    /// Guarantees: the script still fits into the one variable it hands to its background process, 128 KiB in Linux.
+    #[test]
+    fn the_largest_script_can_be_started() {
+        let digest = Digest::of(b"x");
+        let plugin = |number: usize| format!("plugins/{number:0>64}.wasm");
+        let mut files = script("/x").bundle.files().to_vec();
+        files.extend((files.len()..MAX_FILES).map(|number| BundleFile::new(&plugin(number), 1, digest).unwrap()));
+        let source = Source::parse(&format!("/{}", "s".repeat(4095))).unwrap();
+        let text = render(&InitScript { source, bundle: Bundle::from_files(files).unwrap() });
+        assert!(text.len() < 64 * 1024, "{} bytes", text.len());
     }
 
     /// Scenario: ipywidgets binds port 6062 on current runtimes, and a driver that cannot bind it dies.

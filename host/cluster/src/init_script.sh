@@ -50,6 +50,7 @@ in_background() {
   umask 077
   cd / || return
   declare -gA said=()
+  kiln_pid=
   home="${KILN_ROOT:-}/opt/kiln"
   open_logs
   have_tools || return
@@ -114,7 +115,7 @@ have_tools() {
 
 # Its parents keep the permissions everybody else expects of them.
 private_directory() {
-  (umask 022 && mkdir -p -- "${1%/*}") && { [[ -d $1 ]] || mkdir -- "$1"; } && chmod 700 -- "$1"
+  (umask 022 && mkdir -p -- "${1%/*}") && mkdir -p -- "$1" && chmod 700 -- "$1"
 }
 
 # Kiln inherits the lock: even if this process is killed, a second Kiln cannot start while the first one lives.
@@ -122,7 +123,7 @@ become_the_only_one() {
   local lock
   exec {lock}>>"$home/lock" || return
   if ! flock --nonblock "$lock"; then
-    say "nothing to do: Kiln is already looked after by process $(head -c 16 -- "$home/supervisor.pid")"
+    say "nothing to do: Kiln is already looked after by process $(head -c 16 -- "$home/supervisor.pid" 2>/dev/null)"
     return 1
   fi
   trap stop TERM INT
@@ -141,13 +142,14 @@ stop() {
 }
 
 stop_kiln() {
-  [[ -n ${kiln_pid:-} ]] || return
+  [[ -n $kiln_pid ]] || return
   kill -TERM "$kiln_pid" 2>/dev/null
   if ! timeout --signal=KILL 40 tail --pid="$kiln_pid" -s 0.1 -f /dev/null; then
     say "kiln did not stop within 40 s: killed"
     kill -KILL "$kiln_pid"
   fi
   wait "$kiln_pid"
+  kiln_pid=
 }
 
 # bash runs a trap only between commands; `wait` is the one that lets a signal through at once.

@@ -8,6 +8,9 @@ use std::str::FromStr;
 
 use url::Url;
 
+/// Bytes of a source at most, as of a path in Linux.
+const MAX_BYTES: usize = 4096;
+
 /// A directory on the cluster, or an `https` prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source(String);
@@ -18,6 +21,9 @@ impl Source {
     /// # Errors
     /// What a cluster could not read from, or could but should not.
     pub fn parse(text: &str) -> Result<Self, SourceError> {
+        if text.len() > MAX_BYTES {
+            return Err(SourceError::TooLong);
+        }
         if text.chars().any(char::is_control) {
             return Err(SourceError::ControlCharacter);
         }
@@ -96,6 +102,9 @@ pub enum SourceError {
     /// A path that climbs.
     #[error("the source `{0}` holds `..`: write the path as it is on the cluster")]
     Upwards(String),
+    /// Longer than any path.
+    #[error("the source is longer than {MAX_BYTES} bytes: no path on a cluster is")]
+    TooLong,
     /// A path that would break a line of the script or of its log.
     #[error("the source holds a control character: write it on one line, without tabs")]
     ControlCharacter,
@@ -162,6 +171,8 @@ mod tests {
         assert!(refusal("//").contains("root directory"));
         assert!(refusal("/Volumes/../etc").contains("`..`"));
         assert!(refusal("/Volumes/a\nrm -rf").contains("control character"));
+        assert_eq!(source(&format!("/{}", "a".repeat(4095))).len(), 4096);
+        assert!(refusal(&format!("/{}", "a".repeat(4096))).contains("longer than 4096"));
     }
 
     #[test]

@@ -516,6 +516,24 @@ fn what_is_installed_is_private() {
     driver.stop();
 }
 
+/// Scenario: Kiln has much to say, and nobody reads it.
+/// Guarantees: its log does not fill the disk, the last megabyte is kept, and it goes on being written.
+#[test]
+fn the_log_is_bounded() {
+    let driver = Driver::new();
+    let _ui = ready_ui(&driver);
+    driver.run().succeeded();
+    let start = driver.await_start(1);
+    let log = driver.path("root/var/log/kiln/kiln.log");
+    fs::File::options().append(true).open(&log).unwrap().set_len(16 * 1024 * 1024 + 1).unwrap();
+    eventually("the log to be emptied", || (fs::metadata(&log).unwrap().len() < 1024).then_some(()));
+    assert_eq!(fs::metadata(log.with_extension("log.1")).unwrap().len(), 1024 * 1024);
+    driver.order_exit(&start, 1);
+    driver.await_start(2);
+    assert!(fs::read_to_string(&log).unwrap().starts_with("a line of kiln's own log"));
+    driver.stop();
+}
+
 /// Scenario: the rendered script under shellcheck, where that is installed.
 /// Guarantees: no finding.
 #[test]
