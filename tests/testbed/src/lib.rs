@@ -9,7 +9,7 @@
 //! Invariant: what exists (a world of jobs, a store of telemetry, a set of pages) is kept apart from how it
 //! is served, and nothing a client sends makes a server panic.
 //!
-//! ```ignore
+//! ```no_run
 //! use kiln_testbed::{databricks::Workspace, sink::Sink};
 //! use std::time::Duration;
 //!
@@ -25,14 +25,15 @@
 //! ```
 
 pub mod databricks;
+mod faults;
 mod observed;
 mod request;
-mod script;
 mod server;
+pub mod sink;
 
+pub use faults::{Faults, Rule};
 pub use observed::TimedOut;
 pub use request::Request;
-pub use script::{Rule, Script};
 
 /// Blocks until the process is asked to end (SIGINT or SIGTERM): what the binaries do while they serve.
 ///

@@ -14,7 +14,7 @@
 //! let workspace = Workspace::scripted(now).unwrap();
 //! let task = Task::new("load", Duration::from_secs(90));
 //! workspace.set_runs(vec![Run::new(7, 70, now, vec![task]).ending(Outcome::Failed("no".into()))]);
-//! workspace.fail_next(3, Fault::RateLimited { retry_after: Some(1) });
+//! workspace.faults().next(3, Fault::RateLimited { retry_after: Some(1) });
 //! // ... poll ...
 //! workspace.advance(Duration::from_secs(90)); // and now the run has failed
 //! ```
@@ -26,9 +26,9 @@ pub mod world;
 
 pub use faults::{Fault, UNFAMILIAR_FIELD, UNFAMILIAR_VALUE};
 
+use crate::faults::Faults;
 use crate::observed::TimedOut;
 use crate::request::Request;
-use crate::script::Rule;
 use crate::server::{ANY_PORT, Server};
 use serde::Serialize;
 use shared::Shared;
@@ -176,24 +176,10 @@ impl Workspace {
         self.shared.read(|state| look(&state.world))
     }
 
-    /// The next `times` requests meet this fault, whatever their path.
-    pub fn fail_next(&self, times: u32, fault: Fault) {
-        self.add_fault(Rule { path: None, times: Some(times), fault });
-    }
-
-    /// Every request to a path that starts with `path` meets this fault, until the faults are cleared.
-    pub fn fail_at(&self, path: &str, fault: Fault) {
-        self.add_fault(Rule { path: Some(path.to_owned()), times: None, fault });
-    }
-
-    /// Adds a fault; rules are tried in the order they were added.
-    pub fn add_fault(&self, rule: Rule<Fault>) {
-        self.shared.update(|state| state.faults.add(rule));
-    }
-
-    /// Behaves again.
-    pub fn clear_faults(&self) {
-        self.shared.update(|state| state.faults.clear());
+    /// How it misbehaves.
+    #[must_use]
+    pub fn faults(&self) -> &Faults<Fault> {
+        &self.shared.faults
     }
 
     /// Every request so far, in the order they came (the latest 20,000).

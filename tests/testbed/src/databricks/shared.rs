@@ -3,27 +3,27 @@
 use super::Seen;
 use super::faults::Fault;
 use super::world::World;
+use crate::faults::Faults;
 use crate::observed::Observed;
 use crate::request::remember;
-use crate::script::Script;
 use axum::http::HeaderValue;
 
 pub(super) struct Shared {
     token: String,
     org_id: u64,
+    pub(super) faults: Faults<Fault>,
     pub(super) state: Observed<State>,
 }
 
 pub(super) struct State {
     pub(super) world: World,
-    pub(super) faults: Script<Fault>,
     pub(super) requests: Vec<Seen>,
 }
 
 impl Shared {
     pub(super) fn new(world: World, token: String, org_id: u64) -> Self {
-        let state = State { world, faults: Script::default(), requests: Vec::new() };
-        Self { token, org_id, state: Observed::new(state) }
+        let state = State { world, requests: Vec::new() };
+        Self { token, org_id, faults: Faults::default(), state: Observed::new(state) }
     }
 
     pub(super) fn token(&self) -> &str {
@@ -48,9 +48,5 @@ impl Shared {
 
     pub(super) fn record(&self, seen: Seen) {
         self.update(|state| remember(&mut state.requests, seen));
-    }
-
-    pub(super) fn take_fault(&self, path: &str) -> Option<Fault> {
-        self.update(|state| state.faults.take(path))
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .layer(from_fn_with_state(shared.clone(), gates))
         // After the layer: looking at a workspace from outside is neither recorded nor faulty.
         .merge(control::routes())
+        .merge(crate::faults::routes(shared.faults.clone()).with_state(()))
         .with_state(shared)
 }
 
@@ -62,7 +63,7 @@ async fn gates(
     let authorized = shared.authorizes(request.headers().get(AUTHORIZATION));
     let path = request.uri().path().to_owned();
     shared.record(Seen { request: Record::new(request.method(), request.uri(), request.headers()), authorized });
-    let fault = shared.take_fault(&path);
+    let fault = shared.faults.take(&path);
     match &fault {
         Some(Fault::Reset) => connection.reset(),
         Some(Fault::Slow { ms }) => tokio::time::sleep(Duration::from_millis(*ms)).await,
