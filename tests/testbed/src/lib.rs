@@ -30,6 +30,7 @@ mod observed;
 mod request;
 mod server;
 pub mod sink;
+pub mod spark;
 
 pub use faults::{Faults, Rule};
 pub use observed::TimedOut;
