@@ -1,1 +1,15 @@
-//! Schedule, queue, fan-out.
+//! From schedule to queue: when a receiver collects, what processors change, and when a checkpoint holds.
+//!
+//! One collection is one unit. All its batches pass their processors, then all of them enter the queues of their
+//! exporters, then its checkpoint is committed. Whatever fails before the last step fails the unit: nothing is
+//! committed and the next collection reads the same again. A full queue makes the receiver wait; nothing is dropped.
+
+mod pipeline;
+mod processor;
+mod schedule;
+mod source;
+
+pub use pipeline::Pipeline;
+pub use processor::Processor;
+pub use schedule::Schedule;
+pub use source::Source;

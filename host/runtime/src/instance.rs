@@ -129,7 +129,7 @@ impl Instance {
     /// Asks a processor what to change.
     ///
     /// # Errors
-    /// The processor failed; the batch is to pass as it is.
+    /// The processor failed; the batch must not pass unprocessed.
     pub async fn process(&self, view: ProcessorView) -> Result<Vec<ResourceEdit>, CallError> {
         self.call(|answer| Call::Process(view, answer)).await
     }

@@ -1,0 +1,267 @@
+//! From what is configured to what runs.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _};
+use kiln_config::{ComponentId, Config, Role};
+use kiln_egress::{Credentials, Egress, EgressLimits};
+use kiln_export::{Exporter, ExporterHandle};
+use kiln_pipeline::{Pipeline, Processor, Schedule, Source};
+use kiln_policy::Capability;
+use kiln_runtime::{CallError, Digest, Engine, Instance, InstanceSpec, Plugin, StateStore};
+use kiln_telemetry::{Component, ComponentKind, Health, Metrics, Status};
+
+use crate::exit::Failure;
+use crate::prepare::{Preparation, Prepared, Refusal};
+
+/// Everything that runs.
+pub(crate) struct Assembly {
+    pub(crate) sources: Vec<Source>,
+    pub(crate) exporters: Vec<ExporterHandle>,
+    pub(crate) egresses: Vec<Arc<Egress>>,
+}
+
+/// Starts plugins and exporters and joins them into pipelines. An instance that does not start costs its own data only.
+pub(crate) async fn assemble(
+    config: &Config,
+    preparation: &Preparation<'_>,
+    metrics: &Metrics,
+    health: &Health,
+) -> Result<Assembly, Failure> {
+    for Refusal { instance, reason } in &preparation.refused {
+        tracing::error!("{reason}");
+        health.component(kind(instance.role), &instance.id.to_string()).set(Status::PermanentError(reason.clone()));
+    }
+    let running = start_instances(config, preparation, metrics, health).await?;
+    let mut exporters = BTreeMap::new();
+    for exporter in &config.exporters {
+        let checked = Exporter::new(&exporter.id, &exporter.kind).map_err(Failure::usage)?;
+        exporters.insert(&exporter.id, checked.start(metrics, health));
+    }
+    let mut pipelines = Vec::new();
+    for pipeline in &config.pipelines {
+        match processors(pipeline, &running, metrics) {
+            Ok(processors) => {
+                let handles = pipeline.exporters.iter().filter_map(|id| exporters.get(id).cloned()).collect();
+                pipelines.push((pipeline, Arc::new(Pipeline::new(pipeline.signal, processors, handles))));
+            }
+            Err(missing) => {
+                let name = pipeline_name(pipeline);
+                let reason = format!("processor {missing} does not run, and nothing passes unprocessed");
+                tracing::error!("pipeline {name} does not run: {reason}");
+                health.component(ComponentKind::Pipeline, &name).set(Status::PermanentError(reason));
+            }
+        }
+    }
+    let egresses = running.iter().filter_map(|running| running.egress.clone()).collect();
+    let sources = sources(running, &pipelines, metrics);
+    if sources.is_empty() {
+        return Err(Failure::usage("no receiver can run: mend what is reported above"));
+    }
+    Ok(Assembly { sources, exporters: exporters.into_values().collect(), egresses })
+}
+
+/// An instance whose plugin is loaded, and most likely started.
+struct Running<'p> {
+    prepared: &'p Prepared<'p>,
+    instance: Instance,
+    egress: Option<Arc<Egress>>,
+    health: Component,
+}
+
+impl Running<'_> {
+    fn is(&self, role: Role, id: &ComponentId) -> bool {
+        self.prepared.instance.role == role && self.prepared.instance.id == *id
+    }
+}
+
+async fn start_instances<'p>(
+    config: &Config,
+    preparation: &'p Preparation<'p>,
+    metrics: &Metrics,
+    health: &Health,
+) -> Result<Vec<Running<'p>>, Failure> {
+    let data = config.data_dir.as_deref().map(DataDir::open).transpose()?;
+    let cache = config.data_dir.as_deref().map(|dir| dir.join("cache"));
+    let engine = Engine::new(cache.as_deref()).map_err(Failure::runtime)?;
+    let mut plugins = Plugins { engine: &engine, compiled: BTreeMap::new() };
+    let mut running = Vec::new();
+    for prepared in &preparation.ready {
+        let role = prepared.instance.role;
+        let id = prepared.instance.id.to_string();
+        let health = health.component(kind(role), &id);
+        match start(prepared, &mut plugins, data.as_ref(), metrics).await {
+            Ok((instance, egress)) => {
+                health.set(Status::Ok);
+                running.push(Running { prepared, instance, egress, health });
+            }
+            Err(error) => {
+                tracing::error!("{role}s.{id}: {error}");
+                health.set(Status::PermanentError(error));
+            }
+        }
+    }
+    Ok(running)
+}
+
+/// The processors of a pipeline, in order; or the first that does not run.
+fn processors<'c>(
+    pipeline: &'c kiln_config::Pipeline,
+    running: &[Running<'_>],
+    metrics: &Metrics,
+) -> Result<Vec<Processor>, &'c ComponentId> {
+    let find = |id| running.iter().find(|running| running.is(Role::Processor, id)).ok_or(id);
+    let mut processors = Vec::new();
+    for id in &pipeline.processors {
+        let Running { prepared, instance, .. } = find(id)?;
+        let reads =
+            prepared.file.manifest.processor.as_ref().map(|declared| declared.reads.clone()).unwrap_or_default();
+        let id = id.to_string();
+        let metrics = metrics.processor(&id);
+        processors.push(Processor::new(id, instance.clone(), reads, metrics));
+    }
+    Ok(processors)
+}
+
+/// The receivers that have a pipeline to feed.
+fn sources(
+    running: Vec<Running<'_>>,
+    pipelines: &[(&kiln_config::Pipeline, Arc<Pipeline>)],
+    metrics: &Metrics,
+) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for Running { prepared, instance, health, .. } in running {
+        let configured = prepared.instance;
+        if configured.role != Role::Receiver {
+            continue;
+        }
+        let fed = pipelines.iter().filter(|(pipeline, _)| pipeline.receivers.contains(&configured.id));
+        let fed: Vec<_> = fed.map(|(_, pipeline)| Arc::clone(pipeline)).collect();
+        if fed.is_empty() {
+            health.set(Status::PermanentError("none of its pipelines runs".to_owned()));
+            continue;
+        }
+        let id = configured.id.to_string();
+        let schedule = Schedule::new(configured.collection_interval, configured.initial_delay);
+        sources.push(Source { metrics: metrics.receiver(&id), id, instance, schedule, pipelines: fed, health });
+    }
+    sources
+}
+
+fn kind(role: Role) -> ComponentKind {
+    match role {
+        Role::Receiver => ComponentKind::Receiver,
+        Role::Processor => ComponentKind::Processor,
+    }
+}
+
+fn pipeline_name(pipeline: &kiln_config::Pipeline) -> String {
+    match &pipeline.name {
+        Some(name) => format!("{}/{name}", pipeline.signal),
+        None => pipeline.signal.to_string(),
+    }
+}
+
+/// Plugins compiled so far: several instances share one.
+struct Plugins<'e> {
+    engine: &'e Engine,
+    compiled: BTreeMap<Digest, Plugin>,
+}
+
+impl Plugins<'_> {
+    async fn get(&mut self, prepared: &Prepared<'_>) -> Result<Plugin, String> {
+        if let Some(plugin) = self.compiled.get(&prepared.file.digest) {
+            return Ok(plugin.clone());
+        }
+        let plugin = self.engine.compile(prepared.file).await;
+        let plugin = plugin.map_err(|error| format!("plugin `{}` {error}", prepared.file.manifest.name))?;
+        self.compiled.insert(prepared.file.digest, plugin.clone());
+        Ok(plugin)
+    }
+}
+
+async fn start(
+    prepared: &Prepared<'_>,
+    plugins: &mut Plugins<'_>,
+    data: Option<&DataDir>,
+    metrics: &Metrics,
+) -> Result<(Instance, Option<Arc<Egress>>), String> {
+    let Prepared { instance, settings, policy, .. } = prepared;
+    let id = instance.id.to_string();
+    let plugin = plugins.get(prepared).await?;
+    let egress = if policy.links(Capability::Http) { Some(Arc::new(egress(prepared, &id, metrics)?)) } else { None };
+    let state = match data {
+        Some(data) => data.state(&id)?,
+        None => StateStore::in_memory(),
+    };
+    let spec = InstanceSpec {
+        id: id.clone(),
+        plugin: plugin.clone(),
+        policy: Arc::clone(policy),
+        config: settings.public.to_string(),
+        egress: egress.clone(),
+        state,
+        limits: instance.limits.clone(),
+        timeout: instance.timeout,
+        metrics: metrics.instance(&id),
+    };
+    let spawned =
+        Instance::spawn(plugins.engine, spec).map_err(|error| format!("plugin `{}` {error}", plugin.manifest.name))?;
+    match spawned.start().await {
+        Ok(()) => {}
+        Err(error @ CallError::Config { .. }) => return Err(format!("plugin `{}` {error}", plugin.manifest.name)),
+        // It is started again at its first collection.
+        Err(error) => tracing::warn!("{}s.{id}: plugin `{}` {error}", instance.role, plugin.manifest.name),
+    }
+    tracing::info!(instance = id, plugin = %plugin.manifest.name, version = plugin.manifest.version, digest = %plugin.digest, "started");
+    Ok((spawned, egress))
+}
+
+fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics) -> Result<Egress, String> {
+    let Prepared { instance, settings, policy, .. } = prepared;
+    let mut credentials = Credentials::default();
+    for field in policy.http_rules().iter().filter_map(|rule| rule.credential.as_ref()) {
+        if let Some(secret) = settings.secrets.get(field.path()) {
+            credentials.insert_bearer(field.path(), secret.expose()).map_err(|error| error.to_string())?;
+        }
+    }
+    let limits = EgressLimits {
+        response_bytes: instance.limits.response_bytes,
+        concurrency: u16::try_from(instance.limits.concurrency)
+            .ok()
+            .and_then(NonZeroU16::new)
+            .unwrap_or(NonZeroU16::MAX),
+        request_timeout: instance.timeout,
+        ..EgressLimits::default()
+    };
+    Egress::new(id, Arc::clone(policy), &credentials, limits, metrics.egress(id)).map_err(|error| error.to_string())
+}
+
+/// `data_dir`, for this user only.
+struct DataDir {
+    state: Dir,
+}
+
+impl DataDir {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let unusable = |error| Failure::usage(format!("data_dir {} cannot be used: {error}", path.display()));
+        let mut private = DirBuilder::new();
+        private.mode(0o700);
+        let create = |parent: &Dir, name: &Path| match parent.create_dir_with(name, &private) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+            Ok(()) | Err(_) => parent.open_dir(name),
+        };
+        std::fs::create_dir_all(path).map_err(unusable)?;
+        let root = Dir::open_ambient_dir(path, ambient_authority()).map_err(unusable)?;
+        Ok(Self { state: create(&root, Path::new("state")).map_err(unusable)? })
+    }
+
+    fn state(&self, id: &str) -> Result<StateStore, String> {
+        let dir = self.state.try_clone().map_err(|error| error.to_string())?;
+        StateStore::open(dir, id).map_err(|error| error.to_string())
+    }
+}

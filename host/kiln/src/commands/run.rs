@@ -1,0 +1,40 @@
+//! `kiln run`.
+
+use std::time::Instant;
+
+use kiln_config::{Config, LogEncoding};
+use kiln_runtime::Directory;
+use kiln_telemetry::{LogFormat, LogSettings};
+
+use super::validate::environment;
+use crate::cli::ConfigFile;
+use crate::exit::Failure;
+use crate::prepare::prepare;
+use crate::service;
+
+pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
+    let started = Instant::now();
+    let path = &arguments.config;
+    let config = Config::read(path, &environment).map_err(Failure::usage)?;
+    let format = match config.telemetry.logs.encoding {
+        LogEncoding::Text => LogFormat::Text,
+        LogEncoding::Json => LogFormat::Json,
+    };
+    LogSettings { format, filter: config.telemetry.logs.level.clone() }.init().map_err(Failure::usage)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let directory = Directory::read(&config.plugins_dir).map_err(Failure::usage)?;
+    let preparation = prepare(path, &config, &directory);
+    for warning in &preparation.warnings {
+        tracing::warn!("{warning}");
+    }
+    if !preparation.faults.is_empty() {
+        return Err(Failure::Usage(preparation.faults.join("\n")));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::runtime(format!("cannot start: {error}")))?;
+    runtime.block_on(service::run(started, &config, &preparation))
+}

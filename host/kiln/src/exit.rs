@@ -1,0 +1,54 @@
+//! How the process ends. Code 64 is `EX_USAGE` of `sysexits.h`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line, the configuration or a plugin is at fault: mend it and try again.
+    Usage(String),
+    /// Something else went wrong while running.
+    Runtime(String),
+    /// Whoever read standard output has gone away.
+    NobodyListens,
+}
+
+impl Failure {
+    pub(crate) fn usage(error: impl ToString) -> Self {
+        Self::Usage(error.to_string())
+    }
+
+    pub(crate) fn runtime(error: impl ToString) -> Self {
+        Self::Runtime(error.to_string())
+    }
+
+    /// Prints the reason and turns into the code.
+    pub(crate) fn report(self) -> ExitCode {
+        let (text, code) = match self {
+            Self::Usage(text) => (text, usage_code()),
+            Self::Runtime(text) => (text, ExitCode::FAILURE),
+            Self::NobodyListens => return ExitCode::SUCCESS,
+        };
+        let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+        code
+    }
+}
+
+pub(crate) fn usage_code() -> ExitCode {
+    ExitCode::from(64)
+}
+
+/// Prints to standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(Failure::NobodyListens),
+        Err(error) => Err(Failure::runtime(format!("cannot write to standard output: {error}"))),
+    }
+}
+
+/// Prints to standard error, where a lost reader is no reason to stop.
+pub(crate) fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+}

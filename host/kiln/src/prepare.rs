@@ -1,0 +1,131 @@
+//! Configuration and plugins brought together: what each instance is, and why those that cannot run cannot.
+//!
+//! Two kinds of trouble. A *fault* is in the configuration itself: nothing runs until it is mended. A *refusal* concerns
+//! one instance, because of its plugin or what it is granted: the others run.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use kiln_config::{Config, Instance, PluginSettings, Role};
+use kiln_policy::{Level, PluginKind, Policy};
+use kiln_runtime::{ComponentFile, Directory};
+
+/// An instance that can run.
+pub(crate) struct Prepared<'a> {
+    pub(crate) instance: &'a Instance,
+    pub(crate) file: &'a ComponentFile,
+    pub(crate) settings: PluginSettings,
+    pub(crate) policy: Arc<Policy>,
+}
+
+/// An instance that cannot.
+pub(crate) struct Refusal<'a> {
+    pub(crate) instance: &'a Instance,
+    pub(crate) reason: String,
+}
+
+/// All instances, sorted by what can become of them.
+#[derive(Default)]
+pub(crate) struct Preparation<'a> {
+    pub(crate) ready: Vec<Prepared<'a>>,
+    pub(crate) refused: Vec<Refusal<'a>>,
+    pub(crate) faults: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Where something is configured, for people: `kiln.yaml:12:3: receivers.spark`.
+pub(crate) struct Place<'a> {
+    pub(crate) config: &'a Path,
+    pub(crate) instance: &'a Instance,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config, instance } = self;
+        write!(f, "{}:{}: {}s.{}", config.display(), instance.at, instance.role, instance.id)
+    }
+}
+
+/// Finds each instance's plugin, checks its settings against the manifest and its grants against the requests.
+pub(crate) fn prepare<'a>(path: &'a Path, config: &'a Config, directory: &'a Directory) -> Preparation<'a> {
+    let mut preparation = Preparation::default();
+    for instance in &config.instances {
+        let place = Place { config: path, instance };
+        match find(&place, config, directory) {
+            Ok(file) => preparation.check(&place, config, file),
+            Err(Missing::Refused(reason)) => preparation.refused.push(Refusal { instance, reason }),
+            Err(Missing::Unknown(fault)) => preparation.faults.push(fault),
+        }
+    }
+    for refused in directory.refused() {
+        preparation.warnings.push(format!("{}: {}; ignored", refused.path.display(), refused.error));
+    }
+    preparation
+}
+
+enum Missing {
+    /// There is a file that ought to be it.
+    Refused(String),
+    /// There is nothing of that name.
+    Unknown(String),
+}
+
+fn find<'a>(place: &Place<'_>, config: &Config, directory: &'a Directory) -> Result<&'a ComponentFile, Missing> {
+    let name = place.instance.plugin.as_str();
+    if let Some(file) = directory.plugin(name) {
+        return Ok(file);
+    }
+    let of_that_name =
+        directory.refused().iter().find(|refused| refused.path.file_stem().is_some_and(|stem| stem == name));
+    if let Some(refused) = of_that_name {
+        return Err(Missing::Refused(format!("{place}: {} {}", refused.path.display(), refused.error)));
+    }
+    let names: Vec<_> = directory.plugins().map(|(_, file)| file.manifest.name.to_string()).collect();
+    let there = if names.is_empty() { "it holds none".to_owned() } else { format!("it holds {}", names.join(", ")) };
+    Err(Missing::Unknown(format!("{place}: there is no plugin `{name}` in {}; {there}", config.plugins_dir.display())))
+}
+
+impl<'a> Preparation<'a> {
+    fn check(&mut self, place: &Place<'a>, config: &Config, file: &'a ComponentFile) {
+        let instance = place.instance;
+        let manifest = &file.manifest;
+        let kind_fits = matches!(
+            (instance.role, manifest.kind),
+            (Role::Receiver, PluginKind::Receiver) | (Role::Processor, PluginKind::Processor)
+        );
+        if !kind_fits {
+            let kind = manifest.kind.name();
+            self.faults.push(format!("{place}: plugin `{}` is a {kind}; move it to `{kind}s`", manifest.name));
+            return;
+        }
+        let settings = match instance.body.settings(&manifest.config) {
+            Ok(settings) => settings,
+            Err(errors) => {
+                self.faults.push(errors.to_string().trim_end().to_owned());
+                return;
+            }
+        };
+        let mut refuse = |reason: String| self.refused.push(Refusal { instance, reason: format!("{place}: {reason}") });
+        if manifest.processor.as_ref().is_some_and(|declared| declared.level != Level::Resource) {
+            refuse(format!(
+                "plugin `{}` processes below resource level, which this version of Kiln does not offer",
+                manifest.name
+            ));
+            return;
+        }
+        match Policy::resolve(manifest, &instance.grants, config.policy.explicit_grants, |field| settings.text(field)) {
+            Ok(policy) => {
+                for origin in policy.unused_grants() {
+                    self.warnings
+                        .push(format!("{place}: grants {origin}, which plugin `{}` does not request", manifest.name));
+                }
+                self.ready.push(Prepared { instance, file, settings, policy: Arc::new(policy) });
+            }
+            Err(errors) => {
+                let reasons: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                refuse(format!("plugin `{}` {}", manifest.name, reasons.join("\n  and ")));
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The way of one signal: processors in order, then every exporter.
+
+use futures_util::future::join_all;
+use kiln_export::{Closed, ExporterHandle};
+use kiln_otlp::{Batch, Signal};
+
+use crate::processor::{Processor, ProcessorError};
+
+/// Processors and exporters of one signal.
+#[derive(Debug)]
+pub struct Pipeline {
+    signal: Signal,
+    processors: Vec<Processor>,
+    exporters: Vec<ExporterHandle>,
+}
+
+impl Pipeline {
+    /// Joins processors, in order, and exporters.
+    #[must_use]
+    pub const fn new(signal: Signal, processors: Vec<Processor>, exporters: Vec<ExporterHandle>) -> Self {
+        Self { signal, processors, exporters }
+    }
+
+    pub(crate) const fn signal(&self) -> Signal {
+        self.signal
+    }
+
+    pub(crate) async fn process(&self, batch: Batch) -> Result<Batch, ProcessorError> {
+        let mut batch = batch;
+        for processor in &self.processors {
+            batch = processor.process(batch).await?;
+        }
+        Ok(batch)
+    }
+
+    /// Puts the batch into every exporter's queue, waiting for room where there is none.
+    pub(crate) async fn enqueue(&self, batch: &Batch) -> Result<(), Closed> {
+        let queued = join_all(self.exporters.iter().map(|exporter| exporter.enqueue(batch.clone()))).await;
+        queued.into_iter().collect()
+    }
+}

@@ -1,0 +1,74 @@
+//! When a receiver collects.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// The largest part of an interval by which instances are spread, so that a hundred of them do not start at once.
+const SPREAD: f64 = 0.1;
+
+/// Fixed intervals that never overlap: a collection that takes longer than one skips those it missed.
+#[derive(Debug)]
+pub struct Schedule {
+    next: Instant,
+    interval: Duration,
+}
+
+impl Schedule {
+    /// Starts after `initial_delay` and a random part of the interval, then repeats every `interval`.
+    #[must_use]
+    pub fn new(interval: Duration, initial_delay: Duration) -> Self {
+        Self::with_spread(interval, initial_delay, fraction())
+    }
+
+    fn with_spread(interval: Duration, initial_delay: Duration, fraction: f64) -> Self {
+        // A first collection must not wait much longer than somebody watching was told.
+        let spread = interval.mul_f64(SPREAD * fraction).min(initial_delay.max(Duration::from_secs(1)));
+        Self { next: Instant::now() + initial_delay + spread, interval }
+    }
+
+    /// Waits for the next collection to be due.
+    pub async fn due(&mut self) {
+        sleep_until(self.next).await;
+        let now = Instant::now();
+        while self.next <= now {
+            self.next += self.interval;
+        }
+    }
+}
+
+/// A random number from 0 to 1; 0 where the system has no randomness, which only makes instances start together.
+fn fraction() -> f64 {
+    getrandom::u32().map_or(0.0, |random| f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: a schedule of 60 s with an initial delay of 1 s, and a collection that takes 150 s.
+    /// Guarantees: the phase is kept and the two intervals that passed meanwhile are skipped.
+    #[tokio::test(start_paused = true)]
+    async fn missed_intervals_are_skipped() {
+        let start = Instant::now();
+        let mut schedule = Schedule::with_spread(Duration::from_secs(60), Duration::from_secs(1), 0.0);
+        schedule.due().await;
+        assert_eq!(start.elapsed().as_secs(), 1);
+        tokio::time::advance(Duration::from_secs(150)).await;
+        schedule.due().await;
+        assert_eq!(start.elapsed().as_secs(), 181);
+        schedule.due().await;
+        assert_eq!(start.elapsed().as_secs(), 241);
+    }
+
+    /// Scenario: the random part is as large as it can be.
+    /// Guarantees: the first collection is at most a tenth of the interval, or the initial delay again, late.
+    #[tokio::test(start_paused = true)]
+    async fn the_spread_is_bounded() {
+        for (interval, delay, latest) in [(60, 1, 2), (5, 0, 1), (600, 30, 60)] {
+            let start = Instant::now();
+            Schedule::with_spread(Duration::from_secs(interval), Duration::from_secs(delay), 1.0).due().await;
+            assert!(start.elapsed() <= Duration::from_secs(latest), "{interval} {delay}");
+        }
+    }
+}
