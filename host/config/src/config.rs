@@ -167,14 +167,13 @@ impl<'a> Reading<'a> {
     }
 
     fn definitions(&self, section: Section<'a>) -> Vec<Definition<'a>> {
-        let mut definitions: Vec<Definition<'a>> = Vec::new();
+        let mut seen = BTreeSet::new();
+        let mut definitions = Vec::new();
         for (entry, value) in section.entries() {
             match entry.key.parse::<ComponentId>() {
                 // Spaces around the parts do not count, so two keys can be one id.
-                Ok(id) if definitions.iter().any(|known| known.id == id) => {
-                    self.report.error(entry.key_at, &value.path, Problem::ListedTwice);
-                }
-                Ok(id) => definitions.push(Definition { id, entry, value }),
+                Ok(id) if seen.insert(id.clone()) => definitions.push(Definition { id, entry, value }),
+                Ok(_) => self.report.error(entry.key_at, &value.path, Problem::ListedTwice),
                 Err(error) => self.report.error(entry.key_at, &value.path, error),
             }
         }

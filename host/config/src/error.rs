@@ -4,12 +4,15 @@
 //! started reading returns `Err` when anything was reported. Texts name keys, references and known alternatives, and
 //! never a value that could be a secret: not one that was substituted, nor one that belongs to a plugin.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use crate::component_id::InvalidComponentId;
 use crate::substitution::SubstitutionError;
 use crate::suggestion::{Nearest, quoted};
+
+/// More errors than this are counted and not kept: the file is something else than a configuration.
+const MAX_ERRORS: usize = 200;
 
 /// A place in a configuration file; lines and columns count characters from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,7 +74,9 @@ impl ConfigError {
     /// What is wrong and what to do about it; never holds a secret.
     #[must_use]
     pub fn message(&self) -> String {
-        self.problem.to_string()
+        let escape = |c: char| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() };
+        // Some sentences quote a file or a manifest, which must not be able to write lines of its own.
+        self.problem.to_string().chars().map(escape).collect()
     }
 }
 
@@ -82,12 +87,14 @@ impl ConfigError {
 pub struct Errors {
     file: String,
     errors: Vec<ConfigError>,
+    left_out: usize,
 }
 
 impl Errors {
     /// The one error of a file that cannot be looked into.
     pub(crate) fn of_file(file: &str, problem: Problem) -> Self {
-        Self { file: file.to_owned(), errors: vec![ConfigError { location: None, path: YamlPath::default(), problem }] }
+        let error = ConfigError { location: None, path: YamlPath::default(), problem };
+        Self { file: file.to_owned(), errors: vec![error], left_out: 0 }
     }
 
     /// The file, as it was named to the reader.
@@ -115,7 +122,10 @@ impl fmt::Display for Errors {
             if !error.path.0.is_empty() {
                 write!(f, ": {}", error.path.0)?;
             }
-            write!(f, ": {}", error.problem)?;
+            write!(f, ": {}", error.message())?;
+        }
+        if self.left_out > 0 {
+            write!(f, "\n{}: {} more errors are not shown", self.file, self.left_out)?;
         }
         Ok(())
     }
@@ -144,6 +154,7 @@ impl fmt::Display for Warning {
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     errors: RefCell<Vec<ConfigError>>,
+    left_out: Cell<usize>,
     warnings: RefCell<Vec<Warning>>,
 }
 
@@ -151,8 +162,13 @@ impl Report {
     pub(crate) fn error(&self, location: Location, path: &YamlPath, problem: impl Into<Problem>) {
         let error = ConfigError { location: Some(location), path: path.clone(), problem: problem.into() };
         let mut errors = self.errors.borrow_mut();
-        if !errors.contains(&error) {
+        if errors.contains(&error) {
+            return;
+        }
+        if errors.len() < MAX_ERRORS {
             errors.push(error);
+        } else {
+            self.left_out.set(self.left_out.get() + 1);
         }
     }
 
@@ -170,7 +186,7 @@ impl Report {
             return Ok((value, warnings));
         }
         errors.sort_by(|a, b| (a.location, &a.path).cmp(&(b.location, &b.path)));
-        Err(Errors { file: file.to_owned(), errors })
+        Err(Errors { file: file.to_owned(), errors, left_out: self.left_out.get() })
     }
 }
 
@@ -199,7 +215,7 @@ pub(crate) enum Problem {
     Malformed { value: Option<String>, what: &'static str, remedy: String },
     #[error("must be {0}")]
     OutOfRange(String),
-    #[error("`{0}` is required")]
+    #[error("{} is required", quoted(.0, '`'))]
     Missing(String),
     #[error("needs a value")]
     Empty,

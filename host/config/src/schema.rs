@@ -3,11 +3,19 @@
 //! Validation is the library's. Which keys are declared, what type a spelling should become, what the default is and
 //! what is secret has to be known per value, before there is anything to validate. A value can be under several
 //! schemas at once (`$ref`, `allOf`, `anyOf`, …): all of them speak here, and the cautious answer wins.
+//!
+//! A schema comes from a plugin. [`check`] refuses those that have no end or become large when followed; everything
+//! else here relies on it.
 
 use serde_json::{Map, Value as Json};
 
-/// How many schemas may apply to one value; bounds what a manifest can make us follow.
-const MAX_APPLICABLE: usize = 256;
+use crate::suggestion::quoted;
+
+/// Schemas inside each other, references followed. A schema that refers to itself has no end and is refused.
+const MAX_DEPTH: usize = 64;
+
+/// Schemas in total, references followed: validation takes at most this many steps per value.
+const MAX_EXPANDED: usize = 20_000;
 
 /// All schemas that apply to one value.
 #[derive(Clone)]
@@ -33,7 +41,7 @@ impl<'s> Schemas<'s> {
         let mut nodes: Vec<(&Map<String, Json>, Applies)> = Vec::new();
         while let Some((schema, applies)) = pending.pop() {
             let Json::Object(schema) = schema else { continue };
-            if nodes.len() >= MAX_APPLICABLE || nodes.iter().any(|(known, _)| std::ptr::eq(*known, schema)) {
+            if nodes.iter().any(|(known, _)| std::ptr::eq(*known, schema)) {
                 continue;
             }
             nodes.push((schema, applies));
@@ -142,7 +150,9 @@ fn properties(node: &Map<String, Json>) -> Option<&Map<String, Json>> {
     node.get("properties").and_then(Json::as_object)
 }
 
-/// The schema a `$ref` within the document points at.
+/// The schema a `$ref` points at, if it is a path from the root.
+///
+/// Anchors and other documents are left out: what is behind one could mark a secret without anyone here seeing it.
 fn local<'s>(root: &'s Json, reference: &str) -> Option<&'s Json> {
     let pointer = reference.strip_prefix('#')?;
     let pointer = percent_encoding::percent_decode_str(pointer).decode_utf8().ok()?;
@@ -162,18 +172,52 @@ pub(crate) fn type_of(value: &Json) -> &'static str {
     }
 }
 
-/// The first reference that leads out of the schema, or to a place only the validator can find.
+/// Checks that a schema can be followed from beginning to end, in bounded time.
 ///
-/// What is behind it could mark a secret, or declare a key, without anyone here seeing it.
-pub(crate) fn foreign_reference(schema: &Json) -> Option<&str> {
-    match schema {
-        Json::Object(map) => map.iter().find_map(|(key, value)| match (key.as_str(), value) {
-            ("$ref", Json::String(text)) => (text != "#" && !text.starts_with("#/")).then_some(text.as_str()),
-            ("$dynamicRef", Json::String(text)) => Some(text.as_str()),
-            ("const" | "default" | "enum" | "examples", _) => None,
-            (_, value) => foreign_reference(value),
-        }),
-        Json::Array(items) => items.iter().find_map(foreign_reference),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
+/// # Errors
+/// What keeps it from that, to finish the sentence "the plugin's schema …".
+pub(crate) fn check(root: &Json) -> Result<(), String> {
+    let mut remaining = MAX_EXPANDED;
+    check_node(root, root, MAX_DEPTH, &mut remaining)
+}
+
+fn check_node(root: &Json, schema: &Json, depth: usize, remaining: &mut usize) -> Result<(), String> {
+    let Json::Object(node) = schema else { return Ok(()) };
+    let Some(depth) = depth.checked_sub(1) else {
+        return Err("refers to itself, or is nested too deeply".to_owned());
+    };
+    *remaining = remaining.checked_sub(1).ok_or("is too large once its references are followed")?;
+    if node.contains_key("$dynamicRef") {
+        return Err("uses `$dynamicRef`".to_owned());
     }
+    if let Some(reference) = node.get("$ref").and_then(Json::as_str) {
+        let outside = || format!("refers to {}, which is not a path within itself", quoted(reference, '`'));
+        check_node(root, local(root, reference).ok_or_else(outside)?, depth, remaining)?;
+    }
+    for child in children(node) {
+        check_node(root, child, depth, remaining)?;
+    }
+    Ok(())
+}
+
+/// The schemas directly inside a schema, by every keyword of the draft that holds some.
+fn children(node: &Map<String, Json>) -> impl Iterator<Item = &Json> {
+    const BY_NAME: [&str; 5] = ["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
+    const LISTS: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
+    const SINGLE: [&str; 11] = [
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    ];
+    let by_name = BY_NAME.into_iter().filter_map(|keyword| node.get(keyword)?.as_object()).flat_map(Map::values);
+    let lists = LISTS.into_iter().filter_map(|keyword| node.get(keyword)?.as_array()).flatten();
+    by_name.chain(lists).chain(SINGLE.into_iter().filter_map(|keyword| node.get(keyword)))
 }

@@ -50,7 +50,7 @@ pub(crate) fn problem(error: &ValidationError<'_>) -> Problem {
             Problem::Plugin(format!("unknown key {}; remove it", keys.join(", ")))
         }
         Kind::FalseSchema => Problem::Plugin("the plugin takes nothing here; remove it".to_owned()),
-        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => none_of(context),
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => none_of(error.instance_path().as_str(), context),
         Kind::OneOfMultipleValid { .. } => Problem::Plugin(
             "fits several alternatives of which the plugin takes only one; remove what is too much".to_owned(),
         ),
@@ -110,15 +110,16 @@ fn wrong_format(format: &str) -> String {
 }
 
 /// What each alternative lacks, so that one can be chosen.
-fn none_of(context: &[Vec<ValidationError<'static>>]) -> Problem {
+fn none_of(place: &str, context: &[Vec<ValidationError<'static>>]) -> Problem {
     let lacks: Vec<String> = context
         .iter()
         .filter_map(|errors| errors.first())
         .take(MAX_ALTERNATIVES)
         .map(|error| {
-            let pointer = error.instance_path().as_str().trim_start_matches('/').replace('/', ".");
+            let pointer = error.instance_path().as_str();
+            let within = pointer.strip_prefix(place).unwrap_or(pointer).trim_start_matches('/').replace('/', ".");
             let sentence = problem(error).to_string();
-            if pointer.is_empty() { sentence } else { format!("{}: {sentence}", quoted(&pointer, '`')) }
+            if within.is_empty() { sentence } else { format!("{}: {sentence}", quoted(&within, '`')) }
         })
         .collect();
     match lacks.as_slice() {

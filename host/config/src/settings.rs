@@ -14,16 +14,10 @@ use serde_json::{Map, Value as Json};
 use crate::document::{Content, Entry, Node, Scalar, ScalarKind};
 use crate::error::{Errors, Location, Problem, Report, YamlPath};
 use crate::instance::{HOST_KEYS, PluginBody};
-use crate::schema::{Schemas, foreign_reference, type_of};
+use crate::schema::{Schemas, check, type_of};
 use crate::schema_error::{is_duration, problem};
 use crate::secret::Secret;
 use crate::suggestion::{Nearest, quoted};
-
-/// Errors of one instance that are shown; a list of a thousand wrong items is one mistake.
-const MAX_ERRORS: usize = 50;
-
-/// Defaults inside defaults; manifests are bounded, this bounds a schema that refers to itself.
-const MAX_DEPTH: usize = 64;
 
 /// What a plugin is configured with: valid by its schema, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +57,8 @@ impl PluginBody {
         match validator(schema) {
             Ok(validator) => {
                 settings = Reading { report: &report, top: &self.path }.value(&self.node, &self.path, &schemas);
-                fill_defaults(&mut settings, &schemas, MAX_DEPTH);
-                for error in validator.iter_errors(&settings).take(MAX_ERRORS) {
+                fill_defaults(&mut settings, &schemas);
+                for error in validator.iter_errors(&settings) {
                     let (at, path, problem) = self.place(error.instance_path()).explain(&error);
                     report.error(at, &path, problem);
                 }
@@ -91,18 +85,15 @@ impl PluginBody {
 }
 
 fn validator(schema: &Json) -> Result<Validator, String> {
-    let advice = "this is a defect of the plugin, report it to its author";
-    if let Some(reference) = foreign_reference(schema) {
-        let reference = quoted(reference, '`');
-        return Err(format!("the plugin's schema refers to {reference}, which is not within itself; {advice}"));
-    }
+    let defect = |what: &str| format!("the plugin's schema {what}; this is a defect of the plugin, tell its author");
+    check(schema).map_err(|problem| defect(&problem))?;
     jsonschema::draft202012::options()
         .offline()
         .should_validate_formats(true)
         .with_format("duration", is_duration)
         .with_pattern_options(PatternOptions::regex())
         .build(schema)
-        .map_err(|error| format!("the plugin's schema is not valid: {error}; {advice}"))
+        .map_err(|error| defect(&format!("is not valid, {}", quoted(&error.to_string(), '`'))))
 }
 
 struct Reading<'a> {
@@ -174,20 +165,19 @@ fn typed(scalar: &Scalar, schemas: &Schemas<'_>) -> Json {
     }
 }
 
-fn fill_defaults(value: &mut Json, schemas: &Schemas<'_>, depth: usize) {
-    let Some(depth) = depth.checked_sub(1) else { return };
+fn fill_defaults(value: &mut Json, schemas: &Schemas<'_>) {
     match value {
         Json::Object(map) => {
             for (key, default) in schemas.defaults() {
                 map.entry(key).or_insert_with(|| default.clone());
             }
             for (key, value) in map {
-                fill_defaults(value, &schemas.property(key), depth);
+                fill_defaults(value, &schemas.property(key));
             }
         }
         Json::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                fill_defaults(item, &schemas.item(index), depth);
+                fill_defaults(item, &schemas.item(index));
             }
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}

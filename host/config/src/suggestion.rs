@@ -5,6 +5,9 @@ use std::fmt;
 /// Longer keys are cut in messages: the place is what leads to them.
 const SHOWN_CHARACTERS: usize = 64;
 
+/// Known words that are listed.
+const LISTED: usize = 20;
+
 /// What to propose instead of a word nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Nearest {
@@ -17,15 +20,16 @@ pub(crate) enum Nearest {
 impl Nearest {
     /// Looks for `word` among `known`.
     ///
-    /// The distance allowed is a third of the word's length, as in rustc; case and the choice of `-` or `_` do not
-    /// count.
+    /// The distance allowed is a third of the word's length, as in rustc, but never all of it; case and the choice of
+    /// `-` or `_` do not count.
     pub(crate) fn find<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let mut known: Vec<&str> = known.into_iter().collect();
         known.sort_unstable();
         known.dedup();
         let comparable = |text: &str| text.to_lowercase().replace('-', "_");
         let sought: String = comparable(word).chars().take(SHOWN_CHARACTERS).collect();
-        let allowed = sought.chars().count().max(3) / 3;
+        let length = sought.chars().count();
+        let allowed = (length.max(3) / 3).min(length.saturating_sub(1));
         let nearest = known
             .iter()
             .map(|candidate| (strsim::damerau_levenshtein(&sought, &comparable(candidate)), *candidate))
@@ -44,7 +48,11 @@ impl fmt::Display for Nearest {
             Self::Word(word) => write!(f, "; did you mean {}?", quoted(word, '`')),
             Self::Known(words) if words.is_empty() => f.write_str("; none is known here"),
             Self::Known(words) => {
-                let listed: Vec<String> = words.iter().map(|word| quoted(word, '`')).collect();
+                let mut listed: Vec<String> = words.iter().take(LISTED).map(|word| quoted(word, '`')).collect();
+                match words.len().saturating_sub(LISTED) {
+                    0 => {}
+                    more => listed.push(format!("one of {more} more")),
+                }
                 write!(f, "; use {}", alternatives(&listed))
             }
         }
@@ -92,7 +100,8 @@ mod tests {
         for word in ["", "x", "workspace", "日本語"] {
             assert!(matches!(Nearest::find(word, KNOWN), Nearest::Known(known) if known.len() == 4), "{word}");
         }
-        assert_eq!(Nearest::find("x", ["b", "a"]).to_string(), "; did you mean `a`?");
+        assert_eq!(Nearest::find("x", ["b", "a"]).to_string(), "; use `a` or `b`");
+        assert_eq!(Nearest::find("xb", ["b", "a"]).to_string(), "; did you mean `b`?");
         assert_eq!(Nearest::find("zzz", ["bbb", "aaa", "ccc"]).to_string(), "; use `aaa`, `bbb` or `ccc`");
         assert_eq!(Nearest::find("zzz", []).to_string(), "; none is known here");
     }

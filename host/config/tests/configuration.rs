@@ -589,6 +589,16 @@ fn ids_that_differ_in_spaces_only_are_one() {
     assert!(errors(&receiver("    a: 1\n  'databricks ':")).contains("is listed twice"));
 }
 
+#[test]
+fn a_file_cannot_write_lines_of_its_own_or_flood_the_terminal() {
+    let one = errors(&receiver("    grants: { \"a\\nkiln.yaml:1:1: \\e[31mb\": 1 }"));
+    assert!(!one.contains('\n') && !one.contains('\u{1b}'), "{one}");
+    let many: String = (0..1000).map(|index| format!("key{index}: 1\n")).collect();
+    let many = errors(&format!("{many}{}", receiver("")));
+    assert_eq!(many.lines().count(), 201);
+    assert!(many.ends_with("kiln.yaml: 800 more errors are not shown"), "{many}");
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
