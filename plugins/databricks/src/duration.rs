@@ -1,0 +1,30 @@
+//! Durations as configurations write them: `90m`, `24h`, `7d`.
+
+use core::time::Duration;
+
+pub(crate) fn parse(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let seconds: u64 = match unit {
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return None,
+    };
+    let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    number.checked_mul(seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_and_a_unit() {
+        assert_eq!(parse("90m"), Some(Duration::from_secs(5_400)));
+        assert_eq!(parse("24h"), Some(Duration::from_secs(86_400)));
+        assert_eq!(parse("7d"), Some(Duration::from_secs(604_800)));
+        for text in ["", "h", "24", "0h", "-1h", "1.5h", "24 h", "é", "99999999999999999999d"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}
