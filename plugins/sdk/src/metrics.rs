@@ -3,8 +3,6 @@
 //! Points of one metric end up under one metric record, metrics stand in the order of the manifest (by name), and
 //! points in the order they were added: the same source gives the same bytes.
 
-use std::collections::BTreeMap;
-
 use crate::histogram::{Bounds, Histogram};
 use crate::telemetry::{
     Attribute, Histogram as HistogramData, Metric, MetricData, Number, NumberPoint, Resource, ResourceMetrics, Scope,
@@ -106,7 +104,8 @@ pub struct MetricSet {
     declarations: &'static Declarations,
     resource: Vec<Attribute>,
     declared: Vec<Option<MetricData>>,
-    undeclared: BTreeMap<String, Metric>,
+    /// Sorted by name. A map would be compiled into every plugin, and few have undeclared metrics.
+    undeclared: Vec<Metric>,
 }
 
 impl MetricSet {
@@ -114,7 +113,7 @@ impl MetricSet {
     #[must_use]
     pub fn new(declarations: &'static Declarations, resource: &impl Attributes) -> Self {
         let declared = declarations.metrics.iter().map(|_| None).collect();
-        Self { declarations, resource: resource.to_attributes(), declared, undeclared: BTreeMap::new() }
+        Self { declarations, resource: resource.to_attributes(), declared, undeclared: Vec::new() }
     }
 
     fn declared(&mut self, index: usize) -> Option<&mut MetricData> {
@@ -164,18 +163,18 @@ impl MetricSet {
             Instrument::UpDownCounter => (Kind::Sum { monotonic: false }, UnixNanos::default()),
             Instrument::Counter { start } => (Kind::Sum { monotonic: true }, start),
         };
-        let entry = self.undeclared.entry(name.to_owned()).or_insert_with(|| Metric {
-            name: name.to_owned(),
-            description: metric.description.to_owned(),
-            unit: metric.unit.to_owned(),
-            metadata: Vec::new(),
-            data: empty(kind),
+        let place = self.undeclared.binary_search_by(|entry| entry.name.as_str().cmp(name));
+        let index = place.unwrap_or_else(|index| {
+            let (name, description) = (name.to_owned(), metric.description.to_owned());
+            let (unit, metadata) = (metric.unit.to_owned(), Vec::new());
+            self.undeclared.insert(index, Metric { name, description, unit, metadata, data: empty(kind) });
+            index
         });
+        let conflict = || UndeclaredError::Conflict(name.to_owned());
+        let entry = self.undeclared.get_mut(index).ok_or_else(conflict)?;
         let alike = entry.unit == metric.unit && is_kind(&entry.data, kind);
-        match number_points(&mut entry.data).filter(|_| alike) {
-            Some(points) => points.push(number_point(start, attributes, value)),
-            None => return Err(UndeclaredError::Conflict(name.to_owned())),
-        }
+        let points = number_points(&mut entry.data).filter(|_| alike).ok_or_else(conflict)?;
+        points.push(number_point(start, attributes, value));
         Ok(())
     }
 }
@@ -224,7 +223,7 @@ impl From<MetricSet> for ResourceMetrics {
             })
         });
         let mut metrics: Vec<Metric> = declared.collect();
-        metrics.extend(set.undeclared.into_values());
+        metrics.extend(set.undeclared);
         Self {
             resource: Resource { attributes: set.resource },
             scope: Scope {
