@@ -1,0 +1,512 @@
+//! What the Spark receiver promises, on pages of real applications and on hostile ones.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::collections::BTreeSet;
+
+use kiln_plugin::http::HttpError;
+use kiln_plugin::telemetry::MetricData;
+use kiln_plugin::testing::{Collected, Instance, Reply, TestHost};
+use kiln_plugin::{CollectError, UnixNanos};
+use kiln_plugin_spark::{Spark, telemetry};
+use proptest::prelude::*;
+use serde_json::json;
+
+const DRIVER: &str = "/metrics/prometheus/";
+const EXECUTORS: &str = "/metrics/executors/prometheus";
+const APPLICATIONS: &str = "/api/v1/applications";
+
+const DRIVER_4: &str = include_str!("pages/driver-4.1.4.prom");
+const EXECUTORS_4: &str = include_str!("pages/executors-4.1.4.prom");
+const APPLICATIONS_4: &str = include_str!("pages/applications-4.1.4.json");
+const DRIVER_3: &str = include_str!("pages/driver-3.5.9.prom");
+const EXECUTORS_3: &str = include_str!("pages/executors-3.5.9.prom");
+const APPLICATIONS_3: &str = include_str!("pages/applications-3.5.9.json");
+
+const STARTING_UP: &str = "Spark is starting up. Please wait a while until it's ready.";
+
+/// When the captured application started, by its own account.
+const START_4: UnixNanos = UnixNanos::from_millis(1_795_353_190_860);
+
+fn html(body: &str) -> Reply {
+    Reply::new("text/html;charset=utf-8", body)
+}
+
+fn redirect() -> Reply {
+    Reply::status(302, "").with_header("location", "http://localhost:4040/jobs/")
+}
+
+fn host(driver: Reply, executors: Reply, applications: Reply) -> TestHost {
+    let host = TestHost::new(telemetry::MANIFEST);
+    host.on_get(DRIVER, driver);
+    host.on_get(EXECUTORS, executors);
+    host.on_get(APPLICATIONS, applications);
+    host
+}
+
+fn spark_4() -> TestHost {
+    host(Reply::text(DRIVER_4), Reply::new("text/plain", EXECUTORS_4), Reply::new("application/json", APPLICATIONS_4))
+}
+
+fn spark_3() -> TestHost {
+    host(Reply::text(DRIVER_3), Reply::new("text/plain", EXECUTORS_3), Reply::new("application/json", APPLICATIONS_3))
+}
+
+fn configured(host: &TestHost) -> Instance<Spark> {
+    host.configure(json!({})).unwrap()
+}
+
+fn collect(host: &TestHost) -> Collected {
+    configured(host).collect().unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+fn refused(host: &TestHost) -> CollectError {
+    match configured(host).collect() {
+        Err(error) => error,
+        Ok(collected) => panic!("collected {:?}", collected.metrics.names()),
+    }
+}
+
+fn unavailable(host: &TestHost) -> String {
+    match refused(host) {
+        CollectError::Unavailable(message) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn close(found: f64, expected: f64) -> bool {
+    (found - expected).abs() <= expected.abs() * 1e-12
+}
+
+#[test]
+fn the_application_is_the_resource() {
+    let resource = collect(&spark_4()).metrics.resource();
+    assert_eq!(resource["spark.application.id"], "app-20261122131319-0000");
+    assert_eq!(resource["spark.application.name"], "ground truth-app");
+    assert_eq!(resource["service.name"], "ground truth-app");
+    assert_eq!(resource["spark.version"], "4.1.4");
+}
+
+#[test]
+fn nothing_is_skipped_and_nothing_fails_on_real_pages() {
+    for host in [spark_4(), spark_3()] {
+        assert_eq!(collect(&host).failed_sources(), [""; 0]);
+        assert_eq!(host.take_log(), []);
+    }
+}
+
+#[test]
+fn what_the_driver_counts_has_the_collector_s_names() {
+    let metrics = collect(&spark_4()).metrics;
+    let number = |name: &str| -> f64 {
+        let line = DRIVER_4.lines().find(|line| line.contains(&format!("_driver_{name}{{"))).expect(name);
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let value = |name, attributes: &[(&str, &str)]| metrics.value(name, attributes);
+    assert_eq!(value("spark.driver.dag_scheduler.job.count", &[]), number("DAGScheduler_job_allJobs_Value"));
+    assert_eq!(
+        value("spark.driver.block_manager.memory.usage", &[("location", "on_heap"), ("state", "free")]),
+        number("BlockManager_memory_remainingOnHeapMem_MB_Value") * 1_048_576.0
+    );
+    assert!(close(
+        value("spark.driver.code_generator.compilation.average_time", &[]),
+        number("CodeGenerator_compilationTime_Mean") / 1e3
+    ));
+    assert_eq!(
+        value("spark.driver.code_generator.compilation.count", &[]),
+        number("CodeGenerator_compilationTime_Count")
+    );
+    assert!(close(value("spark.driver.jvm_cpu_time", &[]), number("JVMCPU_jvmCpuTime_Value") / 1e9));
+    assert!(close(
+        value("spark.driver.executor.gc.time", &[("gc_type", "minor")]),
+        number("ExecutorMetrics_MinorGCTime_Value") / 1e3
+    ));
+    assert_eq!(
+        value("spark.driver.executor.memory.jvm", &[("location", "on_heap")]),
+        number("ExecutorMetrics_JVMHeapMemory_Value")
+    );
+    assert!(close(
+        value("spark.driver.live_listener_bus.processing_time.average", &[("queue", "appStatus")]),
+        number("LiveListenerBus_queue_appStatus_listenerProcessingTime_Mean") / 1e9
+    ));
+    assert_eq!(
+        value("spark.driver.app_status.stage.result", &[("result", "failed")]),
+        number("appStatus_stages_failedStages_Count")
+    );
+    assert_eq!(
+        value("spark.driver.dag_scheduler.stage.count", &[("status", "running")]),
+        number("DAGScheduler_stage_runningStages_Value")
+    );
+}
+
+#[test]
+fn what_an_executor_counts_has_the_collector_s_names() {
+    let metrics = collect(&spark_4()).metrics;
+    let number = |name: &str| -> f64 {
+        let line = EXECUTORS_4
+            .lines()
+            .find(|line| line.contains(&format!("_{name}{{")) && line.contains(r#"executor_id="0""#))
+            .expect(name);
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let value = |name, attributes: &[(&str, &str)]| {
+        let mut attributes = attributes.to_vec();
+        attributes.push(("spark.executor.id", "0"));
+        metrics.value(name, &attributes)
+    };
+    assert_eq!(value("spark.executor.task.result", &[("result", "completed")]), number("completedTasks_total"));
+    assert_eq!(value("spark.executor.task.result", &[("result", "failed")]), number("failedTasks_total"));
+    assert_eq!(value("spark.executor.time", &[]), number("totalDuration_seconds_total"));
+    assert_eq!(value("spark.executor.gc_time", &[]), number("totalGCTime_seconds_total"));
+    assert_eq!(value("spark.executor.gc.operations", &[("gc_type", "minor")]), number("MinorGCCount_total"));
+    assert_eq!(
+        value("spark.executor.shuffle.io.size", &[("direction", "out")]),
+        number("totalShuffleWrite_bytes_total")
+    );
+    assert_eq!(value("spark.executor.memory.peak", &[("type", "jvm_heap")]), number("JVMHeapMemory_bytes"));
+    let used = number("usedOnHeapStorageMemory_bytes");
+    let free = number("totalOnHeapStorageMemory_bytes") - used;
+    let on_heap = |state| value("spark.executor.storage_memory.usage", &[("location", "on_heap"), ("state", state)]);
+    assert_eq!((on_heap("used"), on_heap("free")), (used, free));
+    assert_eq!(metrics.points("spark.executor.task.active").len(), 2);
+}
+
+#[test]
+fn every_executor_metric_of_a_real_page_is_declared() {
+    for host in [spark_4(), spark_3()] {
+        let metrics = collect(&host).metrics;
+        let manifest = telemetry::MANIFEST;
+        for name in metrics.names().into_iter().filter(|name| name.starts_with("spark.executor.")) {
+            assert!(manifest.contains(&format!("\"{name}\"]")), "{name} is not declared");
+        }
+    }
+}
+
+#[test]
+fn streaming_queries_are_an_attribute_whether_they_have_a_name_or_not() {
+    let metrics = collect(&spark_4()).metrics;
+    let named = [("spark.streaming.query", "orders_per_window_v1")];
+    let unnamed = [("spark.streaming.query", "e673ba2f-9149-4212-93eb-5fcd30695966")];
+    assert_eq!(metrics.value("spark.streaming.input_rate", &named), 20.0);
+    assert_eq!(metrics.value("spark.streaming.latency", &named), 10.148);
+    assert_eq!(metrics.value("spark.streaming.latency", &unnamed), 1.359);
+    assert_eq!(metrics.value("spark.streaming.state.rows", &named), 110.0);
+    assert_eq!(metrics.value("spark.streaming.state.memory.usage", &named), 44_400.0);
+    // The query without a watermark says 0, which is no time.
+    assert_eq!(metrics.value("spark.streaming.event_time.watermark", &named), 1_795_353_369.688);
+    assert_eq!(metrics.points("spark.streaming.event_time.watermark").len(), 1);
+}
+
+#[test]
+fn what_has_no_name_of_its_own_passes_through() {
+    let metrics = collect(&spark_4()).metrics;
+    let unit = |name: &str| metrics.metric(name).unwrap_or_else(|| panic!("{name}")).unit.clone();
+    assert_eq!(unit("spark.driver.jvm.heap.used"), "By");
+    assert_eq!(unit("spark.driver.jvm.heap.usage"), "1");
+    assert_eq!(unit("spark.driver.block_manager.memory.max_mem"), "By");
+    assert_eq!(metrics.value("spark.driver.dag_scheduler.message_processing_time.mean", &[]), 0.027_782_580_383_094_33);
+    assert_eq!(unit("spark.driver.dag_scheduler.message_processing_time.quantile"), "s");
+    assert_eq!(metrics.points("spark.driver.dag_scheduler.message_processing_time.quantile").len(), 8);
+    let count = metrics.metric("spark.driver.dag_scheduler.message_processing_time.count").unwrap();
+    assert!(matches!(&count.data, MetricData::Sum(sum) if sum.monotonic), "{count:?}");
+    // No limit, in Java's words.
+    assert!(DRIVER_4.contains("jvm_non_heap_max_Value{type=\"gauges\"} -1"));
+    assert!(metrics.metric("spark.driver.jvm.non_heap.max").is_none());
+    assert!(metrics.metric("spark.driver.jvm.non.heap.max").is_none());
+}
+
+#[test]
+fn in_local_mode_the_driver_has_what_tasks_count() {
+    let metrics = collect(&spark_3()).metrics;
+    let of = |name: &str| metrics.metric(name).unwrap_or_else(|| panic!("{name}"));
+    let counted = |name: &str, unit| {
+        let metric = of(name);
+        metric.unit == unit && matches!(&metric.data, MetricData::Sum(sum) if sum.monotonic)
+    };
+    assert!(counted("spark.driver.executor.cpu_time", "s"));
+    assert!(counted("spark.driver.executor.run_time", "s"));
+    assert!(counted("spark.driver.executor.disk_bytes_spilled", "By"));
+    assert!(counted("spark.driver.executor.filesystem.file.read.bytes", "By"));
+    assert!(matches!(&of("spark.driver.executor.threadpool.active_tasks").data, MetricData::Gauge(_)));
+}
+
+#[test]
+fn no_name_holds_an_id_and_no_duplicate_is_sent() {
+    for host in [spark_4(), spark_3()] {
+        let metrics = collect(&host).metrics;
+        for name in metrics.names() {
+            assert!(name.starts_with("spark."), "{name}");
+            for part in ["app.2026", "1795", "local.", "e673ba2f", "orders", "number", "..", "_._"] {
+                assert!(!name.contains(part), "{name}");
+            }
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._".contains(&b)), "{name}");
+        }
+    }
+}
+
+#[test]
+fn names_are_the_same_under_every_namespace() {
+    let names = |page: &str, applications: Reply| {
+        let host = host(Reply::text(page), Reply::text(EXECUTORS_4), applications);
+        collect(&host).metrics.names().into_iter().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let rest = || Reply::new("application/json", APPLICATIONS_4);
+    let expected = names(DRIVER_4, rest());
+    for namespace in ["metrics_spark_driver_", "metrics_driver_", "metrics_my_driver_app_driver_"] {
+        let page = DRIVER_4.replace("metrics_app_20261122131319_0000_driver_", namespace);
+        assert_eq!(names(&page, rest()), expected, "{namespace}");
+        assert_eq!(names(&page, Reply::status(404, "")), expected, "{namespace}");
+    }
+}
+
+#[test]
+fn what_is_cumulative_counts_from_the_start_of_the_application() {
+    let metrics = collect(&spark_4()).metrics;
+    for record in metrics.records() {
+        for metric in &record.metrics {
+            if let MetricData::Sum(sum) = &metric.data {
+                let start = if sum.monotonic { START_4.as_nanos() } else { 0 };
+                assert!(sum.points.iter().all(|point| point.start_time == start), "{}", metric.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_known_start_it_counts_from_when_it_was_first_seen_and_that_stays() {
+    let host = host(
+        Reply::text(DRIVER_4),
+        Reply::text(EXECUTORS_4),
+        Reply::error(HttpError::Timeout).then(Reply::new("application/json", APPLICATIONS_4)),
+    );
+    let first_seen = host.now();
+    let mut spark = configured(&host);
+    let collected = spark.collect().unwrap();
+    assert_eq!(collected.failed_sources(), [APPLICATIONS]);
+    assert_eq!(collected.metrics.point("spark.driver.dag_scheduler.job.count", &[]).start, first_seen);
+    host.advance(core::time::Duration::from_secs(60));
+    let collected = spark.collect().unwrap();
+    assert_eq!(collected.failed_sources(), [""; 0]);
+    assert_eq!(collected.metrics.point("spark.driver.dag_scheduler.job.count", &[]).start, first_seen);
+}
+
+#[test]
+fn an_application_is_asked_for_once_and_another_one_again() {
+    let host = host(
+        Reply::text(DRIVER_4).then(Reply::text(DRIVER_4)).then(Reply::text(DRIVER_3)),
+        Reply::text(EXECUTORS_4).then(Reply::text(EXECUTORS_4)).then(Reply::text(EXECUTORS_3)),
+        Reply::new("application/json", APPLICATIONS_4).then(Reply::new("application/json", APPLICATIONS_3)),
+    );
+    let mut spark = configured(&host);
+    let pages = [format!("GET {DRIVER}"), format!("GET {EXECUTORS}")];
+    let all = [&pages[..], &[format!("GET {APPLICATIONS}")]].concat();
+    spark.collect().unwrap();
+    assert_eq!(host.take_requests(), all);
+    spark.collect().unwrap();
+    assert_eq!(host.take_requests(), pages);
+    let collected = spark.collect().unwrap();
+    assert_eq!(host.take_requests(), all);
+    assert_eq!(collected.metrics.resource()["spark.application.id"], "local-1795351361220");
+    assert_ne!(collected.metrics.point("spark.driver.dag_scheduler.job.count", &[]).start, START_4);
+}
+
+#[test]
+fn an_application_with_quotes_in_its_name_is_read_like_any_other() {
+    let name = r#"ETL "daily" \ job, {x} é"#;
+    let page = EXECUTORS_4.replace("ground truth-app", name);
+    let host = host(Reply::text(DRIVER_4), Reply::text(&page), Reply::status(404, ""));
+    let collected = collect(&host);
+    assert_eq!(collected.metrics.resource()["spark.application.name"], name);
+    assert_eq!(collected.metrics.names(), collect(&spark_4()).metrics.names());
+    assert_eq!(host.take_log(), []);
+}
+
+#[test]
+fn the_name_spark_quotes_right_is_preferred() {
+    let name = r#"a", executor_id="7"#;
+    let page = EXECUTORS_4.replace("ground truth-app", name);
+    let applications = json!([{ "id": "app-20261122131319-0000", "name": name }]);
+    let collected = collect(&host(Reply::text(DRIVER_4), Reply::text(&page), Reply::json(&applications)));
+    assert_eq!(collected.metrics.resource()["service.name"], name);
+    let executors: BTreeSet<_> = collected
+        .metrics
+        .points("spark.executor.cores")
+        .into_iter()
+        .map(|point| point.attributes["spark.executor.id"].clone())
+        .collect();
+    assert_eq!(executors, BTreeSet::from(["0".to_owned(), "driver".to_owned()]));
+}
+
+#[test]
+fn without_a_driver_page_the_executors_are_delivered_and_the_remedy_is_said() {
+    for missing in [Reply::status(404, "<html>"), redirect(), html("<html>jobs"), Reply::status(301, "")] {
+        let host = host(missing, Reply::text(EXECUTORS_4), Reply::new("application/json", APPLICATIONS_4));
+        let collected = collect(&host);
+        assert_eq!(collected.failed_sources(), [DRIVER]);
+        let message = &collected.outcome.failures[0].message;
+        assert!(message.contains("http://localhost:4040/metrics/prometheus/"), "{message}");
+        assert!(message.contains("sink.prometheusServlet.class="), "{message}");
+        assert!(collected.metrics.names().iter().all(|name| name.starts_with("spark.executor.")));
+        assert!(!collected.metrics.names().is_empty());
+        assert_eq!(host.take_requests().len(), 3, "a redirect is not followed");
+    }
+}
+
+#[test]
+fn without_an_executors_page_the_driver_is_delivered_and_the_remedy_is_said() {
+    for missing in [Reply::status(404, "<html>"), redirect(), html("<html>jobs")] {
+        let host = host(Reply::text(DRIVER_4), missing, Reply::new("application/json", APPLICATIONS_4));
+        let collected = collect(&host);
+        assert_eq!(collected.failed_sources(), [EXECUTORS]);
+        assert!(collected.outcome.failures[0].message.contains("spark.ui.prometheus.enabled=true"));
+        assert_eq!(collected.metrics.resource()["spark.application.id"], "app-20261122131319-0000");
+        assert_eq!(
+            collected.metrics.value("spark.streaming.input_rate", &[("spark.streaming.query", "orders_per_window_v1")]),
+            20.0
+        );
+    }
+}
+
+#[test]
+fn a_status_of_200_is_not_success() {
+    let off = host(html("<!DOCTYPE html><html>jobs"), html("<!DOCTYPE html><html>jobs"), Reply::json(&json!([])));
+    let message = unavailable(&off);
+    for part in [
+        "http://localhost:4040/metrics/prometheus/: the answer is a web page and not metrics",
+        "http://localhost:4040/metrics/executors/prometheus: the answer is a web page and not metrics",
+        "spark.ui.prometheus.enabled=true",
+        "spark.metrics.conf.driver.sink.prometheusServlet.class=org.apache.spark.metrics.sink.PrometheusServlet",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    let starting = host(html(STARTING_UP), html(STARTING_UP), Reply::json(&json!([])));
+    let message = unavailable(&starting);
+    assert!(message.contains("still starting up") && !message.contains("prometheus.enabled"), "{message}");
+    let without_type = Reply::status(200, "<html>").with_header("server", "x");
+    unavailable(&host(without_type.clone(), without_type, Reply::json(&json!([]))));
+}
+
+#[test]
+fn what_is_missing_altogether_is_told_apart_by_its_cause() {
+    let both = |reply: Reply| refused(&host(reply.clone(), reply, Reply::json(&json!([]))));
+    let connect = both(Reply::error(HttpError::Connect("connection refused".to_owned())));
+    assert!(
+        matches!(&connect, CollectError::Unavailable(m) if m.contains("connection refused") && m.contains("endpoint"))
+    );
+    assert!(matches!(both(Reply::status(503, "")), CollectError::Unavailable(_)));
+    assert!(matches!(both(Reply::status(403, "")), CollectError::Unauthorized(_)));
+    assert!(matches!(both(Reply::error(HttpError::Denied("no grant".to_owned()))), CollectError::Failed(_)));
+    assert!(matches!(both(Reply::text("")), CollectError::InvalidData(_)));
+    assert!(matches!(both(Reply::text("nothing here is a metric\n")), CollectError::InvalidData(_)));
+}
+
+#[test]
+fn a_page_without_a_metric_is_a_partial_failure() {
+    for empty in ["", "up 1\n", "metrics_master_aliveWorkers_Value 1\n"] {
+        let host = host(Reply::text(empty), Reply::text(EXECUTORS_4), Reply::new("application/json", APPLICATIONS_4));
+        assert_eq!(collect(&host).failed_sources(), [DRIVER], "{empty}");
+    }
+}
+
+#[test]
+fn bad_lines_cost_nothing_but_themselves_and_one_warning() {
+    let bad =
+        format!("{EXECUTORS_4}what is this\nmetrics_executor_x{{executor_id=\"1\"}} abc\n{}", "x\n".repeat(1_000));
+    let host = host(Reply::text(DRIVER_4), Reply::text(&bad), Reply::new("application/json", APPLICATIONS_4));
+    let mut spark = configured(&host);
+    let collected = spark.collect().unwrap();
+    assert_eq!(collected.metrics.names(), collect(&spark_4()).metrics.names());
+    let log = host.take_log();
+    assert_eq!(log.len(), 1, "{log:?}");
+    assert!(format!("{:?}", log[0].attributes).contains("1002"), "{log:?}");
+    assert!(format!("{:?}", log[0].attributes).contains("line 55"), "{log:?}");
+    spark.collect().unwrap();
+    assert_eq!(host.take_log(), [], "what stays bad is not said again");
+}
+
+#[test]
+fn a_page_that_is_not_utf_8_is_read_as_far_as_it_goes() {
+    let mut page = EXECUTORS_4.replace("ground truth-app", "gr#und").into_bytes();
+    page.iter_mut().filter(|byte| **byte == b'#').for_each(|byte| *byte = 0xFF);
+    let host = host(Reply::text(DRIVER_4), Reply::new("text/plain", page), Reply::status(404, ""));
+    assert_eq!(collect(&host).metrics.resource()["spark.application.name"], "gr\u{FFFD}und");
+}
+
+#[test]
+fn what_is_said_twice_is_sent_once() {
+    let driver = format!(
+        "{DRIVER_4}metrics_app_20261122131319_0000_driver_DAGScheduler_job_activeJobs_Value{{type=\"gauges\"}} 9\n\
+         metrics_app_20261122131319_0000_driver_DAGScheduler_job_activeJobs_Count{{type=\"counters\"}} 9\n\
+         metrics_app_20261122131319_0000_driver_DAGScheduler_job_activeJobs_Mean{{type=\"histograms\"}} 9\n\
+         metrics_app_20261122131319_0000_driver_DAGScheduler_job_activeJobs{{type=\"gauges\"}} 9\n\
+         metrics_app_20261122131319_0000_driver_my_Source_Value{{type=\"gauges\"}} 1\n\
+         metrics_app_20261122131319_0000_driver_my__source_Value{{type=\"gauges\"}} 1\n\
+         metrics_app_20261122131319_0000_driver_my_source_Count{{type=\"counters\"}} 1\n"
+    );
+    let executors = format!("{EXECUTORS_4}{}", EXECUTORS_4.lines().nth(1).unwrap());
+    let host = host(Reply::text(&driver), Reply::text(&executors), Reply::new("application/json", APPLICATIONS_4));
+    let metrics = collect(&host).metrics;
+    assert_eq!(metrics.points("spark.driver.dag_scheduler.job.active").len(), 1);
+    assert_eq!(metrics.points("spark.driver.my.source").len(), 1);
+    assert_eq!(host.take_log().len(), 2);
+}
+
+#[test]
+fn an_executor_without_a_heartbeat_has_what_it_has() {
+    let page = r#"metrics_executor_usedOnHeapStorageMemory_bytes{application_id="a", application_name="n", executor_id="3"} 5
+metrics_executor_newThing_bytes_total{application_id="a", application_name="n", executor_id="3"} 7"#;
+    let host = host(Reply::text(DRIVER_4), Reply::text(page), Reply::status(404, ""));
+    let metrics = collect(&host).metrics;
+    assert_eq!(metrics.points("spark.executor.storage_memory.usage").len(), 1);
+    assert_eq!(metrics.value("spark.executor.new_thing", &[("spark.executor.id", "3")]), 7.0);
+    assert_eq!(metrics.metric("spark.executor.new_thing").unwrap().unit, "By");
+}
+
+#[test]
+fn an_endpoint_is_scheme_host_and_port() {
+    let host = spark_4();
+    let configure = |endpoint: &str| host.configure::<Spark>(json!({ "endpoint": endpoint })).map(|_| ());
+    for endpoint in ["http://localhost:4040", "http://localhost:4040/", "https://10.0.0.1:40001", "http://[::1]:4040"] {
+        assert!(configure(endpoint).is_ok(), "{endpoint}");
+    }
+    for endpoint in ["http://localhost:4040/ui", "http://localhost?x"] {
+        assert_eq!(configure(endpoint).unwrap_err().field, "/endpoint", "{endpoint}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_answer_makes_it_panic(
+        driver in proptest::collection::vec(any::<u8>(), 0..300),
+        executors in proptest::collection::vec(any::<u8>(), 0..300),
+        applications in proptest::collection::vec(any::<u8>(), 0..50),
+    ) {
+        let host = host(
+            Reply::new("text/plain", driver),
+            Reply::new("text/plain", executors),
+            Reply::new("application/json", applications),
+        );
+        let _ = configured(&host).collect().is_ok();
+    }
+
+    #[test]
+    fn no_page_of_well_formed_lines_is_refused(
+        driver in proptest::collection::vec(
+            ("(DAGScheduler_job|executor|spark_streaming_q|jvm_heap|x)_[aA_]{0,3}", "(Value|Count|Mean|Max|StdDev)",
+             "(gauges|counters|histograms|timers)", any::<f64>()), 1..30),
+        executors in proptest::collection::vec(("[aA_]{1,3}(_total|_bytes|_seconds)?", 0..3_u8, any::<i64>()), 1..30),
+    ) {
+        let mut page = "metrics_a_driver_DAGScheduler_job_allJobs_Value{type=\"gauges\"} 1\n".to_owned();
+        for (name, suffix, kind, value) in &driver {
+            page.push_str(&format!("metrics_a_driver_{name}_{suffix}{{type=\"{kind}\"}} {value:?}\n"));
+        }
+        let mut other = String::new();
+        for (name, executor, value) in &executors {
+            other.push_str(&format!("metrics_executor_{name}{{application_id=\"a\", executor_id=\"{executor}\"}} {value}\n"));
+        }
+        let host = host(Reply::text(&page), Reply::text(&other), Reply::json(&json!([])));
+        let collected = configured(&host).collect();
+        prop_assert!(collected.is_ok(), "{:?}\n{page}{other}", collected.err());
+    }
+}
