@@ -170,9 +170,16 @@ class Check:
         equal(paged, [warehouse.id for warehouse in warehouses], "warehouses one by one")
 
     def clusters_are_listed_to_the_end_with_states_the_client_knows(self):
-        clusters = list(self.client.clusters.list(page_size=100))
+        # The list is ordered by state first: only what has ended keeps its place while pages are read.
+        ended = ListClustersFilterBy(cluster_states=[ClusterState.TERMINATED])
+        before = len(self.requests("/api/2.1/clusters/list"))
+        clusters = list(self.client.clusters.list(filter_by=ended))
         assert len(clusters) > 20, f"only {len(clusters)} clusters, paging is not exercised"
         unique([cluster.cluster_id for cluster in clusters], "clusters")
+        assert all(cluster.terminated_time and cluster.termination_reason for cluster in clusters), "an end unexplained"
+        pages = len(self.requests("/api/2.1/clusters/list")) - before
+        assert pages >= len(clusters) / 20, f"{len(clusters)} clusters on {pages} pages"
+        clusters = list(self.client.clusters.list(page_size=100))
         for cluster in clusters:
             assert isinstance(cluster.state, ClusterState), f"unknown state: {cluster}"
         assert any(cluster.cluster_name.startswith("job-") for cluster in clusters), "no job cluster"

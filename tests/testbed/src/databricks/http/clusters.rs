@@ -11,7 +11,7 @@ use super::query::Query;
 use super::{Answer, ApiError, Json};
 use axum::Router;
 use axum::extract::State;
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use axum::routing::get;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -26,6 +26,12 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 
 async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     let query = Query::of(&uri);
+    for unsupported in ["filter_by.policy_id", "sort_by.field", "sort_by.direction"] {
+        if query.text(unsupported).is_some() {
+            let message = format!("{unsupported} is not simulated");
+            return Err(ApiError::new(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", message));
+        }
+    }
     let limit = match query.number::<usize>("page_size")? {
         None => DEFAULT_PAGE,
         Some(0) => return Err(ApiError::invalid("page_size must be greater than 0")),
@@ -33,28 +39,31 @@ async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     };
     let states = query.texts("filter_by.cluster_states");
     let sources = query.texts("filter_by.cluster_sources");
+    let pinned = match query.text("filter_by.is_pinned") {
+        None => None,
+        Some(_) => Some(query.flag("filter_by.is_pinned")?),
+    };
     let mut clusters = shared.read(|state| state.world.clusters(state.world.now()));
     clusters.retain(|cluster| {
         let wanted = |words: &[&str], word: &str| words.is_empty() || words.contains(&word);
-        wanted(&states, &cluster.state) && wanted(&sources, &cluster.source)
+        wanted(&states, &cluster.state)
+            && wanted(&sources, &cluster.source)
+            && pinned.is_none_or(|pinned| cluster.pinned == pinned)
     });
-    let mut keyed: Vec<_> =
-        clusters.into_iter().map(|cluster| ((cluster.start.0, order(&cluster.cluster_id)), cluster)).collect();
-    keyed.sort_by_key(|(key, _)| std::cmp::Reverse(*key));
-    let page = page("clusters", keyed, |(key, _)| *key, limit, &query)?;
+    let page = page("clusters", clusters, order, limit, &query)?;
     Ok(Json(json!({
-        "clusters": page.items.iter().map(|(_, cluster)| body(cluster)).collect::<Vec<_>>(),
+        "clusters": page.items.iter().map(body).collect::<Vec<_>>(),
         "next_page_token": page.next.unwrap_or_default(),
         "prev_page_token": page.previous.unwrap_or_default(),
     })))
 }
 
-/// A number that tells clusters with the same start apart (FNV-1a of the id).
-fn order(id: &str) -> i64 {
-    let hash = id
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    hash as i64
+/// "By default, clusters are sorted by 3 columns from highest to lowest precedence: cluster state, pinned or
+/// unpinned, then cluster name" (`ListClustersSortBy`). That what is alive comes first was chosen.
+fn order(cluster: &Cluster) -> (usize, bool, String, String) {
+    const STATES: [&str; 6] = ["RUNNING", "RESIZING", "RESTARTING", "PENDING", "TERMINATING", "TERMINATED"];
+    let state = STATES.iter().position(|state| *state == cluster.state).unwrap_or(STATES.len());
+    (state, !cluster.pinned, cluster.name.clone(), cluster.cluster_id.clone())
 }
 
 fn body(cluster: &Cluster) -> Value {

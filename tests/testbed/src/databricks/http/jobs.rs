@@ -17,6 +17,7 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::routing::get;
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 const DEFAULT_PAGE: usize = 20;
@@ -45,7 +46,7 @@ async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     if let Some(name) = query.text("name") {
         jobs.retain(|job| job.name.to_lowercase() == name.to_lowercase());
     }
-    let page = page("jobs", jobs, |job| (job.created.0, job.job_id), limit, &query)?;
+    let page = page("jobs", jobs, |job| Reverse((job.created, job.job_id)), limit, &query)?;
     Ok(envelope("jobs", page, |job| job_body(&job, expand)))
 }
 
@@ -65,7 +66,7 @@ async fn list_runs(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
         (now, state.world.runs(now))
     });
     runs.retain(|run| wanted.includes(run, now));
-    let page = page("runs", runs, |run| (run.start.0, run.run_id), limit, &query)?;
+    let page = page("runs", runs, |run| Reverse((run.start, run.run_id)), limit, &query)?;
     Ok(envelope("runs", page, |run| {
         let Some(view) = run.at(now) else {
             return Value::Null;

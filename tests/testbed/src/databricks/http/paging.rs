@@ -9,9 +9,8 @@
 
 use super::ApiError;
 use super::query::Query;
-
-/// What a list is ordered by, descending; unique for each item.
-pub(super) type Key = (i64, i64);
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
@@ -19,63 +18,61 @@ pub(super) struct Page<T> {
     pub(super) previous: Option<String>,
 }
 
-enum Cursor {
+enum Cursor<K> {
     Start,
-    After(Key),
-    Before(Key),
+    After(K),
+    Before(K),
 }
 
-/// Cuts one page out of `items`, which must be ordered by descending `key`.
-pub(super) fn page<T>(
+/// Puts `items` in the order of `key`, which must be unique for each, and cuts one page out of them.
+pub(super) fn page<T, K: Ord + Serialize + DeserializeOwned>(
     list: &str,
-    items: Vec<T>,
-    key: impl Fn(&T) -> Key,
+    mut items: Vec<T>,
+    key: impl Fn(&T) -> K,
     limit: usize,
     query: &Query,
 ) -> Result<Page<T>, ApiError> {
     let offset: usize = query.number("offset")?.unwrap_or(0);
     let cursor = match query.text("page_token") {
         None | Some("") => Cursor::Start,
-        Some(token) => read_token(list, token)?,
+        Some(token) => {
+            read_token(list, token).ok_or_else(|| ApiError::invalid(format!("Invalid page_token '{token}'")))?
+        }
     };
+    items.sort_by_cached_key(&key);
     let begin = match cursor {
         Cursor::Start => offset.min(items.len()),
-        Cursor::After(last) => items.partition_point(|item| key(item) >= last),
-        Cursor::Before(first) => items.partition_point(|item| key(item) > first).saturating_sub(limit),
+        Cursor::After(last) => items.partition_point(|item| key(item) <= last),
+        Cursor::Before(first) => items.partition_point(|item| key(item) < first).saturating_sub(limit),
     };
     let total = items.len();
     let items: Vec<T> = items.into_iter().skip(begin).take(limit).collect();
     let more = begin + items.len() < total;
     Ok(Page {
-        next: items.last().filter(|_| more).map(|item| write_token(list, 'n', key(item))),
-        previous: items.first().filter(|_| begin > 0).map(|item| write_token(list, 'p', key(item))),
+        next: items.last().filter(|_| more).map(|item| write_token(list, NEXT, key(item))),
+        previous: items.first().filter(|_| begin > 0).map(|item| write_token(list, PREVIOUS, key(item))),
         items,
     })
 }
 
-fn write_token(list: &str, direction: char, (major, minor): Key) -> String {
-    let plain = format!("{list}:{direction}:{major}:{minor}");
+const NEXT: &str = "next";
+const PREVIOUS: &str = "previous";
+
+fn write_token(list: &str, direction: &str, key: impl Serialize) -> String {
+    let plain = serde_json::json!([list, direction, key]).to_string();
     let hex: String = plain.bytes().map(|byte| format!("{byte:02x}")).collect();
     format!("CAE+{hex}==")
 }
 
-fn read_token(list: &str, token: &str) -> Result<Cursor, ApiError> {
-    let refuse = || ApiError::invalid(format!("Invalid page_token '{token}'"));
-    let hex = token.strip_prefix("CAE+").and_then(|rest| rest.strip_suffix("==")).ok_or_else(refuse)?;
-    let bytes: Option<Vec<u8>> =
+fn read_token<K: DeserializeOwned>(list: &str, token: &str) -> Option<Cursor<K>> {
+    let hex = token.strip_prefix("CAE+")?.strip_suffix("==")?;
+    let plain: Option<Vec<u8>> =
         hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect();
-    let plain = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(refuse)?;
-    let fields: Vec<&str> = plain.split(':').collect();
-    let [of_list, direction, major, minor] = fields.as_slice() else {
-        return Err(refuse());
-    };
-    let (Ok(major), Ok(minor)) = (major.parse(), minor.parse()) else {
-        return Err(refuse());
-    };
-    match (*of_list == list, *direction) {
-        (true, "n") => Ok(Cursor::After((major, minor))),
-        (true, "p") => Ok(Cursor::Before((major, minor))),
-        _ => Err(refuse()),
+    let (of_list, direction, key): (String, String, K) = serde_json::from_slice(&plain?).ok()?;
+    match (of_list == list, direction.as_str()) {
+        (true, NEXT) => Some(Cursor::After(key)),
+        (true, PREVIOUS) => Some(Cursor::Before(key)),
+        _ => None,
     }
 }
 
@@ -93,6 +90,8 @@ mod tests {
         Query::of(&uri.finish().parse().unwrap())
     }
 
+    type Key = (i64, i64);
+
     fn cut(list: &[Key], limit: usize, token: Option<&str>) -> Page<Key> {
         page("list", list.to_vec(), |key| *key, limit, &query(token)).unwrap()
     }
@@ -103,7 +102,7 @@ mod tests {
             keys in prop::collection::btree_set((0..50i64, 0..50i64), 0..120),
             limits in prop::collection::vec(1..30usize, 1..5),
         ) {
-            let list: Vec<Key> = keys.into_iter().rev().collect();
+            let list: Vec<Key> = keys.into_iter().collect();
             let (mut seen, mut token) = (Vec::new(), None);
             // The limit may change from one page to the next.
             for limit in limits.iter().cycle() {
@@ -121,7 +120,7 @@ mod tests {
             keys in prop::collection::btree_set((0..50i64, 0..50i64), 2..60),
             limit in 1..10usize,
         ) {
-            let list: Vec<Key> = keys.into_iter().rev().collect();
+            let list: Vec<Key> = keys.into_iter().collect();
             let first = cut(&list, limit, None);
             prop_assert!(first.previous.is_none());
             if let Some(next) = first.next {
@@ -136,15 +135,15 @@ mod tests {
             keys in prop::collection::btree_set((0..50i64, 0..50i64), 1..60),
             limit in 1..10usize,
         ) {
-            let mut list: Vec<Key> = keys.into_iter().rev().collect();
+            let mut list: Vec<Key> = keys.into_iter().collect();
             let expected = list.clone();
-            let (mut seen, mut token, mut newer) = (Vec::new(), None, 100);
+            let (mut seen, mut token, mut newer) = (Vec::new(), None, 0);
             loop {
                 let page = cut(&list, limit, token.as_deref());
                 seen.extend(page.items);
                 token = page.next;
                 if token.is_none() { break; }
-                newer += 1;
+                newer -= 1;
                 list.insert(0, (newer, 0));
             }
             prop_assert_eq!(seen, expected);
@@ -158,14 +157,14 @@ mod tests {
 
     #[test]
     fn a_token_of_another_list_is_refused_and_its_own_is_not() {
-        let token = cut(&[(2, 0), (1, 0)], 1, None).next.unwrap();
-        assert!(read_token("list", &token).is_ok());
-        assert!(read_token("other", &token).is_err());
+        let token = cut(&[(1, 0), (2, 0)], 1, None).next.unwrap();
+        assert!(read_token::<Key>("list", &token).is_some());
+        assert!(read_token::<Key>("other", &token).is_none());
     }
 
     #[test]
     fn a_token_that_was_not_percent_encoded_is_refused() {
-        let token = cut(&[(2, 0), (1, 0)], 1, None).next.unwrap();
+        let token = cut(&[(1, 0), (2, 0)], 1, None).next.unwrap();
         let uri = format!("/?page_token={token}").parse().unwrap();
         let refused = page("list", vec![(1, 0)], |key| *key, 1, &Query::of(&uri));
         assert!(refused.is_err());

@@ -27,10 +27,8 @@ async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
         Some(limit) => limit,
     };
     let warehouses = shared.read(|state| state.world.warehouses(state.world.now()));
-    // The list has no natural order by numbers; its own order is the key.
-    let keyed = warehouses.into_iter().enumerate().map(|(index, warehouse)| (-(index as i64), warehouse)).collect();
-    let Page { items, next, .. } =
-        page("warehouses", keyed, |(order, _): &(i64, Warehouse)| (*order, 0), limit, &query)?;
+    let keyed = warehouses.into_iter().enumerate().collect();
+    let Page { items, next, .. } = page("warehouses", keyed, |(order, _): &(usize, Warehouse)| *order, limit, &query)?;
     let mut answer = json!({
         "warehouses": items.iter().map(|(_, warehouse)| body(warehouse)).collect::<Vec<_>>(),
     });

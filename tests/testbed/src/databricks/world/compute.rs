@@ -37,6 +37,9 @@ pub struct Cluster {
     /// Runs on Photon.
     #[serde(default)]
     pub photon: bool,
+    /// Pinned clusters are listed even when they ended long ago, and before others.
+    #[serde(default)]
+    pub pinned: bool,
     /// `custom_tags`.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
@@ -127,6 +130,7 @@ impl Cluster {
             node_type: node_type(),
             workers: Workers::default(),
             photon: false,
+            pinned: false,
             tags: BTreeMap::new(),
         }
     }

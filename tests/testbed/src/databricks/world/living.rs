@@ -119,6 +119,7 @@ impl Living {
         let mut shared = Cluster::new(SHARED_CLUSTER, "shared-analytics", "RUNNING", FOUNDED);
         shared.workers = Workers::Autoscale { min: 2, max: 8 };
         shared.photon = true;
+        shared.pinned = true;
         shared.tags = BTreeMap::from([("team".to_owned(), "analytics".to_owned())]);
 
         // Used in bursts: up for twenty minutes of every half hour.

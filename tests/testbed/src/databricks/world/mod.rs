@@ -86,18 +86,16 @@ impl World {
         &mut self.scene
     }
 
-    /// All jobs, the most recently created first.
+    /// All jobs, in no particular order.
     #[must_use]
     pub fn jobs(&self) -> Vec<Job> {
-        let mut jobs = match &self.living {
+        match &self.living {
             Some(living) => living.jobs(),
             None => self.scene.jobs.clone(),
-        };
-        jobs.sort_by_key(|job| std::cmp::Reverse((job.created, job.job_id)));
-        jobs
+        }
     }
 
-    /// All runs triggered until now, the most recently started first.
+    /// All runs triggered until `now`, in no particular order.
     #[must_use]
     pub fn runs(&self, now: UnixMillis) -> Vec<Run> {
         let mut runs = match &self.living {
@@ -105,7 +103,6 @@ impl World {
             None => self.scene.runs.clone(),
         };
         runs.retain(|run| run.start <= now);
-        runs.sort_by_key(|run| std::cmp::Reverse((run.start, run.run_id)));
         runs
     }
 
