@@ -27,6 +27,7 @@
 pub mod databricks;
 mod faults;
 mod observed;
+pub mod process;
 mod request;
 mod server;
 pub mod sink;
@@ -35,18 +36,3 @@ pub mod spark;
 pub use faults::{Faults, Rule};
 pub use observed::TimedOut;
 pub use request::Request;
-
-/// Blocks until the process is asked to end (SIGINT or SIGTERM): what the binaries do while they serve.
-///
-/// # Errors
-/// The signals cannot be listened for.
-pub fn wait_for_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-        }
-    })
-}

@@ -32,7 +32,8 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(name: &str, listen: SocketAddr, router: Router) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(listen)?;
+        let listener = std::net::TcpListener::bind(listen)
+            .map_err(|error| io::Error::new(error.kind(), format!("{name} cannot listen on {listen}: {error}")))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -2,9 +2,10 @@
 //! everything it was sent, `POST /-/faults` makes it misbehave.
 
 use clap::Parser;
+use kiln_testbed::process;
 use kiln_testbed::sink::Sink;
-use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 /// An OTLP/HTTP backend that keeps everything it is sent, in memory.
 #[derive(Parser)]
@@ -14,9 +15,11 @@ struct Arguments {
     listen: SocketAddr,
 }
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let sink = Sink::start_on(arguments.listen)?;
-    writeln!(io::stdout(), "listening on {}", sink.url())?;
-    kiln_testbed::wait_for_signal()
+    process::run(|| {
+        let sink = Sink::start_on(arguments.listen)?;
+        process::announce(&sink.url())?;
+        process::wait_for_signal()
+    })
 }

@@ -3,8 +3,9 @@
 use clap::Parser;
 use kiln_testbed::databricks::world::{MAX_JOBS, World};
 use kiln_testbed::databricks::{DEFAULT_TOKEN, Options, Workspace};
-use std::io::{self, Write};
+use kiln_testbed::process;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 /// A simulated Databricks workspace in which jobs run by themselves.
 #[derive(Parser)]
@@ -23,14 +24,16 @@ struct Arguments {
     seed: u64,
 }
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let workspace = Workspace::start_with(Options {
-        listen: arguments.listen,
-        token: arguments.token,
-        world: World::living(arguments.seed, arguments.jobs),
-        ..Options::default()
-    })?;
-    writeln!(io::stdout(), "listening on {}", workspace.url())?;
-    kiln_testbed::wait_for_signal()
+    process::run(|| {
+        let workspace = Workspace::start_with(Options {
+            listen: arguments.listen,
+            token: arguments.token,
+            world: World::living(arguments.seed, arguments.jobs),
+            ..Options::default()
+        })?;
+        process::announce(&workspace.url())?;
+        process::wait_for_signal()
+    })
 }

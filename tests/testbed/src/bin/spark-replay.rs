@@ -1,10 +1,12 @@
 //! The UI port of a Spark driver as a process, replayed from captured pages.
 
 use clap::Parser;
+use kiln_testbed::process;
 use kiln_testbed::spark::{Pages, Phase, Spark};
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Replays the UI port of a Spark driver from captured pages.
@@ -21,20 +23,24 @@ struct Arguments {
     start_up: u64,
 }
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let pages = Pages::read(&arguments.pages)?;
-    let spark = Spark::start_on(arguments.listen, pages, Phase::StartingUp)?;
-    writeln!(io::stdout(), "listening on {}", spark.url())?;
-    std::thread::scope(|scope| {
-        // The signal is waited for meanwhile; the process ends with it, whatever phase has been reached.
-        scope.spawn(|| {
-            for phase in [Phase::NotFound, Phase::Attaching, Phase::Ready] {
+    process::run(|| {
+        let pages = Pages::read(&arguments.pages)?;
+        let (first, later): (Phase, &'static [Phase]) = match arguments.start_up {
+            0 => (Phase::Ready, &[]),
+            _ => (Phase::StartingUp, &[Phase::NotFound, Phase::Attaching, Phase::Ready]),
+        };
+        let spark = Arc::new(Spark::start_on(arguments.listen, pages, first)?);
+        process::announce(&spark.url())?;
+        let moving = spark.clone();
+        // Not joined: a signal ends the process whatever phase has been reached.
+        std::thread::spawn(move || {
+            for phase in later {
                 std::thread::sleep(Duration::from_secs(arguments.start_up));
-                spark.set_phase(phase);
+                moving.set_phase(*phase);
             }
         });
-        let ended = kiln_testbed::wait_for_signal();
-        std::process::exit(i32::from(ended.is_err()));
+        process::wait_for_signal()
     })
 }

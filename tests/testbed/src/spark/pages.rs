@@ -27,7 +27,10 @@ impl Pages {
     /// The folder cannot be read, has no pages, or one is larger than 16 MiB.
     pub fn read(folder: &Path) -> io::Result<Self> {
         let mut pages = Self::default();
-        for entry in std::fs::read_dir(folder)? {
+        let entries = std::fs::read_dir(folder).map_err(|error| {
+            io::Error::new(error.kind(), format!("the folder of pages {} cannot be read: {error}", folder.display()))
+        })?;
+        for entry in entries {
             let entry = entry?;
             let (size, file_name) = (entry.metadata()?.len(), entry.file_name());
             let Some(name) = file_name.to_str() else { continue };
