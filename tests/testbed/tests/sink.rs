@@ -236,7 +236,7 @@ async fn scripted_refusals_come_in_order_and_then_it_works() {
     let body = metrics(vec![gauge("jobs", 1.0)]);
     sink.faults().next(1, Fault::Status { status: 429, retry_after: Some(RetryAfter::Seconds(3)) });
     sink.faults().next(1, Fault::Status { status: 503, retry_after: Some(RetryAfter::DateIn(60)) });
-    sink.faults().next(1, Fault::Status { status: 413, retry_after: None });
+    sink.faults().next(1, Fault::status(413));
 
     let limited = post(&sink, "/v1/metrics", body.clone()).await;
     assert_eq!((limited.status().as_u16(), &limited.headers()["retry-after"]), (429, &"3".parse().unwrap()));

@@ -32,6 +32,14 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// Refused with this status and no `Retry-After`.
+    #[must_use]
+    pub const fn status(status: u16) -> Self {
+        Self::Status { status, retry_after: None }
+    }
+}
+
 /// The two forms of `Retry-After`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

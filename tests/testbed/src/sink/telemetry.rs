@@ -234,7 +234,7 @@ fn shared<S: Serializer>(origin: &Arc<Origin>, serializer: S) -> Result<S::Ok, S
 
 impl Telemetry {
     /// The points of a metric, in the order they arrived.
-    pub fn points_of<'a>(&'a self, metric: &'a str) -> impl Iterator<Item = &'a Point> {
+    pub fn points_of<'t, 'n>(&'t self, metric: &'n str) -> impl Iterator<Item = &'t Point> + use<'t, 'n> {
         self.points.iter().filter(move |point| point.metric == metric)
     }
 
