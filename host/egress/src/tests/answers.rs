@@ -179,6 +179,17 @@ async fn the_head_of_a_response_has_its_limits() {
 }
 
 #[tokio::test]
+async fn an_operator_may_allow_more_headers_than_the_http_library_would() {
+    let server = Server::start(|_, _| Answer::Bytes(response("200 OK", &"a: b\r\n".repeat(149), ""))).await;
+    let limits = |header_count| EgressLimits { header_count, ..EgressLimits::default() };
+    let world = World::new();
+    let response = world.limited(loopback(server.port), limits(150)).send(get(server.url("/"))).await.unwrap();
+    assert_eq!(response.headers.len(), 150);
+    let error = world.limited(loopback(server.port), limits(149)).send(get(server.url("/"))).await;
+    assert!(matches!(error, Err(Error::Protocol(_))), "{error:?}");
+}
+
+#[tokio::test]
 async fn what_is_not_http_is_said_to_be_so_and_not_asked_for_again() {
     let server = Server::start(|_, _| Answer::Last(b"SSH-2.0-OpenSSH_9.2\r\n\r\n".to_vec())).await;
     let world = World::new();
