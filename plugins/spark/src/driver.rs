@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use kiln_plugin::UnixNanos;
 use kiln_plugin::metrics::{Instrument, Undeclared, UndeclaredError};
-use kiln_plugin::telemetry::Attribute;
+use kiln_plugin::telemetry::{Attribute, Number};
 
 use crate::driver_metrics::declared;
 use crate::names::{Namespace, dotted};
@@ -130,5 +130,10 @@ fn pass_through<'a>(
     }
     let instrument = if quantity.counter { Instrument::Counter { start } } else { Instrument::Gauge };
     let metric = Undeclared { name: &name, unit: quantity.unit, description: "", instrument };
-    metrics.undeclared(&metric, attributes, quantity.scale.apply(reading.value)).map_err(NotPassed::Undeclared)
+    let number = match quantity.scale.apply(reading.value) {
+        // The least and the greatest are whole numbers where the quantiles between them are not: one metric, one type.
+        Number::Integer(value) if !matches!(reading.part, Part::Value | Part::Count) => Number::Float(value as f64),
+        number => number,
+    };
+    metrics.undeclared(&metric, attributes, number).map_err(NotPassed::Undeclared)
 }

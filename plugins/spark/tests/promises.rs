@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use kiln_plugin::http::HttpError;
-use kiln_plugin::telemetry::MetricData;
+use kiln_plugin::telemetry::{MetricData, Number};
 use kiln_plugin::testing::{Collected, Instance, Reply, TestHost};
 use kiln_plugin::{CollectError, UnixNanos};
 use kiln_plugin_spark::{Spark, telemetry};
@@ -212,6 +212,20 @@ fn what_has_no_name_of_its_own_passes_through() {
     assert!(DRIVER_4.contains("jvm_non_heap_max_Value{type=\"gauges\"} -1"));
     assert!(metrics.metric("spark.driver.jvm.non_heap.max").is_none());
     assert!(metrics.metric("spark.driver.jvm.non.heap.max").is_none());
+}
+
+#[test]
+fn the_numbers_of_one_metric_are_of_one_type() {
+    let collected = collect(&spark_4());
+    for metric in &collected.metrics.records()[0].metrics {
+        let points = match &metric.data {
+            MetricData::Gauge(points) => points,
+            MetricData::Sum(sum) => &sum.points,
+            other => panic!("{}: {other:?}", metric.name),
+        };
+        let integers = points.iter().filter(|point| matches!(point.value, Some(Number::Integer(_)))).count();
+        assert!(integers == 0 || integers == points.len(), "{}", metric.name);
+    }
 }
 
 #[test]
