@@ -105,6 +105,8 @@ async fn without_a_limit_a_page_has_twenty_and_zero_means_the_most_runs() {
     assert_eq!(all(&workspace, RUNS, &[], "runs", "run_id").await.1, 3);
     let (_, page) = ask(&workspace, RUNS, &[("limit", "0")]).await;
     assert_eq!(page["runs"].as_array().unwrap().len(), 24);
+    let (_, page) = ask(&workspace, JOBS, &[("offset", "40")]).await;
+    assert_eq!(page["jobs"].as_array().unwrap().len(), 1, "deprecated, and still served");
 }
 
 #[tokio::test]
