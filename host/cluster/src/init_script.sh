@@ -239,7 +239,7 @@ read_source() {
   set -o pipefail
   case $bundle_source in
     https://*)
-      curl -q --fail --silent --show-error --location --max-redirs 3 --proto =https --proto-redir =https \
+      curl -q --fail --silent --show-error --location --max-redirs 3 --proto-redir =https \
         --connect-timeout 10 --max-time 300 --url "$bundle_source/$1" | head -c "$2"
       ;;
     *) timeout --foreground 300 head -c "$2" -- "$bundle_source/$1" ;;

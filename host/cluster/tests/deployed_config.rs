@@ -16,8 +16,15 @@ fn read(variables: &[(&str, &str)]) -> Config {
     Config::read(&path, &|name| variables.get(name).cloned()).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
+/// What a plugin of this repository accepts.
+fn schema_of(plugin: &str) -> serde_json::Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../plugins/{plugin}/plugin.toml"));
+    let manifest: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+    serde_json::to_value(&manifest["config"]).unwrap()
+}
+
 /// Scenario: a job's cluster whose name would break YAML, with a backend that wants a token.
-/// Guarantees: no warning; Spark's origin alone is granted; the token goes to the backend of the environment.
+/// Guarantees: it fits the plugins' schemas without a warning; Spark's origin alone is granted; the token goes to the backend of the environment.
 #[test]
 fn the_deployed_configuration_is_valid() {
     let config = read(&[
@@ -36,6 +43,12 @@ fn the_deployed_configuration_is_valid() {
     let grants = serde_json::to_value(&config.instances[0].grants).unwrap();
     assert_eq!(grants["http"].as_array().unwrap().len(), 1, "{grants}");
     assert_eq!(grants["http"][0]["origin"], ENDPOINT);
+    let schema = schema_of("resource");
+    let settings = config.instances[1].body.settings(&schema).unwrap_or_else(|errors| panic!("{errors}"));
+    // Text, as in the workspace tier: a number would not join.
+    assert_eq!(settings.text("attributes.1.value"), Some("a: b # \"c\" ${env:HOME} {\n- d"));
+    assert_eq!(settings.text("attributes.2.value"), Some("4711"));
+    config.instances[0].body.settings(&schema_of("spark")).unwrap_or_else(|errors| panic!("{errors}"));
     let ExporterKind::OtlpHttp(exporter) = &config.exporters[0].kind else { panic!("{:?}", config.exporters[0]) };
     assert_eq!(exporter.metrics.url.as_str(), "https://otlp.example.com/v1/metrics");
     assert_eq!(exporter.metrics.headers.len(), 1);

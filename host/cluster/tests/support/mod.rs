@@ -13,6 +13,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kiln_cluster::{Architecture, Bundle, BundleFile, Digest, InitScript, Source, init_script};
@@ -202,9 +203,13 @@ impl Driver {
             .env_clear()
             .envs(&self.environment)
             .stdin(Stdio::null());
-        let started = Instant::now();
-        let output = command.output().unwrap();
-        Run { output, took: started.elapsed() }
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let started = Instant::now();
+            let output = command.output().unwrap();
+            let _gave_up = sender.send(Run { output, took: started.elapsed() });
+        });
+        receiver.recv_timeout(PATIENCE).expect("the script does not return, or left its caller's pipes open")
     }
 
     /// What the script has written so far, wherever it found a place for its log.
