@@ -1,1 +1,27 @@
-//! Exporters and their retry rules.
+//! Exporters: where batches leave the process.
+//!
+//! Each exporter has a bounded queue that makes producers wait when it is full, a few workers, and one set of retry
+//! rules. The promise it keeps: a batch that [`ExporterHandle::enqueue`] took is either delivered or counted as lost with
+//! a reason, and at shutdown that is settled by the deadline.
+//!
+//! `answer` says what a backend's reply means, `retry` how long to wait, `worker` puts the two together, `report` counts
+//! and logs what comes of it.
+
+mod answer;
+mod attempt;
+mod debug;
+mod exporter;
+mod otlp_http;
+mod printable;
+mod queue;
+mod report;
+mod retry;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod scripted;
+mod target;
+mod worker;
+
+pub use exporter::{DrainReport, Exporter, ExporterHandle, InvalidExporter};
+pub use queue::Closed;
+pub use report::Items;
