@@ -24,8 +24,9 @@ pub(crate) const MAX_BYTES: usize = 1024 * 1024;
 /// that walks the tree. The deepest configuration we know of has nine.
 const MAX_DEPTH: usize = 32;
 
-/// Nodes that aliases and merge keys may add: many times what sharing a block between instances takes.
-const MAX_ALIASED_NODES: usize = 50_000;
+/// Values, keys included and aliases followed: room for some hundred instances, and little enough that looking for the
+/// nearest name in a list of names stays quick.
+const MAX_NODES: usize = 20_000;
 
 /// A value and where it begins.
 #[derive(Clone)]
@@ -101,13 +102,14 @@ pub(crate) fn parse(file: &str, text: &str, report: &Report) -> Result<Node, Err
     let options = options! {
         budget: budget! {
             max_depth: MAX_DEPTH,
+            max_nodes: MAX_NODES,
             flow_nesting_limit: MAX_DEPTH,
             // Aliases may repeat text, but not turn a small file into a large tree.
             max_total_scalar_bytes: 4 * MAX_BYTES,
             // One more than is accepted, so that the second gets its own message.
             max_documents: 2,
         },
-        alias_limits: alias_limits! { max_total_replayed_events: MAX_ALIASED_NODES },
+        alias_limits: alias_limits! { max_total_replayed_events: MAX_NODES },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
@@ -143,7 +145,7 @@ fn syntax_message(error: &serde_saphyr::Error) -> String {
         serde_saphyr::Error::Budget { .. }
         | serde_saphyr::Error::AliasReplayLimitExceeded { .. }
         | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. } => {
-            format!("nested deeper than {MAX_DEPTH} levels, or with more aliases than a configuration needs")
+            format!("more than {MAX_DEPTH} levels, {MAX_NODES} values or 4 MiB of text, aliases included")
         }
         other => UserMessageFormatter.format_message(other).into_owned(),
     }

@@ -87,12 +87,21 @@ struct Expansion<'a> {
     skipping: bool,
     substituted: bool,
     substituted_bytes: usize,
+    gave_up: bool,
     errors: Vec<SubstitutionError>,
 }
 
 impl<'a> Expansion<'a> {
     fn new(sources: &'a Sources<'a>, text: &'a str) -> Self {
-        Self { sources, rest: text, skipping: false, substituted: false, substituted_bytes: 0, errors: Vec::new() }
+        Self {
+            sources,
+            rest: text,
+            skipping: false,
+            substituted: false,
+            substituted_bytes: 0,
+            gave_up: false,
+            errors: Vec::new(),
+        }
     }
 
     /// Expands up to `end`, which is consumed, or to the end of the text.
@@ -114,7 +123,7 @@ impl<'a> Expansion<'a> {
                 out.push(next);
             }
         }
-        if end.is_some() {
+        if end.is_some() && !self.gave_up {
             self.errors.push(SubstitutionError::Unclosed);
         }
         out
@@ -204,9 +213,8 @@ impl<'a> Expansion<'a> {
 
     /// Reports an error after which nothing further in this scalar can be made sense of.
     fn give_up(&mut self, error: SubstitutionError) {
-        if self.errors.is_empty() || !self.rest.is_empty() {
-            self.errors.push(error);
-        }
+        self.errors.push(error);
+        self.gave_up = true;
         self.rest = "";
     }
 }
@@ -339,6 +347,9 @@ mod tests {
             ("${HOST}", vec![E::UnknownSource]),
             ("${config.host}", vec![E::UnknownSource]),
             ("${vault:x}", vec![E::UnknownSource]),
+            ("${env:NONE:-${HOST}}", vec![E::UnknownSource]),
+            ("${env:NONE}${HOST}", vec![E::UnsetVariable("NONE".to_owned()), E::UnknownSource]),
+            ("${env:NONE}${env:HOST:-", vec![E::UnsetVariable("NONE".to_owned()), E::Unclosed]),
             ("${}", vec![E::UnknownSource]),
             ("${env:}", vec![E::InvalidVariable]),
             ("${env:1A}", vec![E::InvalidVariable]),
@@ -352,7 +363,7 @@ mod tests {
             assert_eq!(expand(text), Err(expected), "{text}");
         }
         let deep = format!("{}x{}", "${env:NONE:-".repeat(9), "}".repeat(9));
-        assert!(expand(&deep).unwrap_err().contains(&E::TooDeep));
+        assert_eq!(expand(&deep), Err(vec![E::TooDeep]));
         assert_eq!(expand(&format!("{}x{}", "${env:NONE:-".repeat(8), "}".repeat(8))), Ok("x".to_owned()));
     }
 
