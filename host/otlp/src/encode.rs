@@ -6,9 +6,9 @@ use crate::attribute::Attributes;
 use crate::batch::{Batch, Signal};
 use crate::wire::Writer;
 
-/// How much one payload may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
+/// An amount of telemetry: what a collection may emit, or has emitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
     /// Encoded bytes.
     pub bytes: usize,
     /// Data points, spans or log records.
@@ -75,13 +75,15 @@ pub(crate) struct Payload {
     pub(crate) writer: Writer,
     pub(crate) items: usize,
     pub(crate) now: u64,
-    limits: Limits,
+    limit: Amount,
+    spent: Amount,
     signal: Signal,
 }
 
 impl Payload {
-    pub(crate) fn new(signal: Signal, now: u64, limits: Limits) -> Self {
-        Self { writer: Writer::default(), items: 0, now, limits, signal }
+    /// `spent` is what the collection has emitted before, of its `limit`.
+    pub(crate) fn new(signal: Signal, now: u64, limit: Amount, spent: Amount) -> Self {
+        Self { writer: Writer::default(), items: 0, now, limit, spent, signal }
     }
 
     pub(crate) fn group<E: From<Invalid>>(
@@ -114,11 +116,11 @@ impl Payload {
     }
 
     fn within_limits(&self) -> Result<(), Invalid> {
-        if self.items > self.limits.items {
-            return Err(Invalid::TooManyItems(self.limits.items));
+        if self.spent.items.saturating_add(self.items) > self.limit.items {
+            return Err(Invalid::TooManyItems(self.limit.items));
         }
-        if self.writer.len() > self.limits.bytes {
-            return Err(Invalid::TooManyBytes(self.limits.bytes));
+        if self.spent.bytes.saturating_add(self.writer.len()) > self.limit.bytes {
+            return Err(Invalid::TooManyBytes(self.limit.bytes));
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ mod wire;
 
 pub use attribute::{Attribute, AttributeValue, Attributes, ListItem};
 pub use batch::{Batch, Signal, UnknownSignal};
-pub use encode::{Invalid, Limits, Scope};
+pub use encode::{Amount, Invalid, Scope};
 pub use logs::{LogItems, LogRecord, LogsPayload, Severity};
 pub use metrics::{
     HistogramPoint, HistogramPoints, Metric, MetricBody, MetricItems, MetricsPayload, Number, NumberPoint,

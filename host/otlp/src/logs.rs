@@ -2,7 +2,7 @@
 
 use crate::attribute::{AttributeValue, Attributes};
 use crate::batch::{Batch, Signal};
-use crate::encode::{Invalid, Limits, Payload, Scope};
+use crate::encode::{Amount, Invalid, Payload, Scope};
 use crate::spans::{SPAN_ID, TRACE_ID, check_id};
 
 /// Log records being written; finished into a [`Batch`].
@@ -10,10 +10,10 @@ use crate::spans::{SPAN_ID, TRACE_ID, check_id};
 pub struct LogsPayload(Payload);
 
 impl LogsPayload {
-    /// An empty payload. `now` is stamped on records without an observed time.
+    /// An empty payload of a collection that has `spent` some of its `limit`. `now` is stamped on records without an observed time.
     #[must_use]
-    pub fn new(now: u64, limits: Limits) -> Self {
-        Self(Payload::new(Signal::Logs, now, limits))
+    pub fn new(now: u64, limit: Amount, spent: Amount) -> Self {
+        Self(Payload::new(Signal::Logs, now, limit, spent))
     }
 
     /// Writes the records of one resource and scope.

@@ -2,17 +2,17 @@
 
 use crate::attribute::Attributes;
 use crate::batch::{Batch, Signal};
-use crate::encode::{Invalid, Limits, Payload, Scope};
+use crate::encode::{Amount, Invalid, Payload, Scope};
 
 /// Metrics being written; finished into a [`Batch`].
 #[derive(Debug)]
 pub struct MetricsPayload(Payload);
 
 impl MetricsPayload {
-    /// An empty payload. `now` (nanoseconds since the epoch) is stamped on points without a time.
+    /// An empty payload of a collection that has `spent` some of its `limit`. `now` (nanoseconds since the epoch) is stamped on points without a time.
     #[must_use]
-    pub fn new(now: u64, limits: Limits) -> Self {
-        Self(Payload::new(Signal::Metrics, now, limits))
+    pub fn new(now: u64, limit: Amount, spent: Amount) -> Self {
+        Self(Payload::new(Signal::Metrics, now, limit, spent))
     }
 
     /// Writes the metrics of one resource and scope.

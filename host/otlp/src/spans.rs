@@ -2,17 +2,17 @@
 
 use crate::attribute::Attributes;
 use crate::batch::{Batch, Signal};
-use crate::encode::{Invalid, Limits, Payload, Scope};
+use crate::encode::{Amount, Invalid, Payload, Scope};
 
 /// Spans being written; finished into a [`Batch`].
 #[derive(Debug)]
 pub struct SpansPayload(Payload);
 
 impl SpansPayload {
-    /// An empty payload.
+    /// An empty payload of a collection that has `spent` some of its `limit`.
     #[must_use]
-    pub fn new(now: u64, limits: Limits) -> Self {
-        Self(Payload::new(Signal::Traces, now, limits))
+    pub fn new(now: u64, limit: Amount, spent: Amount) -> Self {
+        Self(Payload::new(Signal::Traces, now, limit, spent))
     }
 
     /// Writes the spans of one resource and scope.

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 const NOW: u64 = 1_700_000_000_000_000_000;
-const LIMITS: Limits = Limits { bytes: 1 << 20, items: 10_000 };
+const LIMIT: Amount = Amount { bytes: 1 << 20, items: 10_000 };
 const SCOPE: Scope<'_> = Scope { name: "kiln/test", version: "1.2.3" };
 
 fn nothing(_: &mut Attributes<'_>) -> Result<(), Invalid> {
@@ -21,7 +21,7 @@ fn nothing(_: &mut Attributes<'_>) -> Result<(), Invalid> {
 }
 
 fn metrics(body: impl FnOnce(&mut MetricItems<'_>) -> Result<(), Invalid>) -> Result<Option<Batch>, Invalid> {
-    let mut payload = MetricsPayload::new(NOW, LIMITS);
+    let mut payload = MetricsPayload::new(NOW, LIMIT, Amount::default());
     payload.group(|resource| resource.value("service.name", ListItem::Text("x")), SCOPE, nothing, body)?;
     Ok(payload.finish())
 }
@@ -113,7 +113,7 @@ fn metrics_read_back_field_by_field() {
 
 #[test]
 fn spans_read_back_field_by_field() {
-    let mut payload = SpansPayload::new(NOW, LIMITS);
+    let mut payload = SpansPayload::new(NOW, LIMIT, Amount::default());
     let span = Span {
         trace_id: &[1; 16],
         span_id: &[2; 8],
@@ -144,7 +144,7 @@ fn spans_read_back_field_by_field() {
 
 #[test]
 fn log_records_read_back_field_by_field() {
-    let mut payload = LogsPayload::new(NOW, LIMITS);
+    let mut payload = LogsPayload::new(NOW, LIMIT, Amount::default());
     let record = LogRecord {
         time: 0,
         observed_time: 0,
@@ -211,8 +211,8 @@ fn broken_rules_are_refused_by_name() {
 
 #[test]
 fn a_payload_ends_at_its_limits() {
-    let points = |limits, count: usize| {
-        let mut payload = MetricsPayload::new(NOW, limits);
+    let points = |limit, spent, count: usize| {
+        let mut payload = MetricsPayload::new(NOW, limit, spent);
         payload.group(nothing, SCOPE, nothing, |items| {
             items.metric(named("m"), nothing, |body| {
                 body.gauge(|points| {
@@ -223,9 +223,17 @@ fn a_payload_ends_at_its_limits() {
             })
         })
     };
-    assert_eq!(points(Limits { bytes: 1 << 20, items: 10 }, 10), Ok(()));
-    assert_eq!(points(Limits { bytes: 1 << 20, items: 10 }, 11), Err(Invalid::TooManyItems(10)));
-    assert_eq!(points(Limits { bytes: 1000, items: 1 << 20 }, 1 << 20), Err(Invalid::TooManyBytes(1000)));
+    let nothing = Amount::default();
+    let some = Amount { bytes: 900, items: 4 };
+    let ten = Amount { bytes: 1 << 20, items: 10 };
+    assert_eq!(points(ten, nothing, 10), Ok(()));
+    assert_eq!(points(ten, nothing, 11), Err(Invalid::TooManyItems(10)));
+    assert_eq!(points(ten, some, 6), Ok(()));
+    assert_eq!(points(ten, some, 7), Err(Invalid::TooManyItems(10)));
+    let thousand = Amount { bytes: 1000, items: 1 << 20 };
+    assert_eq!(points(thousand, nothing, 1 << 20), Err(Invalid::TooManyBytes(1000)));
+    assert_eq!(points(thousand, nothing, 5), Ok(()));
+    assert_eq!(points(thousand, some, 5), Err(Invalid::TooManyBytes(1000)));
 }
 
 fn text(key: &str, value: &str) -> KeyValue {

@@ -1,7 +1,7 @@
 //! A plugin file, understood without running or compiling it.
 
 use kiln_policy::{Capability, ImportError, MANIFEST_SECTION, Manifest, ManifestError, check_imports};
-use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use crate::digest::Digest;
 
@@ -89,7 +89,11 @@ impl Surface {
         match payload {
             Payload::ComponentImportSection(section) => {
                 for import in section {
-                    self.imports.push(import.map_err(invalid)?.name.name.to_owned());
+                    let import = import.map_err(invalid)?;
+                    // The name of a type the world uses; there is nothing behind it to call.
+                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                        self.imports.push(import.name.name.to_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(section) => {

@@ -2,27 +2,33 @@
 
 use std::sync::Arc;
 
-use kiln_otlp::{Batch, Limits, Signal};
+use kiln_otlp::{Amount, Batch, Signal};
 use kiln_policy::Declared;
 
 /// Buffers batches until the collection succeeds, under one budget for all of them.
 #[derive(Debug)]
 pub(crate) struct Emitted {
     pub(crate) declared: Arc<Declared>,
-    limits: Limits,
+    limit: Amount,
     batches: Vec<Batch>,
 }
 
 impl Emitted {
-    pub(crate) const fn new(declared: Arc<Declared>, limits: Limits) -> Self {
-        Self { declared, limits, batches: Vec::new() }
+    pub(crate) const fn new(declared: Arc<Declared>, limit: Amount) -> Self {
+        Self { declared, limit, batches: Vec::new() }
     }
 
-    /// What the next call may still add.
-    pub(crate) fn remaining(&self) -> Limits {
-        let bytes: usize = self.batches.iter().map(|batch| batch.payload.len()).sum();
-        let items: usize = self.batches.iter().map(|batch| batch.items).sum();
-        Limits { bytes: self.limits.bytes.saturating_sub(bytes), items: self.limits.items.saturating_sub(items) }
+    /// What all calls of a collection together may emit.
+    pub(crate) const fn limit(&self) -> Amount {
+        self.limit
+    }
+
+    /// What the calls so far have emitted.
+    pub(crate) fn spent(&self) -> Amount {
+        Amount {
+            bytes: self.batches.iter().map(|batch| batch.payload.len()).sum(),
+            items: self.batches.iter().map(|batch| batch.items).sum(),
+        }
     }
 
     pub(crate) fn push(&mut self, batch: Option<Batch>) {

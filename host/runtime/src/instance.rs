@@ -207,7 +207,7 @@ impl Actor {
         let spec = &self.spec;
         let limits = &spec.limits;
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
-        let output = kiln_otlp::Limits { bytes: bytes(limits.output_bytes), items: bytes(limits.output_points) };
+        let output = kiln_otlp::Amount { bytes: bytes(limits.output_bytes), items: bytes(limits.output_points) };
         let data = StoreData {
             metrics: spec.metrics.clone(),
             limiter: Limiter::new(bytes(limits.memory)),

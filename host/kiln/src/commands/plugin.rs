@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-use kiln_policy::{Capability, Manifest};
+use kiln_policy::{Capability, Import, Manifest};
 use kiln_runtime::{ComponentFile, Directory};
 use serde_json::json;
 
@@ -97,7 +97,8 @@ fn as_text(file: &ComponentFile) -> Result<String, std::fmt::Error> {
 
     writeln!(text, "\nIMPORTS (all it can call)")?;
     for import in &file.imports {
-        writeln!(text, "  {import}")?;
+        let note = if matches!(Import::parse(import), Ok(Import::Types)) { "  (types only)" } else { "" };
+        writeln!(text, "  {import}{note}")?;
     }
     writeln!(text, "\nREQUESTS (nothing is granted by this list)")?;
     for capability in Capability::ALL {

@@ -299,7 +299,8 @@ fn answer(
 }
 
 fn metrics(store: &mut Store<'_>, batch: &WasmList<ResourceMetrics>) -> Result<Option<otlp::Batch>, Failure> {
-    let mut payload = otlp::MetricsPayload::new(unix_nanos(), store.data().emitted.remaining());
+    let emitted = &store.data().emitted;
+    let mut payload = otlp::MetricsPayload::new(unix_nanos(), emitted.limit(), emitted.spent());
     for index in 0..batch.len() {
         let group = get(batch, store, index)?;
         let head = Head::read(store, &group.resource, &group.scope)?;
@@ -409,7 +410,8 @@ fn spans(store: &mut Store<'_>, batch: &WasmList<ResourceSpans>) -> Result<Optio
     if batch.len() > 0 && store.data().emitted.declared.spans.is_empty() {
         return Err(Failure::Undeclared("spans are not declared in the plugin's manifest".to_owned()));
     }
-    let mut payload = otlp::SpansPayload::new(unix_nanos(), store.data().emitted.remaining());
+    let emitted = &store.data().emitted;
+    let mut payload = otlp::SpansPayload::new(unix_nanos(), emitted.limit(), emitted.spent());
     for index in 0..batch.len() {
         let group = get(batch, store, index)?;
         let head = Head::read(store, &group.resource, &group.scope)?;
@@ -473,7 +475,8 @@ fn logs(store: &mut Store<'_>, batch: &WasmList<ResourceLogs>) -> Result<Option<
     if batch.len() > 0 && store.data().emitted.declared.logs.is_empty() {
         return Err(Failure::Undeclared("logs are not declared in the plugin's manifest".to_owned()));
     }
-    let mut payload = otlp::LogsPayload::new(unix_nanos(), store.data().emitted.remaining());
+    let emitted = &store.data().emitted;
+    let mut payload = otlp::LogsPayload::new(unix_nanos(), emitted.limit(), emitted.spent());
     for index in 0..batch.len() {
         let group = get(batch, store, index)?;
         let head = Head::read(store, &group.resource, &group.scope)?;
