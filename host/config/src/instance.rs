@@ -22,7 +22,7 @@ pub const DEFAULT_COLLECTION_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a receiver waits before it collects for the first time, as in the Collector.
 pub const DEFAULT_INITIAL_DELAY: Duration = Duration::from_secs(1);
 
-/// How long a call of a receiver may take at most by default; less if the interval is shorter.
+/// How long a call of a receiver may take by default. Longer than a short interval: late beats never.
 pub const DEFAULT_RECEIVER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a call of a processor may take by default.
@@ -106,7 +106,7 @@ impl Instance {
             schedule_key(&mut section, role, "collection_interval", SHORTEST_INTERVAL, DEFAULT_COLLECTION_INTERVAL);
         let initial_delay = schedule_key(&mut section, role, "initial_delay", Duration::ZERO, DEFAULT_INITIAL_DELAY);
         let default_timeout = match role {
-            Role::Receiver => collection_interval.min(DEFAULT_RECEIVER_TIMEOUT),
+            Role::Receiver => DEFAULT_RECEIVER_TIMEOUT,
             Role::Processor => DEFAULT_PROCESSOR_TIMEOUT,
         };
         let timeout = section
