@@ -1,0 +1,129 @@
+//! What a `case.toml` says.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// One case. What is absent is not there, or not looked at.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    /// What the situation is.
+    pub(crate) scenario: String,
+    /// What holds in it.
+    pub(crate) guarantees: String,
+
+    /// Command line; `kiln.yaml` of the case is the configuration.
+    #[serde(default = "run")]
+    pub(crate) arguments: Vec<String>,
+    /// Environment variables beside those of the servers.
+    #[serde(default)]
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Packed plugins to put into `plugins/`.
+    #[serde(default)]
+    pub(crate) plugins: Vec<String>,
+    /// Text files to write, by path.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
+    /// Components to write into `plugins/`, by file name.
+    #[serde(default)]
+    pub(crate) components: BTreeMap<String, Component>,
+    /// The simulated workspace, if any: `DATABRICKS_URL`, `DATABRICKS_TOKEN`.
+    pub(crate) databricks: Option<Empty>,
+    /// The Spark UI, if any: `SPARK_URL`.
+    pub(crate) spark: Option<SparkPages>,
+    /// The backend, if any: `SINK_URL`.
+    pub(crate) sink: Option<SinkFaults>,
+
+    /// The code kiln ends with by itself; absent: it runs until it is stopped, and then ends with 0.
+    pub(crate) exit: Option<i32>,
+    /// Text that must appear on standard error.
+    #[serde(default)]
+    pub(crate) stderr: Vec<String>,
+    /// Text that must not.
+    #[serde(default)]
+    pub(crate) stderr_without: Vec<String>,
+    /// Text that must appear on standard output.
+    #[serde(default)]
+    pub(crate) stdout: Vec<String>,
+    /// Points that must arrive at the backend.
+    #[serde(default)]
+    pub(crate) points: Vec<ExpectedPoint>,
+    /// Text that must appear at `/readyz`.
+    #[serde(default)]
+    pub(crate) readyz: Vec<String>,
+    /// Lines that must appear at `/metrics`, by their beginning.
+    #[serde(default)]
+    pub(crate) metrics: Vec<String>,
+}
+
+fn run() -> Vec<String> {
+    vec!["run".to_owned()]
+}
+
+/// A table without keys.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Empty {}
+
+/// A component made for the case.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Component {
+    /// The component as text ...
+    pub(crate) wat: Option<String>,
+    /// ... or a packed plugin.
+    pub(crate) plugin: Option<String>,
+    /// The manifest it gets in place of its own.
+    pub(crate) manifest: Option<String>,
+}
+
+/// Which Spark answers, and how.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SparkPages {
+    /// Version whose captured pages are served.
+    pub(crate) version: String,
+    /// Only the page of a Spark that is still starting.
+    #[serde(default)]
+    pub(crate) starting: bool,
+    /// HTML where Prometheus text belongs, as Spark 3.5 answers by default.
+    #[serde(default)]
+    pub(crate) without_prometheus: bool,
+}
+
+/// How the backend misbehaves at first.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SinkFaults {
+    /// Statuses of the first answers.
+    #[serde(default)]
+    pub(crate) first_statuses: Vec<u16>,
+}
+
+/// A point that must arrive.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExpectedPoint {
+    /// Name of the metric.
+    pub(crate) metric: String,
+    /// Unit, if it matters.
+    pub(crate) unit: Option<String>,
+    /// Attributes the resource must have, by value; `*` for any.
+    #[serde(default)]
+    pub(crate) resource: BTreeMap<String, String>,
+    /// Attributes the point must have, by value; `*` for any.
+    #[serde(default)]
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// The value, if it matters.
+    pub(crate) value: Option<f64>,
+}
+
+impl Case {
+    pub(crate) fn read(folder: &Path) -> Result<Self, String> {
+        let path = folder.join("case.toml");
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+}

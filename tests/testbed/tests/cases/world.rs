@@ -1,0 +1,105 @@
+//! The world of a case: a folder of its own, the plugins in it, the servers around it.
+
+use std::path::{Path, PathBuf};
+
+use kiln_testbed::databricks::Workspace;
+use kiln_testbed::sink::{Fault, Sink};
+use kiln_testbed::spark::{Pages, Phase, Prometheus, Spark};
+use tempfile::TempDir;
+
+use crate::case::{Case, Component};
+use crate::plugin_file::with_manifest;
+
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) sink: Option<Sink>,
+    pub(crate) environment: Vec<(String, String)>,
+    _workspace: Option<Workspace>,
+    _spark: Option<Spark>,
+}
+
+impl World {
+    pub(crate) fn build(case: &Case, folder: &Path) -> Result<Self, String> {
+        let home = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let plugins = home.path().join("plugins");
+        std::fs::create_dir(&plugins).map_err(|error| error.to_string())?;
+        let config = folder.join("kiln.yaml");
+        if config.exists() {
+            std::fs::copy(&config, home.path().join("kiln.yaml")).map_err(|error| error.to_string())?;
+        }
+        for name in &case.plugins {
+            std::fs::copy(packed(name)?, plugins.join(format!("{name}.wasm"))).map_err(|error| error.to_string())?;
+        }
+        for (path, text) in &case.files {
+            std::fs::write(home.path().join(path), text).map_err(|error| format!("{path}: {error}"))?;
+        }
+        for (name, component) in &case.components {
+            std::fs::write(plugins.join(name), make(component)?).map_err(|error| format!("{name}: {error}"))?;
+        }
+        let start = |error: std::io::Error| format!("a server does not start: {error}");
+        let workspace = case.databricks.as_ref().map(|_| Workspace::start()).transpose().map_err(start)?;
+        let spark = match &case.spark {
+            None => None,
+            Some(spark) => {
+                let pages = Pages::captured(&spark.version).map_err(start)?;
+                let running = Spark::start(pages).map_err(start)?;
+                if spark.starting {
+                    running.set_phase(Phase::StartingUp);
+                }
+                if spark.without_prometheus {
+                    running.set_prometheus(Prometheus { driver: false, executors: false });
+                }
+                Some(running)
+            }
+        };
+        let sink = match &case.sink {
+            None => None,
+            Some(faults) => {
+                let sink = Sink::start().map_err(start)?;
+                for status in &faults.first_statuses {
+                    sink.faults().next(1, Fault::status(*status));
+                }
+                Some(sink)
+            }
+        };
+        let mut environment: Vec<(String, String)> =
+            case.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
+        if let Some(workspace) = &workspace {
+            set("DATABRICKS_URL", workspace.url());
+            set("DATABRICKS_TOKEN", workspace.token().to_owned());
+        }
+        if let Some(spark) = &spark {
+            set("SPARK_URL", spark.url());
+        }
+        if let Some(sink) = &sink {
+            set("SINK_URL", sink.url());
+        }
+        Ok(Self { folder: home, sink, environment, _workspace: workspace, _spark: spark })
+    }
+}
+
+/// A packed plugin or test guest.
+fn packed(name: &str) -> Result<PathBuf, String> {
+    for variable in ["KILN_PLUGINS", "KILN_TEST_PLUGINS"] {
+        let directory = std::env::var(variable)
+            .map_err(|_| format!("{variable} is not set: run `scripts/test cases`, which sets it"))?;
+        let path = Path::new(&directory).join(format!("{name}.wasm"));
+        if path.exists() {
+            return Ok(path);
+        }
+    }
+    Err(format!("there is no packed plugin {name}: run `scripts/build-plugins`"))
+}
+
+fn make(component: &Component) -> Result<Vec<u8>, String> {
+    let bytes = match (&component.wat, &component.plugin) {
+        (Some(wat), None) => wat::parse_str(wat).map_err(|error| error.to_string())?,
+        (None, Some(plugin)) => std::fs::read(packed(plugin)?).map_err(|error| error.to_string())?,
+        _ => return Err("a component is made of either wat or a plugin".to_owned()),
+    };
+    Ok(match &component.manifest {
+        Some(manifest) => with_manifest(&bytes, manifest),
+        None => bytes,
+    })
+}
