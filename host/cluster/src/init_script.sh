@@ -148,7 +148,7 @@ stop_kiln() {
     say "kiln did not stop within 40 s: killed"
     kill -KILL "$kiln_pid"
   fi
-  wait "$kiln_pid"
+  wait "$kiln_pid" 2>/dev/null
   kiln_pid=
 }
 
@@ -380,7 +380,8 @@ watch_kiln() {
   moved=''
   while kill -0 "$kiln_pid" 2>/dev/null; do
     sleep 5 &
-    wait -n
+    # bash has a page to say about a job that was killed.
+    wait -n 2>/dev/null
     bound_logs
     ((++ticks % 2 == 0)) || continue
     answers_like_spark "$spark_ui" && continue
@@ -391,7 +392,7 @@ watch_kiln() {
       return
     fi
   done
-  wait "$kiln_pid"
+  wait "$kiln_pid" 2>/dev/null
   status=$?
 }
 

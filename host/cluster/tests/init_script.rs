@@ -301,6 +301,8 @@ fn a_kiln_that_ends_is_started_again_until_it_is_stopped() {
     driver.stop();
     assert_eq!(driver.starts().len(), 3);
     assert!(driver.log().contains("told to stop"));
+    // bash would add a page about a job that was killed.
+    assert!(driver.log().lines().all(|line| line.starts_with("20")), "{}", driver.log());
     assert!(!driver.path("root/opt/kiln/supervisor.pid").exists());
 }
 
