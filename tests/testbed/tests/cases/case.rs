@@ -50,6 +50,8 @@ pub(crate) struct Case {
     /// Points that must arrive at the backend.
     #[serde(default)]
     pub(crate) points: Vec<ExpectedPoint>,
+    /// A file with points, spans and log records that must arrive; every field it gives must be as it says.
+    pub(crate) arrives: Option<String>,
     /// Text that must appear at `/readyz`.
     #[serde(default)]
     pub(crate) readyz: Vec<String>,

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use kiln_testbed::sink::{Point, Telemetry};
 
+use crate::arrival::Arrival;
 use crate::case::{Case, ExpectedPoint};
 use crate::world::World;
 
@@ -84,7 +86,7 @@ impl Kiln {
     }
 
     /// Waits for everything the case promises.
-    pub(crate) fn meet(&mut self, case: &Case, world: &World) -> Result<(), String> {
+    pub(crate) fn meet(&mut self, case: &Case, world: &World, folder: &Path) -> Result<(), String> {
         if case.exit.is_some() {
             self.wait_for_end()?;
             self.read_to_the_end();
@@ -98,6 +100,10 @@ impl Kiln {
                 let missing = case.points.iter().find(|expected| find(&telemetry, expected).is_none());
                 return Err(format!("did not arrive: {missing:#?}\narrived:\n{}", telemetry.summary()));
             }
+        }
+        if let Some(file) = &case.arrives {
+            let sink = world.sink.as_ref().ok_or("a case in which something arrives needs a [sink]")?;
+            Arrival::read(&folder.join(file))?.wait(sink, PATIENCE)?;
         }
         for wanted in &case.stderr {
             self.stderr.wait_for(wanted)?;

@@ -5,6 +5,7 @@
 //! are; `scripts/test` sets them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod arrival;
 mod case;
 mod kiln;
 mod plugin_file;
@@ -40,7 +41,7 @@ fn run(folder: &Path) -> Result<(), String> {
     let case = Case::read(folder)?;
     let world = World::build(&case, folder)?;
     let mut kiln = kiln::Kiln::start(&case, &world)?;
-    let result = kiln.meet(&case, &world);
+    let result = kiln.meet(&case, &world, folder);
     let output = kiln.stop();
     result.and_then(|()| output.as_ref().map(|_| ()).map_err(Clone::clone)).map_err(|problem| {
         let log = kiln.stderr();
