@@ -8,7 +8,7 @@ use crate::shell_quote::quote;
 use crate::source::Source;
 
 const TEMPLATE: &str = include_str!("init_script.sh");
-const VALUES: &str = "# @values@\n";
+const VALUES: &str = "bundle_source='' bundle_files=() # what `kiln init-script` fills in\n";
 
 /// What an init script installs, and from where. No part of it can hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,8 @@ mod tests {
         assert!(text.starts_with("#!/bin/bash\n"));
         assert_eq!(text.matches("\nbundle_source=").count(), 1);
         assert!(text.contains(r"bundle_source='/Volumes/main/ops/it'\''s kiln'"));
-        assert!(!text.contains("@values@"));
+        assert_eq!(TEMPLATE.matches(VALUES).count(), 1);
+        assert!(!text.contains(VALUES));
     }
 
     /// Scenario: the largest bundle there can be.
