@@ -160,10 +160,19 @@ impl<'a> Labels<'a> {
         self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
-    /// The value of the last label of this name: the true one, where an earlier value holds what looks like a label.
+    /// The value of the last label of all, if it has this name, and of the first of this name otherwise. It is read from
+    /// the right, and so it is the true one whatever the values before it hold.
     #[must_use]
     pub fn get_last(self, name: &str) -> Option<&'a str> {
-        self.iter().filter(|(found, _)| *found == name).last().map(|(_, value)| value)
+        let value = self.0.trim_end_matches([' ', '\t', ',']).strip_suffix('"').and_then(|text| {
+            let (at, _) = text.rmatch_indices(name).find(|(at, _)| {
+                let starts =
+                    text.get(..*at).is_some_and(|before| before.is_empty() || before.ends_with([',', ' ', '\t']));
+                starts && text.get(at + name.len()..).is_some_and(|after| after.starts_with("=\""))
+            })?;
+            text.get(at + name.len() + 2..)
+        });
+        value.filter(|value| !value.contains('"')).or_else(|| self.get(name))
     }
 }
 

@@ -505,6 +505,25 @@ proptest! {
     }
 
     #[test]
+    fn a_damaged_page_is_still_collected(
+        damage in proptest::collection::vec((0..10_000_usize, any::<u8>()), 1..40),
+        cut in 2_000..7_000_usize,
+    ) {
+        let damaged = |page: &str| {
+            let mut page = page.as_bytes().to_vec();
+            for (at, byte) in &damage {
+                let at = at % page.len();
+                page[at] = *byte;
+            }
+            page.truncate(cut);
+            Reply::new("text/plain", page)
+        };
+        let host = host(damaged(DRIVER_4), damaged(EXECUTORS_4), Reply::new("application/json", APPLICATIONS_4));
+        let collected = configured(&host).collect();
+        prop_assert!(collected.is_ok(), "{:?}", collected.err());
+    }
+
+    #[test]
     fn no_page_of_well_formed_lines_is_refused(
         driver in proptest::collection::vec(
             ("(DAGScheduler_job|executor|spark_streaming_q|jvm_heap|x)_[aA_]{0,3}", "(Value|Count|Mean|Max|StdDev)",

@@ -63,10 +63,15 @@ fn quotes_braces_and_backslashes_stay_in_a_value_that_spark_did_not_escape() {
 }
 
 #[test]
-fn of_labels_that_are_there_twice_the_last_one_can_be_had() {
-    let sample = one(r#"a{name="x", id="1", y="2", id="2"} 1"#);
-    assert_eq!((sample.labels.get("id"), sample.labels.get_last("id")), (Some("1"), Some("2")));
-    assert_eq!(sample.labels.get_last("other"), None);
+fn the_last_label_is_read_from_the_right() {
+    let last = |line| one(line).labels.get_last("id");
+    assert_eq!(last(r#"a{name="x", id="1", y="2", id="2"} 1"#), Some("2"));
+    assert_eq!(last(r#"a{name="",y=", id="2"} 1"#), Some("2"));
+    assert_eq!(last(r#"a{id="2",} 1"#), Some("2"));
+    assert_eq!(last(r#"a{id="1", y="2"} 1"#), Some("1"));
+    assert_eq!(last(r#"a{my_id="1"} 1"#), None);
+    assert_eq!(last(r#"a{y="id"} 1"#), None);
+    assert_eq!(last("a 1"), None);
 }
 
 #[test]
