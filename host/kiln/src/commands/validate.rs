@@ -24,11 +24,8 @@ pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
         return Err(Failure::Usage(wrong.join("\n")));
     }
     let instances = preparation.ready.len();
-    print(&format!(
-        "{}: valid, with {instances} plugin instances in {} pipelines\n",
-        path.display(),
-        config.pipelines.len()
-    ))
+    let pipelines = config.pipelines.len();
+    print(&format!("{}: valid (plugin instances: {instances}, pipelines: {pipelines})\n", path.display()))
 }
 
 /// Environment variables as the configuration sees them.

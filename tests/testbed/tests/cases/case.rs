@@ -20,6 +20,8 @@ pub(crate) struct Case {
     /// Environment variables beside those of the servers.
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
+    /// A page of the repository whose first YAML block is the configuration, in place of `kiln.yaml`.
+    pub(crate) config_from: Option<String>,
     /// Packed plugins to put into `plugins/`.
     #[serde(default)]
     pub(crate) plugins: Vec<String>,

@@ -198,7 +198,7 @@ fn find<'t>(telemetry: &'t Telemetry, expected: &ExpectedPoint) -> Option<&'t Po
         wanted.iter().all(|(key, value)| match attributes.get(key) {
             Some(_) if value == "*" => true,
             Some(serde_json::Value::String(text)) => text == value,
-            Some(other) => other.to_string() == *value,
+            Some(other) => serde_json::from_str(value).is_ok_and(|value: serde_json::Value| value == *other),
             None => false,
         })
     };

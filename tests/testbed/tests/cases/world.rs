@@ -27,6 +27,9 @@ impl World {
         if config.exists() {
             std::fs::copy(&config, home.path().join("kiln.yaml")).map_err(|error| error.to_string())?;
         }
+        if let Some(page) = &case.config_from {
+            std::fs::write(home.path().join("kiln.yaml"), yaml_in(page)?).map_err(|error| error.to_string())?;
+        }
         for name in &case.plugins {
             std::fs::copy(packed(name)?, plugins.join(format!("{name}.wasm"))).map_err(|error| error.to_string())?;
         }
@@ -77,6 +80,15 @@ impl World {
         }
         Ok(Self { folder: home, sink, environment, _workspace: workspace, _spark: spark })
     }
+}
+
+/// The first block of YAML on a page, with the plugins where a case has them.
+fn yaml_in(page: &str) -> Result<String, String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let block = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let block = block.ok_or_else(|| format!("{page} has no YAML"))?;
+    Ok(block.replace("plugins_dir: target/plugins", "plugins_dir: plugins"))
 }
 
 /// A packed plugin or test guest.
