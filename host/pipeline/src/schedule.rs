@@ -29,11 +29,12 @@ impl Schedule {
 
     /// Waits for the next collection to be due.
     pub async fn due(&mut self) {
-        sleep_until(self.next).await;
         let now = Instant::now();
-        while self.next <= now {
+        while self.next < now {
             self.next += self.interval;
         }
+        sleep_until(self.next).await;
+        self.next += self.interval;
     }
 }
 
