@@ -44,15 +44,17 @@ enum Action {
 }
 
 impl Action {
-    fn new(raw: &RawAction, index: usize) -> Result<Self, ConfigError> {
+    /// `None` where there is nothing to set: the empty text is what a variable without a value leaves behind.
+    fn new(raw: &RawAction, index: usize) -> Result<Option<Self>, ConfigError> {
         let invalid = |message: &str| Err(ConfigError::new(format!("/attributes/{index}/value"), message));
         let value = match (&raw.value, raw.action) {
-            (None, Verb::Delete) => return Ok(Self::Delete),
+            (None, Verb::Delete) => return Ok(Some(Self::Delete)),
             (Some(_), Verb::Delete) => return invalid("delete takes no value: leave it out"),
             (None, _) => return invalid("is missing: every action but delete needs one"),
             (Some(value), _) => value,
         };
         let value = match value {
+            serde_json::Value::String(text) if text.is_empty() => return Ok(None),
             serde_json::Value::String(text) => AttributeValue::from(text.as_str()),
             serde_json::Value::Bool(value) => AttributeValue::from(*value),
             serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
@@ -62,12 +64,12 @@ impl Action {
             },
             _ => return invalid("must be a string, a number or a boolean"),
         };
-        Ok(match raw.action {
+        Ok(Some(match raw.action {
             Verb::Insert => Self::Insert(value),
             Verb::Update => Self::Update(value),
             Verb::Upsert => Self::Upsert(value),
             Verb::Delete => Self::Delete,
-        })
+        }))
     }
 
     fn apply<'a>(&'a self, current: Option<&'a AttributeValue>) -> Option<&'a AttributeValue> {
@@ -94,7 +96,7 @@ impl Processor for Resource {
             if raw.key.is_empty() {
                 return Err(ConfigError::new(format!("/attributes/{index}/key"), "is empty"));
             }
-            let action = Action::new(raw, index)?;
+            let Some(action) = Action::new(raw, index)? else { continue };
             match keys.iter_mut().find(|(key, _)| *key == raw.key) {
                 Some((_, actions)) => actions.push(action),
                 None => keys.push((raw.key.clone(), vec![action])),

@@ -45,6 +45,17 @@ fn insert_sets_what_is_absent_and_nothing_else() {
     assert_eq!(edits(action("insert"), &view(&[&[Attribute::new("env", "dev")]])), []);
 }
 
+/// Scenario: a value that comes from an environment variable which is empty.
+/// Guarantees: nothing is set, and what is there stays.
+#[test]
+fn an_empty_text_sets_nothing() {
+    for action in ["insert", "update", "upsert"] {
+        let empty = json!([{ "key": "env", "value": "", "action": action }]);
+        assert_eq!(edits(empty.clone(), &view(&[&[]])), []);
+        assert_eq!(edits(empty, &view(&[&[Attribute::new("env", "dev")]])), []);
+    }
+}
+
 #[test]
 fn update_sets_what_is_present_and_nothing_else() {
     let set = Edit::set_resource_attribute(0, "env", "prod");
