@@ -1,11 +1,11 @@
 """Asks a Prometheus-compatible backend what has arrived, and prints it.
 
-usage: backend.py await URL SECONDS TIER...
+usage: backend.py await URL SECONDS PREFIX...
        backend.py table URL TIER...
 
-`await` returns once every tier has series and the number of metrics has stopped growing.
-`table` prints, tier by tier, each metric with its series, its labels and its latest value.
-A tier is `workspace` or `spark`; in `table`, `spark=REASON` says why there is none of it.
+`await` returns once there are metrics with each of the prefixes and their number has stopped growing.
+`table` prints, tier by tier, each metric with its series, its latest value and its labels.
+A tier is `workspace` or `spark`; `spark=REASON` says why there is none of it.
 """
 
 import json
@@ -23,15 +23,8 @@ TIERS = {
 # Two collections and the way to the backend.
 QUIET_SECONDS = 12
 
-# What joins the two tiers, and is therefore worth more than any other label as an example.
-JOIN_KEYS = (
-    "databricks_workspace_id",
-    "databricks_workspace_host",
-    "databricks_cluster_id",
-    "databricks_cluster_name",
-    "databricks_job_id",
-    "databricks_run_id",
-)
+# What Kiln calls the things that both tiers know: a workspace, a cluster, a job, a run.
+JOIN_KEY_PREFIX = "databricks_"
 
 # Parts of one histogram: a reader wants its count and its sum, not each bucket.
 BUCKET_SUFFIX = "_bucket"
@@ -49,49 +42,50 @@ def query(url: str, promql: str) -> list[Series]:
     return [(one["metric"], float(one["value"][1])) for one in result]
 
 
-def series_of(url: str, tier: str) -> list[Series]:
-    return query(url, f'{{__name__=~"{TIERS[tier][1]}.*"}}')
+def series_of(url: str, prefix: str) -> list[Series]:
+    return query(url, f'{{__name__=~"{prefix}.*"}}')
 
 
-def names(series: list[Series]) -> set[str]:
-    return {labels["__name__"] for labels, _ in series}
-
-
-def await_data(url: str, seconds: float, tiers: list[str]) -> int:
+def await_data(url: str, seconds: float, prefixes: list[str]) -> int:
     deadline = time.monotonic() + seconds
     last_count, quiet_since = 0, time.monotonic()
-    while time.monotonic() < deadline:
-        found = {tier: names(series_of(url, tier)) for tier in tiers}
+    while True:
+        found = {prefix: {labels["__name__"] for labels, _ in series_of(url, prefix)} for prefix in prefixes}
         count = sum(map(len, found.values()))
         if count != last_count:
             last_count, quiet_since = count, time.monotonic()
-        if all(found.values()) and time.monotonic() - quiet_since >= QUIET_SECONDS:
+        missing = [prefix for prefix, names in found.items() if not names]
+        if not missing and time.monotonic() - quiet_since >= QUIET_SECONDS:
             return 0
+        if time.monotonic() > deadline:
+            break
         time.sleep(0.5)
-    missing = [TIERS[tier][0] for tier in tiers if not series_of(url, tier)]
     if missing:
-        print(f"no metrics of {' and '.join(missing)} in the backend after {seconds:.0f} s", file=sys.stderr)
-        return 1
-    return 0
+        print(f"after {seconds:.0f} s no metric in the backend is called {' or '.join(missing)}...", file=sys.stderr)
+    return 1 if missing else 0
 
 
 def shorten(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """Cuts the middle out: names differ at their ends."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[-tail:]}"
 
 
 def number(value: float) -> str:
     return f"{value:.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.6g}"
 
 
-def example_labels(series: list[Series], width: int) -> str:
-    """The labels in which the series of this metric differ come first: they say what it is counted by."""
-    values: dict[str, set[str]] = defaultdict(set)
+def join_labels(labels: dict[str, str]) -> str:
+    return ", ".join(f"{key}={shorten(value, 40)}" for key, value in sorted(labels.items()))
+
+
+def shared_labels(series: list[Series]) -> dict[str, str]:
+    shared = dict(series[0][0])
     for labels, _ in series:
-        for key, value in labels.items():
-            values[key].add(value)
-    labels = series[-1][0]
-    order = sorted((key for key in labels if key != "__name__"), key=lambda key: (len(values[key]) < 2, key))
-    return shorten(", ".join(f"{key}={shorten(labels[key], 24)}" for key in order), width)
+        shared = {key: value for key, value in shared.items() if labels.get(key) == value}
+    return shared
 
 
 def print_tier(title: str, series: list[Series]) -> None:
@@ -102,22 +96,29 @@ def print_tier(title: str, series: list[Series]) -> None:
     print(f"\n{title}: {len(by_name)} metrics, {len(series)} series")
     if not by_name:
         return
-    width = min(max(map(len, by_name)), 66)
-    print(f"  {'metric':<{width}}  series  {'latest':>14}  labels of one")
+    everywhere = shared_labels(series)
+    print(f"  on all of them: {join_labels(everywhere)}")
+    width = min(max(map(len, by_name)), 72)
+    print(f"  {'metric':<{width}}  series  {'latest':>14}  other labels of that one")
     for name, members in sorted(by_name.items()):
-        value = number(members[-1][1])
-        print(f"  {shorten(name, width):<{width}}  {len(members):>6}  {value:>14}  {example_labels(members, 72)}")
+        labels, value = members[-1]
+        own = {key: text for key, text in labels.items() if key != "__name__" and key not in everywhere}
+        print(f"  {shorten(name, width):<{width}}  {len(members):>6}  {number(value):>14}  {join_labels(own)}".rstrip())
 
 
 def print_join_keys(series: dict[str, list[Series]]) -> None:
-    print("\nKiln join keys: the same labels on both tiers")
-    print(f"  {'label':<28}  {'Workspace':>9}  {'Spark':>9}  one value")
-    for key in JOIN_KEYS:
-        counts = {tier: sum(key in labels for labels, _ in found) for tier, found in series.items()}
-        values = {tier: {labels[key] for labels, _ in found if key in labels} for tier, found in series.items()}
-        shared = set.intersection(*values.values()) if len(values) > 1 else set()
-        one = min(shared or set.union(set(), *values.values()), default="-")
-        print(f"  {key:<28}  {counts.get('workspace', 0):>9}  {counts.get('spark', 0):>9}  {one}{' (on both)' if shared else ''}")
+    values: dict[str, dict[str, set[str]]] = {tier: defaultdict(set) for tier in series}
+    for tier, found in series.items():
+        for labels, _ in found:
+            for key, value in labels.items():
+                if key.startswith(JOIN_KEY_PREFIX):
+                    values[tier][key].add(value)
+    print("\nKiln join keys: what the two tiers call by the same name")
+    print(f"  {'label':<28}  {'Workspace':>16}  {'Spark':>16}  in both, for example")
+    for key in sorted({key for tier in values.values() for key in tier}):
+        counts = [f"{len(values.get(tier, {}).get(key, ()))} values" for tier in TIERS]
+        both = set.intersection(*(values.get(tier, {}).get(key, set()) for tier in TIERS))
+        print(f"  {key:<28}  {counts[0]:>16}  {counts[1]:>16}  {min(both, default='-')}")
 
 
 def print_table(url: str, tiers: list[str]) -> int:
@@ -126,7 +127,7 @@ def print_table(url: str, tiers: list[str]) -> int:
         if reason:
             print(f"\n{TIERS[tier][0]}: not part of this run. {reason}")
             continue
-        series[tier] = series_of(url, tier)
+        series[tier] = series_of(url, TIERS[tier][1])
         print_tier(TIERS[tier][0], series[tier])
     print_join_keys(series)
     return 0
@@ -135,8 +136,8 @@ def print_table(url: str, tiers: list[str]) -> int:
 def main(arguments: list[str]) -> int:
     try:
         match arguments:
-            case ["await", url, seconds, *tiers]:
-                return await_data(url, float(seconds), tiers)
+            case ["await", url, seconds, *prefixes]:
+                return await_data(url, float(seconds), prefixes)
             case ["table", url, *tiers]:
                 return print_table(url, tiers)
     except (OSError, KeyError, ValueError) as error:
