@@ -64,13 +64,21 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it, each with its place; or that the file cannot be read.
     pub fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Errors> {
+        Self::examine(path, env)?.conclude()
+    }
+
+    /// Reads the configuration in a file and goes on after errors, so that a validator can look further.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not YAML.
+    pub fn examine(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Examined, Errors> {
         let name = path.display().to_string();
         let mut bytes = Vec::new();
         File::open(path)
             .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
             .map_err(|error| Errors::of_file(&name, Problem::Unreadable(error.to_string())))?;
         let text = String::from_utf8(bytes).map_err(|_| Errors::of_file(&name, Problem::NotText))?;
-        Self::parse(&name, &text, path.parent().unwrap_or(Path::new("")), env)
+        Self::examine_text(&name, &text, path.parent().unwrap_or(Path::new("")), env)
     }
 
     /// Reads a configuration from text; `name` stands for the file in errors.
@@ -83,12 +91,45 @@ impl Config {
         base_dir: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Errors> {
+        Self::examine_text(name, text, base_dir, env)?.conclude()
+    }
+
+    fn examine_text(
+        name: &str,
+        text: &str,
+        base_dir: &Path,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Examined, Errors> {
         let report = Report::default();
         let mut root = document::parse(name, text, &report)?;
         substitute(&mut root, &Sources { env, base_dir }, &report);
         let config = Reading { file: name, base_dir, env, report: &report }.root(&root);
-        let (config, warnings) = report.conclude(name, config)?;
-        Ok(Self { warnings, ..config })
+        Ok(match report.conclude(name, ()) {
+            Ok(((), warnings)) => Examined { config: Self { warnings, ..config }, errors: None },
+            Err(errors) => Examined { config, errors: Some(errors) },
+        })
+    }
+}
+
+/// A configuration that may be wrong.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// What could be understood. It has stand-ins where something is wrong, so it must not be run if anything is.
+    pub config: Config,
+    /// Everything that is wrong with it, but for what only the plugins' manifests tell.
+    pub errors: Option<Errors>,
+}
+
+impl Examined {
+    /// The configuration if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// Everything that is.
+    pub fn conclude(self) -> Result<Config, Errors> {
+        match self.errors {
+            None => Ok(self.config),
+            Some(errors) => Err(errors),
+        }
     }
 }
 

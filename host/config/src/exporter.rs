@@ -28,7 +28,7 @@ pub enum ExporterKind {
     Debug(Debug),
 }
 
-/// Writes what it receives to Kiln's log.
+/// Writes what it receives to standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Debug {
     /// How much of it.

@@ -28,7 +28,7 @@ mod telemetry;
 mod units;
 
 pub use component_id::{ComponentId, InvalidComponentId};
-pub use config::{Config, DEFAULT_SHUTDOWN_TIMEOUT, PolicySettings};
+pub use config::{Config, DEFAULT_SHUTDOWN_TIMEOUT, Examined, PolicySettings};
 pub use error::{ConfigError, Errors, Location, Warning};
 pub use exporter::{Debug, Exporter, ExporterKind, Verbosity};
 pub use instance::{

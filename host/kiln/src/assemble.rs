@@ -16,7 +16,7 @@ use kiln_runtime::{CallError, Digest, Engine, Instance, InstanceSpec, Plugin, St
 use kiln_telemetry::{Component, ComponentKind, Health, Metrics, Status};
 
 use crate::exit::Failure;
-use crate::prepare::{Preparation, Prepared, Refusal};
+use crate::prepare::{Obstacle, Preparation, Prepared};
 
 /// Everything that runs.
 pub(crate) struct Assembly {
@@ -32,7 +32,7 @@ pub(crate) async fn assemble(
     metrics: &Metrics,
     health: &Health,
 ) -> Result<Assembly, Failure> {
-    for Refusal { instance, reason } in &preparation.refused {
+    for Obstacle { instance, reason } in &preparation.refused {
         tracing::error!("{reason}");
         health.component(kind(instance.role), &instance.id.to_string()).set(Status::PermanentError(reason.clone()));
     }

@@ -19,8 +19,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) policy: Arc<Policy>,
 }
 
-/// An instance that cannot.
-pub(crate) struct Refusal<'a> {
+/// Why an instance cannot, whether by a fault or by a refusal.
+pub(crate) struct Obstacle<'a> {
     pub(crate) instance: &'a Instance,
     pub(crate) reason: String,
 }
@@ -29,8 +29,8 @@ pub(crate) struct Refusal<'a> {
 #[derive(Default)]
 pub(crate) struct Preparation<'a> {
     pub(crate) ready: Vec<Prepared<'a>>,
-    pub(crate) refused: Vec<Refusal<'a>>,
-    pub(crate) faults: Vec<String>,
+    pub(crate) refused: Vec<Obstacle<'a>>,
+    pub(crate) faults: Vec<Obstacle<'a>>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -54,8 +54,8 @@ pub(crate) fn prepare<'a>(path: &'a Path, config: &'a Config, directory: &'a Dir
         let place = Place { config: path, instance };
         match find(&place, config, directory) {
             Ok(file) => preparation.check(&place, config, file),
-            Err(Missing::Refused(reason)) => preparation.refused.push(Refusal { instance, reason }),
-            Err(Missing::Unknown(fault)) => preparation.faults.push(fault),
+            Err(Missing::Refused(reason)) => preparation.refused.push(Obstacle { instance, reason }),
+            Err(Missing::Unknown(reason)) => preparation.faults.push(Obstacle { instance, reason }),
         }
     }
     for refused in directory.refused() {
@@ -96,17 +96,20 @@ impl<'a> Preparation<'a> {
         );
         if !kind_fits {
             let kind = manifest.kind.name();
-            self.faults.push(format!("{place}: plugin `{}` is a {kind}; move it to `{kind}s`", manifest.name));
+            let reason = format!("{place}: plugin `{}` is a {kind}; move it to `{kind}s`", manifest.name);
+            self.faults.push(Obstacle { instance, reason });
             return;
         }
         let settings = match instance.body.settings(&manifest.config) {
             Ok(settings) => settings,
             Err(errors) => {
-                self.faults.push(errors.to_string().trim_end().to_owned());
+                let reason = errors.to_string().trim_end().to_owned();
+                self.faults.push(Obstacle { instance, reason });
                 return;
             }
         };
-        let mut refuse = |reason: String| self.refused.push(Refusal { instance, reason: format!("{place}: {reason}") });
+        let mut refuse =
+            |reason: String| self.refused.push(Obstacle { instance, reason: format!("{place}: {reason}") });
         if manifest.processor.as_ref().is_some_and(|declared| declared.level != Level::Resource) {
             refuse(format!(
                 "plugin `{}` processes below resource level, which this version of Kiln does not offer",

@@ -30,7 +30,8 @@ pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
         tracing::warn!("{warning}");
     }
     if !preparation.faults.is_empty() {
-        return Err(Failure::Usage(preparation.faults.join("\n")));
+        let reasons: Vec<_> = preparation.faults.iter().map(|fault| fault.reason.as_str()).collect();
+        return Err(Failure::Usage(reasons.join("\n")));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -1,6 +1,6 @@
 //! `kiln validate`.
 
-use kiln_config::Config;
+use kiln_config::{Config, Errors, Examined, Instance};
 use kiln_runtime::Directory;
 
 use crate::cli::ConfigFile;
@@ -9,17 +9,29 @@ use crate::prepare::prepare;
 
 pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
     let path = &arguments.config;
-    let config = Config::read(path, &environment).map_err(Failure::usage)?;
+    let Examined { config, errors } = Config::examine(path, &environment).map_err(Failure::usage)?;
     for warning in &config.warnings {
         warn(&format!("warning: {warning}"));
     }
-    let directory = Directory::read(&config.plugins_dir).map_err(Failure::usage)?;
+    let directory = match (Directory::read(&config.plugins_dir), &errors) {
+        (Ok(directory), _) => directory,
+        (Err(error), None) => return Err(Failure::usage(error)),
+        (Err(error), Some(errors)) => return Err(Failure::Usage(format!("{errors}\n{error}"))),
+    };
     let preparation = prepare(path, &config, &directory);
     for warning in &preparation.warnings {
         warn(&format!("warning: {warning}"));
     }
-    let refusals = preparation.refused.iter().map(|refusal| refusal.reason.clone());
-    let wrong: Vec<_> = preparation.faults.iter().cloned().chain(refusals).collect();
+    // What is wrong with an instance already would only be said again, in worse words.
+    let is_new = |instance: &Instance| {
+        let own = format!("{}s.{}", instance.role, instance.id);
+        !errors.iter().flat_map(Errors::iter).any(|error| error.path().starts_with(&own))
+    };
+    let mut wrong: Vec<String> = errors.iter().map(|errors| errors.to_string().trim_end().to_owned()).collect();
+    wrong.extend(preparation.faults.iter().filter(|fault| is_new(fault.instance)).map(|fault| fault.reason.clone()));
+    wrong.extend(
+        preparation.refused.iter().filter(|refusal| is_new(refusal.instance)).map(|refusal| refusal.reason.clone()),
+    );
     if !wrong.is_empty() {
         return Err(Failure::Usage(wrong.join("\n")));
     }
