@@ -6,7 +6,7 @@ use std::process::ExitCode;
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The command line, the configuration or a plugin is at fault: mend it and try again.
+    /// The command line, the configuration or a plugin is at fault: mend it and try again. Empty if all has been said.
     Usage(String),
     /// Something else went wrong while running.
     Runtime(String),
@@ -30,7 +30,9 @@ impl Failure {
             Self::Runtime(text) => (text, ExitCode::FAILURE),
             Self::NobodyListens => return ExitCode::SUCCESS,
         };
-        let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+        if !text.is_empty() {
+            warn(&text);
+        }
         code
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::bindings::v0_1::processor::kiln::plugin::processing;
 use crate::bindings::v0_1::receiver::kiln::plugin::{collection, configuration, telemetry};
+use crate::cpu_meter::CpuMeter;
 use crate::emitted::Emitted;
 use crate::engine::{Engine, LinkError, Linked, Plugin};
 use crate::limiter::Limiter;
@@ -215,9 +216,7 @@ impl Actor {
             overlay: Overlay::new(spec.state.clone(), bytes(limits.state_bytes)),
             egress: spec.egress.clone(),
             logs: LogGate::new(spec.id.clone()),
-            ticks_left: 0,
-            out_of_cpu: false,
-            waited: Duration::ZERO,
+            cpu: CpuMeter::new(limits.cpu),
             started: Instant::now(),
         };
         let mut live = Live::start(&self.engine, &self.linked, data, limits, spec.timeout).await?;

@@ -7,6 +7,7 @@
 mod bindings;
 mod cache;
 mod component_file;
+mod cpu_meter;
 mod digest;
 mod directory;
 mod emitted;

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use kiln_config::Limits;
 use kiln_telemetry::metrics::{CallOutcome, Function};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::bindings::v0_1::{processor, receiver};
-use crate::engine::{Engine, Linked, TICK, wasmtime_text};
+use crate::engine::{Engine, Linked, wasmtime_text};
 use crate::instance::CallError;
 use crate::store_data::StoreData;
 
@@ -18,21 +18,13 @@ const MAX_HANDLES: usize = 1000;
 pub(crate) struct Live {
     pub(crate) store: Store<StoreData>,
     pub(crate) world: World,
-    budget: Budget,
+    timeout: Duration,
 }
 
 /// The exports, of either world.
 pub(crate) enum World {
     Receiver(receiver::Receiver),
     Processor(processor::Processor),
-}
-
-/// What one call may take.
-#[derive(Clone, Copy)]
-struct Budget {
-    ticks: u64,
-    cpu: Duration,
-    timeout: Duration,
 }
 
 impl Live {
@@ -50,29 +42,18 @@ impl Live {
         store.set_hostcall_fuel(usize::try_from(limits.memory).unwrap_or(usize::MAX));
         store.set_max_component_handles(MAX_HANDLES);
         store.epoch_deadline_callback(|mut context| {
-            let data = context.data_mut();
-            match data.ticks_left.checked_sub(1) {
-                Some(left) => {
-                    data.ticks_left = left;
-                    Ok(UpdateDeadline::Yield(1))
-                }
-                None => {
-                    data.out_of_cpu = true;
-                    Ok(UpdateDeadline::Interrupt)
-                }
-            }
+            let cpu = &mut context.data_mut().cpu;
+            cpu.pause();
+            Ok(if cpu.is_exhausted() { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
         });
-        let ticks = u64::try_from(limits.cpu.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX);
-        let budget = Budget { ticks, cpu: limits.cpu, timeout };
-        let world = budget
-            .spend(&mut store, None, async |store| {
-                Ok(match linked {
-                    Linked::Receiver(linked) => World::Receiver(linked.instantiate_async(store).await?),
-                    Linked::Processor(linked) => World::Processor(linked.instantiate_async(store).await?),
-                })
+        let instantiate = async |store: &mut Store<StoreData>| {
+            Ok(match linked {
+                Linked::Receiver(linked) => World::Receiver(linked.instantiate_async(store).await?),
+                Linked::Processor(linked) => World::Processor(linked.instantiate_async(store).await?),
             })
-            .await?;
-        Ok(Self { store, world, budget })
+        };
+        let world = spend(&mut store, timeout, None, instantiate).await?;
+        Ok(Self { store, world, timeout })
     }
 
     /// Calls into the plugin under the limits of a call. After an error the store must not be used again.
@@ -81,57 +62,53 @@ impl Live {
         function: Function,
         call: impl AsyncFnOnce(&World, &mut Store<StoreData>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
-        let Self { store, world, budget } = self;
-        budget.spend(store, Some(function), async |store| call(world, store).await).await
+        let Self { store, world, timeout } = self;
+        spend(store, *timeout, Some(function), async |store| call(world, store).await).await
     }
 }
 
-impl Budget {
-    async fn spend<T>(
-        self,
-        store: &mut Store<StoreData>,
-        function: Option<Function>,
-        work: impl AsyncFnOnce(&mut Store<StoreData>) -> wasmtime::Result<T>,
-    ) -> Result<T, CallError> {
-        let data = store.data_mut();
-        data.ticks_left = self.ticks;
-        data.out_of_cpu = false;
-        data.waited = Duration::ZERO;
-        store.set_epoch_deadline(1);
-        let started = Instant::now();
-        let ended = tokio::time::timeout(self.timeout, work(store)).await;
-        let took = started.elapsed();
-        let data = store.data_mut();
-        let result = match ended {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(self.classify(data, &error)),
-            Err(_) => Err(CallError::Timeout(self.timeout)),
-        };
-        data.metrics.cpu(took.saturating_sub(data.waited));
-        data.metrics.memory(data.limiter.memory());
-        let denied = data.limiter.take_denied();
-        match &result {
-            Err(CallError::Cpu(_)) => data.metrics.limit_hit("cpu"),
-            Err(CallError::Timeout(_)) => data.metrics.limit_hit("timeout"),
-            // A plugin may live with a refused allocation; it is counted all the same.
-            _ => denied.into_iter().for_each(|limit| data.metrics.limit_hit(limit)),
-        }
-        if let (Some(function), Err(error)) = (function, &result) {
-            data.metrics.called(function, error.outcome(), took);
-        } else if let Some(function) = function {
-            data.metrics.called(function, CallOutcome::Ok, took);
-        }
-        result
+/// Lets the plugin run under its limits and says which one it broke.
+async fn spend<T>(
+    store: &mut Store<StoreData>,
+    timeout: Duration,
+    function: Option<Function>,
+    work: impl AsyncFnOnce(&mut Store<StoreData>) -> wasmtime::Result<T>,
+) -> Result<T, CallError> {
+    store.data_mut().cpu.begin();
+    store.set_epoch_deadline(1);
+    let started = Instant::now();
+    let ended = tokio::time::timeout(timeout, work(store)).await;
+    let took = started.elapsed();
+    let data = store.data_mut();
+    data.cpu.pause();
+    let result = match ended {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(classify(data, &error)),
+        Err(_) => Err(CallError::Timeout(timeout)),
+    };
+    data.metrics.cpu(data.cpu.used());
+    data.metrics.memory(data.limiter.memory());
+    let denied = data.limiter.take_denied();
+    match &result {
+        Err(CallError::Cpu(_)) => data.metrics.limit_hit("cpu"),
+        Err(CallError::Timeout(_)) => data.metrics.limit_hit("timeout"),
+        // A plugin may live with a refused allocation; it is counted all the same.
+        _ => denied.into_iter().for_each(|limit| data.metrics.limit_hit(limit)),
     }
+    if let Some(function) = function {
+        let outcome = result.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Ok);
+        data.metrics.called(function, outcome, took);
+    }
+    result
+}
 
-    fn classify(self, data: &StoreData, error: &wasmtime::Error) -> CallError {
-        if data.out_of_cpu {
-            return CallError::Cpu(self.cpu);
-        }
-        match data.limiter.denied() {
-            Some("memory") => CallError::Memory(data.limiter.memory_limit()),
-            Some(limit) => CallError::Trap(format!("{} (the limit on {limit} was reached)", wasmtime_text(error))),
-            None => CallError::Trap(wasmtime_text(error)),
-        }
+fn classify(data: &StoreData, error: &wasmtime::Error) -> CallError {
+    if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
+        return CallError::Cpu(data.cpu.budget());
+    }
+    match data.limiter.denied() {
+        Some("memory") => CallError::Memory(data.limiter.memory_limit()),
+        Some(limit) => CallError::Trap(format!("{} (the limit on {limit} was reached)", wasmtime_text(error))),
+        None => CallError::Trap(wasmtime_text(error)),
     }
 }

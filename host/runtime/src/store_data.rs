@@ -1,11 +1,12 @@
 //! What a store carries: everything the imports of one instance work on.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kiln_egress::Egress;
 use kiln_telemetry::metrics::InstanceMetrics;
 
+use crate::cpu_meter::CpuMeter;
 use crate::emitted::Emitted;
 use crate::limiter::Limiter;
 use crate::log_gate::LogGate;
@@ -19,12 +20,7 @@ pub(crate) struct StoreData {
     pub(crate) overlay: Overlay,
     pub(crate) egress: Option<Arc<Egress>>,
     pub(crate) logs: LogGate,
-    /// Epoch ticks the current call may still run.
-    pub(crate) ticks_left: u64,
-    /// Whether the current call was stopped for running too long.
-    pub(crate) out_of_cpu: bool,
-    /// How long the current call has waited for the network.
-    pub(crate) waited: Duration,
+    pub(crate) cpu: CpuMeter,
     pub(crate) started: Instant,
 }
 

@@ -16,12 +16,14 @@ kiln_plugin::export_receiver!(Misbehaving);
 const HUGE_CALLS: i64 = 1_000;
 const HUGE_POINTS_PER_CALL: i64 = 10_000;
 /// Messages of `log_flood`.
+const REQUESTS: u32 = 40;
 const FLOOD: u32 = 100_000;
 
 /// What the test writes.
 #[derive(Debug, Deserialize)]
 pub struct Config {
     mode: Mode,
+    endpoint: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -36,6 +38,7 @@ enum Mode {
     HugeOutput,
     LogFlood,
     ForbiddenOrigin,
+    ManyRequests,
     BadConfig,
     TrapOnceThenOk,
 }
@@ -44,6 +47,7 @@ enum Mode {
 #[derive(Debug)]
 pub struct Misbehaving {
     mode: Mode,
+    endpoint: String,
     collections: i64,
 }
 
@@ -54,7 +58,7 @@ impl Receiver for Misbehaving {
         if config.mode == Mode::BadConfig {
             return Err(ConfigError::new("/mode", "is bad_config, which is never accepted"));
         }
-        Ok(Self { mode: config.mode, collections: 0 })
+        Ok(Self { mode: config.mode, endpoint: config.endpoint, collections: 0 })
     }
 
     fn collect(&mut self, host: &mut Host) -> Result<Outcome, CollectError> {
@@ -71,6 +75,7 @@ impl Receiver for Misbehaving {
             Mode::HugeOutput => emit_too_much(host)?,
             Mode::LogFlood => (0..FLOOD).for_each(|_| host.log(Level::Info, "the same again", &[])),
             Mode::ForbiddenOrigin => return Ok(Outcome::with_failures(vec![ask_elsewhere(host)])),
+            Mode::ManyRequests => ask_often(host, &self.endpoint),
             Mode::BadConfig => return Err(CollectError::Failed("bad_config was accepted".to_owned())),
             Mode::TrapOnceThenOk => trap_once(host, self.collections)?,
         }
@@ -135,6 +140,14 @@ fn ask_elsewhere(host: &Host) -> PartialFailure {
     match host.http().get("https://forbidden.example/") {
         Ok(page) => PartialFailure::new("https://forbidden.example/", format!("status {}", page.response().status)),
         Err(error) => PartialFailure::new("https://forbidden.example/", error.to_string()),
+    }
+}
+
+/// Waits far longer than it computes.
+fn ask_often(host: &Host, endpoint: &str) {
+    for _ in 0..REQUESTS {
+        // Whatever the answer, it took its time.
+        let _ = host.http().get(endpoint);
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Case {
     #[serde(default)]
     pub(crate) components: BTreeMap<String, Component>,
     /// The simulated workspace, if any: `DATABRICKS_URL`, `DATABRICKS_TOKEN`.
-    pub(crate) databricks: Option<Empty>,
+    pub(crate) databricks: Option<WorkspacePace>,
     /// The Spark UI, if any: `SPARK_URL`.
     pub(crate) spark: Option<SparkPages>,
     /// The backend, if any: `SINK_URL`.
@@ -66,10 +66,14 @@ fn run() -> Vec<String> {
     vec!["run".to_owned()]
 }
 
-/// A table without keys.
+/// How fast the workspace answers.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Empty {}
+pub(crate) struct WorkspacePace {
+    /// How long every answer takes.
+    #[serde(default)]
+    pub(crate) slow_ms: u64,
+}
 
 /// A component made for the case.
 #[derive(Debug, Deserialize)]

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln_testbed::databricks::Workspace;
+use kiln_testbed::databricks::{self, Workspace};
 use kiln_testbed::sink::{Fault, Sink};
 use kiln_testbed::spark::{Pages, Phase, Prometheus, Spark};
 use tempfile::TempDir;
 
-use crate::case::{Case, Component};
+use crate::case::{Case, Component, WorkspacePace};
 use crate::plugin_file::with_manifest;
 
 pub(crate) struct World {
@@ -41,6 +41,9 @@ impl World {
         }
         let start = |error: std::io::Error| format!("a server does not start: {error}");
         let workspace = case.databricks.as_ref().map(|_| Workspace::start()).transpose().map_err(start)?;
+        if let (Some(workspace), Some(WorkspacePace { slow_ms: ms @ 1.. })) = (&workspace, &case.databricks) {
+            workspace.faults().at("/", databricks::Fault::Slow { ms: *ms });
+        }
         let spark = match &case.spark {
             None => None,
             Some(spark) => {

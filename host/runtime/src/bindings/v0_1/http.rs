@@ -1,7 +1,5 @@
 //! `http`: the egress of the instance.
 
-use std::time::Instant;
-
 use kiln_egress as egress;
 
 use super::receiver::kiln::plugin::http::{Error, Header, Host, Method, Request, Response};
@@ -9,22 +7,22 @@ use crate::store_data::StoreData;
 
 impl Host for StoreData {
     async fn send(&mut self, request: Request) -> Result<Response, Error> {
-        let started = Instant::now();
+        self.cpu.pause();
         let result = match &self.egress {
             Some(egress) => egress.send(request.into()).await,
             None => Err(not_granted()),
         };
-        self.waited += started.elapsed();
+        self.cpu.resume();
         answer(result)
     }
 
     async fn send_all(&mut self, requests: Vec<Request>) -> Vec<Result<Response, Error>> {
-        let started = Instant::now();
+        self.cpu.pause();
         let results = match &self.egress {
             Some(egress) => egress.send_all(requests.into_iter().map(Into::into).collect()).await,
             None => requests.iter().map(|_| Err(not_granted())).collect(),
         };
-        self.waited += started.elapsed();
+        self.cpu.resume();
         results.into_iter().map(answer).collect()
     }
 }

@@ -1,0 +1,84 @@
+//! How long a plugin has computed in the current call. Time in which it waited for the host does not count.
+//!
+//! The engine interrupts a running plugin at every tick, and once more when it comes back from a host call that took
+//! longer than one. So ticks cannot simply be counted: what counts is the time since the plugin last began to run, and
+//! never more than a tick of it, because time may have passed while others ran.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::TICK;
+
+/// Adds up slices of computing time against a budget.
+#[derive(Debug)]
+pub(crate) struct CpuMeter {
+    budget: Duration,
+    used: Duration,
+    running_since: Instant,
+}
+
+impl CpuMeter {
+    pub(crate) fn new(budget: Duration) -> Self {
+        Self { budget, used: Duration::ZERO, running_since: Instant::now() }
+    }
+
+    /// A call begins.
+    pub(crate) fn begin(&mut self) {
+        self.used = Duration::ZERO;
+        self.running_since = Instant::now();
+    }
+
+    /// The plugin ran until now: it is about to wait, was interrupted, or has returned.
+    pub(crate) fn pause(&mut self) {
+        self.pause_at(Instant::now());
+    }
+
+    fn pause_at(&mut self, now: Instant) {
+        self.used += now.saturating_duration_since(self.running_since).min(TICK);
+        self.running_since = now;
+    }
+
+    /// The plugin runs again after it has waited.
+    pub(crate) fn resume(&mut self) {
+        self.running_since = Instant::now();
+    }
+
+    pub(crate) const fn used(&self) -> Duration {
+        self.used
+    }
+
+    pub(crate) const fn budget(&self) -> Duration {
+        self.budget
+    }
+
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.used >= self.budget
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_counts_and_waiting_does_not() {
+        let mut meter = CpuMeter::new(TICK * 3);
+        let start = meter.running_since;
+        meter.pause_at(start + TICK / 2);
+        // A long wait in the host, after which the plugin runs for half a tick.
+        meter.running_since = start + TICK * 100;
+        meter.pause_at(start + TICK * 100 + TICK / 2);
+        assert_eq!(meter.used(), TICK);
+        assert!(!meter.is_exhausted());
+    }
+
+    #[test]
+    fn a_slice_is_never_more_than_a_tick() {
+        let mut meter = CpuMeter::new(TICK * 3);
+        let start = meter.running_since;
+        for slice in 1..=3 {
+            assert!(!meter.is_exhausted());
+            meter.pause_at(start + TICK * 50 * slice);
+        }
+        assert!(meter.is_exhausted());
+    }
+}
