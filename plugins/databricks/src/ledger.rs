@@ -23,7 +23,10 @@ use crate::telemetry::DatabricksJobDurationRunHistogram;
 
 /// Runs may appear in lists later than they started, and in another order.
 const OVERLAP_MILLIS: u64 = 10 * 60 * 1_000;
-/// How often the whole lookback is read, in case a run was active and yet in no list.
+/// How far back a list reaches that is read without need. A collection has to end in time, and a day of runs of a large
+/// workspace is hundreds of pages.
+const REACH: Duration = Duration::from_secs(2 * 60 * 60);
+/// How often that is done, in case a run was active and yet in no list.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// A start time further in the future than this is not believed.
 const MAX_SKEW: Duration = Duration::from_secs(60 * 60);
@@ -41,7 +44,7 @@ pub(crate) struct Ledger {
     newest_start: u64,
     /// Runs that ended before this, in milliseconds, may be missing from `seen`.
     forgotten_before: u64,
-    /// When the whole lookback was last read.
+    /// When a list was last read as far back as is reasonable.
     swept: UnixNanos,
     /// Ended runs, and when they ended in milliseconds.
     seen: BTreeMap<i64, u64>,
@@ -79,9 +82,10 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The whole lookback: for the first time, and every now and then.
+    /// As far back as is reasonable: for the first time, and every now and then. What ended before the first collection is
+    /// not counted whether it was listed or not.
     pub(crate) fn whole(now: UnixNanos, lookback: Duration) -> Self {
-        Self { from: now.before(lookback).as_millis(), whole: true }
+        Self { from: now.before(lookback.min(REACH)).as_millis(), whole: true }
     }
 }
 
@@ -107,11 +111,12 @@ impl Ledger {
 
     /// Which finished runs have to be listed now.
     pub(crate) fn window(&self, now: UnixNanos, lookback: Duration) -> Window {
-        let whole = Window::whole(now, lookback);
         let is_due = now < self.swept || self.swept.after(SWEEP) <= now;
         let recent = self.newest_start.saturating_sub(OVERLAP_MILLIS);
-        let from = if is_due { whole.from } else { recent.max(whole.from) };
-        Window { from: from.max(self.forgotten_before), whole: is_due }
+        // After an outage the list reaches back to where the last one ended, however long that takes.
+        let from = if is_due { recent.min(Window::whole(now, lookback).from) } else { recent };
+        let oldest = now.before(lookback).as_millis().max(self.forgotten_before);
+        Window { from: from.max(oldest), whole: is_due }
     }
 
     /// Enters what the lists said, and names the runs that have to be asked for: no longer active, and not listed as
