@@ -102,7 +102,7 @@ fn metrics_read_back_field_by_field() {
     let any_value::Value::ArrayValue(list) = &values[5] else { panic!("a list") };
     assert_eq!(list.values[1].value, Some(any_value::Value::StringValue(String::new())));
     let ended = &sum.data_points[1];
-    assert_eq!((ended.value.clone(), ended.flags, ended.time_unix_nano), (None, 1, NOW));
+    assert_eq!((ended.value, ended.flags, ended.time_unix_nano), (None, 1, NOW));
     let Some(metric::Data::Histogram(histogram)) = &histogram.data else { panic!("a histogram") };
     let point = &histogram.data_points[0];
     assert_eq!((point.count, point.sum, point.min, point.max), (3, Some(4.5), Some(0.5), Some(3.0)));
