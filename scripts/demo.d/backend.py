@@ -29,6 +29,10 @@ JOIN_KEY_PREFIX = "databricks_"
 # Parts of one histogram: a reader wants its count and its sum, not each bucket.
 BUCKET_SUFFIX = "_bucket"
 
+# A screenful of a tier, what a reader asks about first at its top; the backend has the rest.
+ROWS = 30
+FIRST = ("spark_streaming_", "spark_executor_", "spark_driver_dag_scheduler_", "spark_driver_app_status_")
+
 # The backend is on this machine, whatever proxy the environment names.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -98,12 +102,20 @@ def print_tier(title: str, series: list[Series]) -> None:
         return
     everywhere = shared_labels(series)
     print(f"  on all of them: {join_labels(everywhere)}")
-    width = min(max(map(len, by_name)), 72)
+    shown = sorted(by_name.items(), key=lambda item: (rank(item[0]), item[0]))[:ROWS]
+    width = min(max(len(name) for name, _ in shown), 72)
     print(f"  {'metric':<{width}}  series  {'latest':>14}  other labels of that one")
-    for name, members in sorted(by_name.items()):
+    for name, members in shown:
         labels, value = members[-1]
         own = {key: text for key, text in labels.items() if key != "__name__" and key not in everywhere}
         print(f"  {shorten(name, width):<{width}}  {len(members):>6}  {number(value):>14}  {join_labels(own)}".rstrip())
+    if len(by_name) > len(shown):
+        print(f"  ... and {len(by_name) - len(shown)} more metrics")
+
+
+def rank(name: str) -> int:
+    """Where a metric stands among what is shown: groups of FIRST in their order, then all others."""
+    return next((place for place, prefix in enumerate(FIRST) if name.startswith(prefix)), len(FIRST))
 
 
 def print_join_keys(series: dict[str, list[Series]]) -> None:
