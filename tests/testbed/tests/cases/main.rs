@@ -20,7 +20,7 @@ use crate::world::World;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cases");
+    let root = repository().join("tests/cases");
     let mut folders: Vec<PathBuf> = std::fs::read_dir(&root)
         .expect("tests/cases")
         .map(|entry| entry.expect("an entry").path())
@@ -35,6 +35,12 @@ fn main() {
         })
         .collect();
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Asked for when run, not when built: clones that share a target directory share this binary.
+fn repository() -> PathBuf {
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR: run `cargo test`");
+    Path::new(&manifest).join("../..")
 }
 
 fn run(folder: &Path) -> Result<(), String> {

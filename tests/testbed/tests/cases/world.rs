@@ -87,7 +87,7 @@ impl World {
 
 /// The first block of YAML on a page, with the plugins where a case has them.
 fn yaml_in(page: &str) -> Result<String, String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
+    let path = crate::repository().join(page);
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let block = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
     let block = block.ok_or_else(|| format!("{page} has no YAML"))?;
