@@ -1,6 +1,9 @@
 //! What an operator writes, and what becomes of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod otlp_http;
+mod substitution;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,19 +37,11 @@ fn receiver(keys: &str) -> String {
 }
 
 /// One `otlp_http` exporter with the given keys, as flow.
-fn otlp_http(keys: &str) -> String {
+fn otlp_http_exporter(keys: &str) -> String {
     format!(
         "receivers: {{ databricks: }}\nexporters:\n  otlp_http: {keys}\n\
          service: {{ pipelines: {{ metrics: {{ receivers: [databricks], exporters: [otlp_http] }} }} }}\n"
     )
-}
-
-fn read_otlp_http(keys: &str, env: &[(&str, &str)]) -> OtlpHttp {
-    let config = parse_with(&otlp_http(keys), env).unwrap_or_else(|errors| panic!("{errors}"));
-    match &config.exporters[0].kind {
-        ExporterKind::OtlpHttp(otlp) => (**otlp).clone(),
-        other @ ExporterKind::Debug(_) => panic!("{other:?}"),
-    }
 }
 
 #[test]
@@ -352,139 +347,6 @@ fn the_batch_processor_is_accepted_and_ignored() {
 }
 
 #[test]
-fn otlp_endpoints_follow_the_specification() {
-    for (keys, metrics, traces) in [
-        ("{ endpoint: 'http://a:4318' }", "http://a:4318/v1/metrics", "http://a:4318/v1/traces"),
-        ("{ endpoint: 'http://a:4318/' }", "http://a:4318/v1/metrics", "http://a:4318/v1/traces"),
-        ("{ endpoint: 'https://a/otlp' }", "https://a/otlp/v1/metrics", "https://a/otlp/v1/traces"),
-        ("{ endpoint: 'https://a/otlp//' }", "https://a/otlp/v1/metrics", "https://a/otlp/v1/traces"),
-        ("{ endpoint: 'https://a/o?k=v' }", "https://a/o/v1/metrics?k=v", "https://a/o/v1/traces?k=v"),
-        ("{ endpoint: 'https://a', metrics_endpoint: 'https://b/x/' }", "https://b/x/", "https://a/v1/traces"),
-        ("{ metrics_endpoint: 'https://b' }", "https://b/", "http://localhost:4318/v1/traces"),
-        ("{}", "http://localhost:4318/v1/metrics", "http://localhost:4318/v1/traces"),
-        ("", "http://localhost:4318/v1/metrics", "http://localhost:4318/v1/traces"),
-    ] {
-        let otlp = read_otlp_http(keys, &[]);
-        assert_eq!((otlp.metrics.url.as_str(), otlp.traces.url.as_str()), (metrics, traces), "{keys}");
-        assert_eq!(otlp.destination(Signal::Traces), &otlp.traces);
-    }
-    for (bad, expected) in [
-        ("{ endpoint: 'localhost:4318' }", "must start with `http://` or `https://`"),
-        ("{ endpoint: 'grpc://a' }", "must start with `http://` or `https://`"),
-        ("{ endpoint: 'http://' }", "not a valid URL"),
-        ("{ endpoint: 'https://me:hunter2@a' }", "must not hold a user name or password"),
-        ("{ endpoint: 'https://a#hunter2' }", "has no `#` part"),
-        ("{ endpoint: [a] }", "expected text, found a list"),
-    ] {
-        let errors = errors(&otlp_http(bad));
-        assert!(errors.contains(expected) && !errors.contains("hunter2"), "{bad}: {errors}");
-    }
-}
-
-#[test]
-fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
-    let otlp = read_otlp_http("{ endpoint: 'http://a' }", &[]);
-    assert_eq!(otlp.retry, Retry::default());
-    assert_eq!(otlp.retry.max_elapsed_time, Some(Duration::from_secs(300)));
-    assert_eq!(otlp.queue, Queue { queue_size: 100, num_consumers: 4 });
-    assert_eq!(otlp.metrics.compression, Compression::Gzip);
-    assert_eq!(otlp.metrics.timeout, Duration::from_secs(30));
-    let otlp = read_otlp_http(
-        "{ endpoint: 'http://a', compression: none, timeout: 5s, headers: { X-Number: 1.10, X-Flag: true }, \
-         retry_on_failure: { enabled: false, initial_interval: 1s, max_interval: 2s, max_elapsed_time: 0, multiplier: 2, \
-         randomization_factor: 0 }, sending_queue: { enabled: true, queue_size: 7, num_consumers: 1 } }",
-        &[],
-    );
-    let retry = Retry {
-        enabled: false,
-        initial_interval: Duration::from_secs(1),
-        max_interval: Duration::from_secs(2),
-        max_elapsed_time: None,
-        multiplier: 2.0,
-        randomization_factor: 0.0,
-    };
-    assert_eq!((otlp.retry, otlp.queue), (retry, Queue { queue_size: 7, num_consumers: 1 }));
-    assert_eq!((otlp.logs.compression, otlp.logs.timeout), (Compression::None, Duration::from_secs(5)));
-    let headers: Vec<_> = otlp.logs.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
-    assert_eq!(headers, [("x-number", "1.10"), ("x-flag", "true")]);
-    for (bad, expected) in [
-        ("{ compression: zstd }", "unknown value; use `gzip` or `none`"),
-        ("{ timeout: 0s }", "must be from 1ms to"),
-        ("{ tls: { insecure: true } }", "this version has no TLS settings"),
-        ("{ retry_on_failure: { multiplier: 0.5 } }", "must be from 1 to 100"),
-        ("{ retry_on_failure: { multiplier: .inf } }", "expected a number, found text"),
-        ("{ retry_on_failure: { randomization_factor: 2 } }", "must be from 0 to 1"),
-        ("{ retry_on_failure: { initial_interval: 10s, max_interval: 5s } }", "must be from 10s to"),
-        ("{ retry_on_failure: { max_elapsed_time: 300 } }", "it lacks a unit"),
-        ("{ sending_queue: { enabled: false } }", "the queue cannot be turned off"),
-        ("{ sending_queue: { queue_size: 0 } }", "must be from 1 to"),
-        ("{ sending_queue: { num_consumer: 1 } }", "did you mean `num_consumers`?"),
-        ("{ headers: { 'a b': hunter2 } }", "not a valid name of an HTTP header"),
-        ("{ headers: { a: \"hunter2\\r\\nb: c\" } }", "must be printable ASCII"),
-        ("{ headers: { a: 1, A: 2 } }", "is listed twice"),
-        ("{ headers: { Content-Type: hunter2 } }", "follows from the request"),
-        ("{ headers: { a: [hunter2] } }", "expected text, found a list"),
-        ("{ endpont: 'http://a' }", "did you mean `endpoint`?"),
-    ] {
-        let errors = errors(&otlp_http(bad));
-        assert!(errors.contains(expected) && !errors.contains("hunter2"), "{bad}: {errors}");
-    }
-}
-
-#[test]
-fn variables_describe_an_exporter_without_an_endpoint() {
-    let generic = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://env/otlp/"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=secret%20one"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces/as/is"),
-        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "api-key=two"),
-        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "1"),
-        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip"),
-        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", ""),
-    ];
-    let otlp = read_otlp_http("{}", &generic);
-    for destination in [&otlp.metrics, &otlp.logs] {
-        assert_eq!(destination.headers[0].1.expose(), "secret one");
-        assert_eq!(destination.timeout, Duration::from_millis(2500));
-        assert_eq!(destination.compression, Compression::None);
-    }
-    assert_eq!(otlp.metrics.url.as_str(), "https://env/otlp/v1/metrics");
-    assert_eq!(otlp.logs.url.as_str(), "https://env/otlp/v1/logs", "an empty variable is none");
-    assert_eq!(otlp.traces.url.as_str(), "https://traces/as/is");
-    assert_eq!(otlp.traces.headers[0].1.expose(), "two");
-    assert_eq!((otlp.traces.timeout, otlp.traces.compression), (Duration::from_millis(1), Compression::Gzip));
-
-    let in_file = read_otlp_http("{ headers: { a: b }, timeout: 3s, compression: gzip }", &generic);
-    assert_eq!(in_file.metrics.url.as_str(), "https://env/otlp/v1/metrics");
-    assert_eq!(in_file.metrics.headers[0].1.expose(), "b", "what the file says comes first");
-    assert_eq!((in_file.metrics.timeout, in_file.metrics.compression), (Duration::from_secs(3), Compression::Gzip));
-
-    let elsewhere = read_otlp_http("{ endpoint: 'https://file' }", &generic);
-    assert_eq!(elsewhere.traces.url.as_str(), "https://file/v1/traces");
-    assert_eq!(elsewhere.traces.headers, [], "credentials of variables stay with the endpoint of variables");
-    assert_eq!(elsewhere.metrics.timeout, Duration::from_secs(30));
-
-    for (variable, value, expected) in [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "hunter2:4318", "is no endpoint: an endpoint must start with"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2", "is no list of headers"),
-        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "a=hunter2%0a", "is no list of headers"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "must be a number of milliseconds"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "must be a number of milliseconds"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "must be `gzip` or `none`"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "asks for a protocol this version does not speak"),
-        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem", "has no effect"),
-    ] {
-        let errors = parse_with(&otlp_http("{}"), &[(variable, value)]).unwrap_err().to_string();
-        let expected = format!("kiln.yaml:3:3: exporters.otlp_http: environment variable `{variable}` {expected}");
-        assert!(errors.starts_with(&expected), "{errors}");
-        assert!(!errors.contains('\n') && !errors.contains("hunter2"), "{errors}");
-    }
-}
-
-#[test]
 fn telemetry_is_where_it_is_said_to_be() {
     let document =
         |telemetry: &str| receiver("").replace("service: {", &format!("service: {{ telemetry: {telemetry},"));
@@ -528,63 +390,6 @@ fn what_people_know_from_elsewhere_gets_a_remedy() {
 }
 
 #[test]
-fn substituted_values_take_the_type_that_is_wanted() {
-    let text = "plugins_dir: ${env:DIR:-plugins}\n\
-                policy: { explicit_grants: \"${env:EXPLICIT}\" }\n\
-                receivers: { databricks: { collection_interval: \"${env:INTERVAL}\", limits: { concurrency: \"${env:COUNT}\", memory: \"${env:COUNT}MiB\" } } }\n\
-                exporters: { debug: { verbosity: \"${env:VERBOSITY:-normal}\" } }\n";
-    let text = format!("{text}{SERVICE}");
-    let env = [("EXPLICIT", "true"), ("INTERVAL", "5s"), ("COUNT", "8")];
-    let config = parse_with(&text, &env).unwrap();
-    assert_eq!(config.plugins_dir, PathBuf::from("/etc/kiln/plugins"));
-    assert!(config.policy.explicit_grants);
-    assert_eq!(config.instances[0].collection_interval, Duration::from_secs(5));
-    assert_eq!((config.instances[0].limits.concurrency, config.instances[0].limits.memory), (8, 8 << 20));
-
-    let wrong = [("EXPLICIT", "hunter2"), ("INTERVAL", "47"), ("COUNT", "hunter2"), ("VERBOSITY", "hunter2")];
-    let errors = parse_with(&text, &wrong).unwrap_err().to_string();
-    assert_eq!(errors.lines().count(), 5, "{errors}");
-    assert!(errors.contains("the substituted value is no duration: write it as in"), "{errors}");
-    assert!(!errors.contains("hunter2") && !errors.contains("47"), "{errors}");
-
-    let missing = parse_with(&text, &env[..2]).unwrap_err().to_string();
-    let expected = "environment variable `COUNT` is not set; set it, or give a default as in `${env:COUNT:-default}`";
-    assert_eq!(missing.lines().count(), 2, "{missing}");
-    assert!(missing.lines().all(|line| line.ends_with(expected)), "{missing}");
-    let quoted = errors_of_quoted_number();
-    assert!(quoted.contains("expected a whole number, found text"), "{quoted}");
-}
-
-fn errors_of_quoted_number() -> String {
-    errors(&receiver("    limits: { concurrency: '4' }"))
-}
-
-#[test]
-fn keys_are_not_substituted() {
-    let errors = errors(&receiver("    '${env:X}': 1"));
-    assert!(errors.contains("keys are not substituted; write the key out"), "{errors}");
-}
-
-#[test]
-fn files_are_read_relative_to_the_configuration() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("interval"), "7s\n").unwrap();
-    let path = dir.path().join("kiln.yaml");
-    std::fs::write(&path, receiver("    collection_interval: ${file:interval}")).unwrap();
-    let config = Config::read(&path, &|_| None).unwrap();
-    assert_eq!(config.instances[0].collection_interval, Duration::from_secs(7));
-    assert_eq!(config.plugins_dir, dir.path().join("plugins"));
-
-    std::fs::write(&path, [b'a', b':', 0xff]).unwrap();
-    assert!(Config::read(&path, &|_| None).unwrap_err().to_string().ends_with("kiln.yaml: is not UTF-8 text"));
-    std::fs::write(&path, "#".repeat(1024 * 1024 + 1)).unwrap();
-    assert!(Config::read(&path, &|_| None).unwrap_err().to_string().contains("is larger than 1 MiB"));
-    let missing = Config::read(&dir.path().join("none.yaml"), &|_| None).unwrap_err();
-    assert!(missing.to_string().contains("none.yaml: cannot be read: "), "{missing}");
-    assert_eq!(missing.iter().next().unwrap().location(), None);
-}
-
-#[test]
 fn ids_that_differ_in_spaces_only_are_one() {
     assert!(errors(&receiver("    a: 1\n  'databricks ':")).contains("is listed twice"));
 }
@@ -618,7 +423,7 @@ proptest! {
 
     #[test]
     fn no_value_of_a_variable_changes_the_document_or_shows_in_errors(value in any::<String>()) {
-        let text = otlp_http("{ endpoint: 'http://a', headers: { a: \"${env:V}\" } }");
+        let text = otlp_http_exporter("{ endpoint: 'http://a', headers: { a: \"${env:V}\" } }");
         match parse_with(&text, &[("V", &value)]) {
             Ok(config) => {
                 let ExporterKind::OtlpHttp(otlp) = &config.exporters[0].kind else { panic!() };

@@ -1,0 +1,144 @@
+//! The OTLP/HTTP exporter: endpoints, settings, and the variables of the OpenTelemetry specification.
+
+use super::*;
+
+fn read_otlp_http(keys: &str, env: &[(&str, &str)]) -> OtlpHttp {
+    let config = parse_with(&otlp_http_exporter(keys), env).unwrap_or_else(|errors| panic!("{errors}"));
+    match &config.exporters[0].kind {
+        ExporterKind::OtlpHttp(otlp) => (**otlp).clone(),
+        other @ ExporterKind::Debug(_) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn otlp_endpoints_follow_the_specification() {
+    for (keys, metrics, traces) in [
+        ("{ endpoint: 'http://a:4318' }", "http://a:4318/v1/metrics", "http://a:4318/v1/traces"),
+        ("{ endpoint: 'http://a:4318/' }", "http://a:4318/v1/metrics", "http://a:4318/v1/traces"),
+        ("{ endpoint: 'https://a/otlp' }", "https://a/otlp/v1/metrics", "https://a/otlp/v1/traces"),
+        ("{ endpoint: 'https://a/otlp//' }", "https://a/otlp/v1/metrics", "https://a/otlp/v1/traces"),
+        ("{ endpoint: 'https://a/o?k=v' }", "https://a/o/v1/metrics?k=v", "https://a/o/v1/traces?k=v"),
+        ("{ endpoint: 'https://a', metrics_endpoint: 'https://b/x/' }", "https://b/x/", "https://a/v1/traces"),
+        ("{ metrics_endpoint: 'https://b' }", "https://b/", "http://localhost:4318/v1/traces"),
+        ("{}", "http://localhost:4318/v1/metrics", "http://localhost:4318/v1/traces"),
+        ("", "http://localhost:4318/v1/metrics", "http://localhost:4318/v1/traces"),
+    ] {
+        let otlp = read_otlp_http(keys, &[]);
+        assert_eq!((otlp.metrics.url.as_str(), otlp.traces.url.as_str()), (metrics, traces), "{keys}");
+        assert_eq!(otlp.destination(Signal::Traces), &otlp.traces);
+    }
+    for (bad, expected) in [
+        ("{ endpoint: 'localhost:4318' }", "must start with `http://` or `https://`"),
+        ("{ endpoint: 'grpc://a' }", "must start with `http://` or `https://`"),
+        ("{ endpoint: 'http://' }", "not a valid URL"),
+        ("{ endpoint: 'https://me:hunter2@a' }", "must not hold a user name or password"),
+        ("{ endpoint: 'https://a#hunter2' }", "has no `#` part"),
+        ("{ endpoint: [a] }", "expected text, found a list"),
+    ] {
+        let errors = errors(&otlp_http_exporter(bad));
+        assert!(errors.contains(expected) && !errors.contains("hunter2"), "{bad}: {errors}");
+    }
+}
+
+#[test]
+fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
+    let otlp = read_otlp_http("{ endpoint: 'http://a' }", &[]);
+    assert_eq!(otlp.retry, Retry::default());
+    assert_eq!(otlp.retry.max_elapsed_time, Some(Duration::from_secs(300)));
+    assert_eq!(otlp.queue, Queue { queue_size: 100, num_consumers: 4 });
+    assert_eq!(otlp.metrics.compression, Compression::Gzip);
+    assert_eq!(otlp.metrics.timeout, Duration::from_secs(30));
+    let otlp = read_otlp_http(
+        "{ endpoint: 'http://a', compression: none, timeout: 5s, headers: { X-Number: 1.10, X-Flag: true }, \
+         retry_on_failure: { enabled: false, initial_interval: 1s, max_interval: 2s, max_elapsed_time: 0, multiplier: 2, \
+         randomization_factor: 0 }, sending_queue: { enabled: true, queue_size: 7, num_consumers: 1 } }",
+        &[],
+    );
+    let retry = Retry {
+        enabled: false,
+        initial_interval: Duration::from_secs(1),
+        max_interval: Duration::from_secs(2),
+        max_elapsed_time: None,
+        multiplier: 2.0,
+        randomization_factor: 0.0,
+    };
+    assert_eq!((otlp.retry, otlp.queue), (retry, Queue { queue_size: 7, num_consumers: 1 }));
+    assert_eq!((otlp.logs.compression, otlp.logs.timeout), (Compression::None, Duration::from_secs(5)));
+    let headers: Vec<_> = otlp.logs.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+    assert_eq!(headers, [("x-number", "1.10"), ("x-flag", "true")]);
+    for (bad, expected) in [
+        ("{ compression: zstd }", "unknown value; use `gzip` or `none`"),
+        ("{ timeout: 0s }", "must be from 1ms to"),
+        ("{ tls: { insecure: true } }", "this version has no TLS settings"),
+        ("{ retry_on_failure: { multiplier: 0.5 } }", "must be from 1 to 100"),
+        ("{ retry_on_failure: { multiplier: .inf } }", "expected a number, found text"),
+        ("{ retry_on_failure: { randomization_factor: 2 } }", "must be from 0 to 1"),
+        ("{ retry_on_failure: { initial_interval: 10s, max_interval: 5s } }", "must be from 10s to"),
+        ("{ retry_on_failure: { max_elapsed_time: 300 } }", "it lacks a unit"),
+        ("{ sending_queue: { enabled: false } }", "the queue cannot be turned off"),
+        ("{ sending_queue: { queue_size: 0 } }", "must be from 1 to"),
+        ("{ sending_queue: { num_consumer: 1 } }", "did you mean `num_consumers`?"),
+        ("{ headers: { 'a b': hunter2 } }", "not a valid name of an HTTP header"),
+        ("{ headers: { a: \"hunter2\\r\\nb: c\" } }", "must be printable ASCII"),
+        ("{ headers: { a: 1, A: 2 } }", "is listed twice"),
+        ("{ headers: { Content-Type: hunter2 } }", "follows from the request"),
+        ("{ headers: { a: [hunter2] } }", "expected text, found a list"),
+        ("{ endpont: 'http://a' }", "did you mean `endpoint`?"),
+    ] {
+        let errors = errors(&otlp_http_exporter(bad));
+        assert!(errors.contains(expected) && !errors.contains("hunter2"), "{bad}: {errors}");
+    }
+}
+
+#[test]
+fn variables_describe_an_exporter_without_an_endpoint() {
+    let generic = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://env/otlp/"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=secret%20one"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://traces/as/is"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "api-key=two"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "1"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", ""),
+    ];
+    let otlp = read_otlp_http("{}", &generic);
+    for destination in [&otlp.metrics, &otlp.logs] {
+        assert_eq!(destination.headers[0].1.expose(), "secret one");
+        assert_eq!(destination.timeout, Duration::from_millis(2500));
+        assert_eq!(destination.compression, Compression::None);
+    }
+    assert_eq!(otlp.metrics.url.as_str(), "https://env/otlp/v1/metrics");
+    assert_eq!(otlp.logs.url.as_str(), "https://env/otlp/v1/logs", "an empty variable is none");
+    assert_eq!(otlp.traces.url.as_str(), "https://traces/as/is");
+    assert_eq!(otlp.traces.headers[0].1.expose(), "two");
+    assert_eq!((otlp.traces.timeout, otlp.traces.compression), (Duration::from_millis(1), Compression::Gzip));
+
+    let in_file = read_otlp_http("{ headers: { a: b }, timeout: 3s, compression: gzip }", &generic);
+    assert_eq!(in_file.metrics.url.as_str(), "https://env/otlp/v1/metrics");
+    assert_eq!(in_file.metrics.headers[0].1.expose(), "b", "what the file says comes first");
+    assert_eq!((in_file.metrics.timeout, in_file.metrics.compression), (Duration::from_secs(3), Compression::Gzip));
+
+    let elsewhere = read_otlp_http("{ endpoint: 'https://file' }", &generic);
+    assert_eq!(elsewhere.traces.url.as_str(), "https://file/v1/traces");
+    assert_eq!(elsewhere.traces.headers, [], "credentials of variables stay with the endpoint of variables");
+    assert_eq!(elsewhere.metrics.timeout, Duration::from_secs(30));
+
+    for (variable, value, expected) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "hunter2:4318", "is no endpoint: an endpoint must start with"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2", "is no list of headers"),
+        ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "a=hunter2%0a", "is no list of headers"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "must be a number of milliseconds"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "must be a number of milliseconds"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "must be `gzip` or `none`"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "asks for a protocol this version does not speak"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem", "has no effect"),
+    ] {
+        let errors = parse_with(&otlp_http_exporter("{}"), &[(variable, value)]).unwrap_err().to_string();
+        let expected = format!("kiln.yaml:3:3: exporters.otlp_http: environment variable `{variable}` {expected}");
+        assert!(errors.starts_with(&expected), "{errors}");
+        assert!(!errors.contains('\n') && !errors.contains("hunter2"), "{errors}");
+    }
+}
