@@ -4,11 +4,12 @@
 //! the whole validated, and take the secrets out. What is left is what the plugin sees. The schema comes from a
 //! plugin, so it is not trusted either: it can fetch nothing, and its patterns run in linear time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::{Location as Pointer, LocationSegment};
 use jsonschema::{PatternOptions, ValidationError, Validator};
+use kiln_policy::Setting;
 use serde_json::{Map, Value as Json};
 
 use crate::document::{Content, Entry, Node, Scalar, ScalarKind};
@@ -26,6 +27,8 @@ pub struct PluginSettings {
     pub public: Json,
     /// The fields the manifest marks `writeOnly`, by their dotted path as in `${config.auth.token}`.
     pub secrets: BTreeMap<String, Secret>,
+    /// The fields the schema gives a default, by their dotted path, whether or not it was needed.
+    pub with_default: BTreeSet<String>,
 }
 
 impl PluginSettings {
@@ -41,6 +44,15 @@ impl PluginSettings {
             })?
             .as_str()
     }
+
+    /// What a policy may know of a field, by its dotted path; `None` if it has no value.
+    #[must_use]
+    pub fn setting(&self, field: &str) -> Option<Setting<'_>> {
+        let is_secret = self.secrets.contains_key(field);
+        let text = self.text(field);
+        let has_default = self.with_default.contains(field);
+        (is_secret || text.is_some()).then_some(Setting { text, is_secret, has_default })
+    }
 }
 
 impl PluginBody {
@@ -54,10 +66,11 @@ impl PluginBody {
         let report = Report::default();
         let schemas = Schemas::new(schema);
         let mut settings = Json::Null;
+        let mut with_default = BTreeSet::new();
         match validator(schema) {
             Ok(validator) => {
                 settings = Reading { report: &report, top: &self.path }.value(&self.node, &self.path, &schemas);
-                fill_defaults(&mut settings, &schemas);
+                fill_defaults(&mut settings, &schemas, "", &mut with_default);
                 for error in validator.iter_errors(&settings) {
                     let (at, path, problem) = self.place(error.instance_path()).explain(&error);
                     report.error(at, &path, problem);
@@ -68,7 +81,7 @@ impl PluginBody {
         let ((), _) = report.conclude(&self.file, ())?;
         let mut secrets = BTreeMap::new();
         take_secrets(&mut settings, &schemas, "", &mut secrets);
-        Ok(PluginSettings { public: settings, secrets })
+        Ok(PluginSettings { public: settings, secrets, with_default })
     }
 
     /// Where the file says what a pointer into the settings points at, or the nearest thing around it.
@@ -165,19 +178,21 @@ fn typed(scalar: &Scalar, schemas: &Schemas<'_>) -> Json {
     }
 }
 
-fn fill_defaults(value: &mut Json, schemas: &Schemas<'_>) {
+/// Adds what is absent and has a default, and notes every field that has one; `path` is that of [`take_secrets`].
+fn fill_defaults(value: &mut Json, schemas: &Schemas<'_>, path: &str, with_default: &mut BTreeSet<String>) {
     match value {
         Json::Object(map) => {
             for (key, default) in schemas.defaults() {
+                with_default.insert(format!("{path}{key}"));
                 map.entry(key).or_insert_with(|| default.clone());
             }
             for (key, value) in map {
-                fill_defaults(value, &schemas.property(key));
+                fill_defaults(value, &schemas.property(key), &format!("{path}{key}."), with_default);
             }
         }
         Json::Array(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                fill_defaults(item, &schemas.item(index));
+                fill_defaults(item, &schemas.item(index), &format!("{path}{index}."), with_default);
             }
         }
         Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}

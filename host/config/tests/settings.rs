@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use kiln_config::{Config, Errors, PluginSettings};
+use kiln_policy::Setting;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -76,6 +77,22 @@ fn settings_are_what_the_plugin_sees_with_defaults_and_without_secrets() {
     assert_eq!(settings.text("oauth.scopes.0"), Some("all-apis"));
     for no_text in ["token", "oauth.client_secret", "oauth", "page_size", "nothing", "host.x", "", "oauth."] {
         assert_eq!(settings.text(no_text), None, "{no_text}");
+    }
+}
+
+#[test]
+fn a_policy_learns_which_fields_are_set_and_no_secret() {
+    let keys = "    host: https://a.example\n    token: dapi1\n    lookback: 2h\n    oauth: { client_id: me, client_secret: s }\n    page_size: 7";
+    let settings = settings(keys, &databricks());
+    assert_eq!(settings.setting("host"), Some(Setting::text("https://a.example")));
+    assert_eq!(settings.setting("oauth.client_id"), Some(Setting::text("me")));
+    assert_eq!(settings.setting("token"), Some(Setting::secret()));
+    assert_eq!(settings.setting("oauth.client_secret"), Some(Setting::secret()));
+    // A default is one even where it is not needed.
+    assert_eq!(settings.setting("lookback"), Some(Setting { has_default: true, ..Setting::text("2h") }));
+    assert_eq!(settings.setting("cost"), Some(Setting { has_default: true, ..Setting::text("estimate") }));
+    for absent in ["account", "oauth", "page_size", "nothing"] {
+        assert_eq!(settings.setting(absent), None, "{absent}");
     }
 }
 

@@ -4,7 +4,7 @@
 //! is out of reach of every request but those its rule covers.
 
 use bytes::Bytes;
-use kiln_policy::{AddressScope, Denial, HttpRule, Method, Origin};
+use kiln_policy::{AddressScope, Credential, Denial, HttpRule, Method, Origin};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use url::Url;
 
@@ -61,7 +61,10 @@ impl Door {
             client.tls_certs_only([])
         };
         let client = client.build().map_err(|error| EgressError::Client(describe(&error, &origin)))?;
-        let authorization = rule.credential.as_ref().and_then(|field| credentials.authorization(field.path()));
+        let authorization = match &rule.credential {
+            Some(Credential::Bearer { token }) => credentials.authorization(token.path()),
+            Some(Credential::BearerFile { .. } | Credential::ClientCredentials(_)) | None => None,
+        };
         Ok(Self {
             origin,
             scope: rule.addresses.clone(),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use kiln_egress::{Credentials, Egress, EgressLimits, Error, Request};
-use kiln_policy::{Grants, Manifest, Method, Policy};
+use kiln_policy::{Grants, Manifest, Method, Policy, Setting};
 use kiln_telemetry::Metrics;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,7 +29,7 @@ fn egress(origin: &str) -> Egress {
     ));
     let grants = serde_json::json!({ "http": [{ "origin": origin, "addresses": ["loopback"] }] });
     let grants: Grants = serde_json::from_value(grants).unwrap();
-    let policy = Policy::resolve(&manifest.unwrap(), &grants, true, |_| None).unwrap();
+    let policy = Policy::resolve(&manifest.unwrap(), &grants, true, |_| Some(Setting::secret())).unwrap();
     let mut credentials = Credentials::default();
     credentials.insert_bearer("token", "s3cret").unwrap();
     let metrics = Metrics::new("test").egress("example");

@@ -11,7 +11,7 @@ use kiln_config::{ComponentId, Config, Role};
 use kiln_egress::{Credentials, Egress, EgressLimits};
 use kiln_export::{Exporter, ExporterHandle};
 use kiln_pipeline::{Pipeline, Processor, Schedule, Source};
-use kiln_policy::Capability;
+use kiln_policy::{Capability, Credential};
 use kiln_runtime::{CallError, Digest, Engine, Instance, InstanceSpec, Plugin, StateStore};
 use kiln_telemetry::{Component, ComponentKind, Health, Metrics, Status};
 
@@ -224,7 +224,8 @@ async fn start(
 fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics) -> Result<Egress, String> {
     let Prepared { instance, settings, policy, .. } = prepared;
     let mut credentials = Credentials::default();
-    for field in policy.http_rules().iter().filter_map(|rule| rule.credential.as_ref()) {
+    let rules = policy.http_rules().iter().filter_map(|rule| rule.credential.as_ref());
+    for field in rules.flat_map(Credential::fields) {
         if let Some(secret) = settings.secrets.get(field.path()) {
             credentials.insert_bearer(field.path(), secret.expose()).map_err(|error| error.to_string())?;
         }

@@ -117,7 +117,9 @@ impl<'a> Preparation<'a> {
             ));
             return;
         }
-        match Policy::resolve(manifest, &instance.grants, config.policy.explicit_grants, |field| settings.text(field)) {
+        match Policy::resolve(manifest, &instance.grants, config.policy.explicit_grants, |field| {
+            settings.setting(field)
+        }) {
             Ok(policy) => {
                 for origin in policy.unused_grants() {
                     self.warnings

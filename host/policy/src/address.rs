@@ -111,6 +111,13 @@ impl FromIterator<AddressRule> for AddressScope {
     }
 }
 
+/// Whatever one of the scopes permits.
+impl FromIterator<AddressScope> for AddressScope {
+    fn from_iter<I: IntoIterator<Item = AddressScope>>(scopes: I) -> Self {
+        Self(scopes.into_iter().flat_map(|scope| scope.0).collect())
+    }
+}
+
 impl fmt::Display for AddressScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rules: Vec<_> = self.0.iter().map(ToString::to_string).collect();

@@ -11,7 +11,9 @@ use crate::imports::Capability;
 use crate::manifest::Manifest;
 use crate::origin::{Origin, OriginError};
 use crate::path::PathPattern;
-use crate::request::{ConfigField, HttpRequest, Method, OriginRequest};
+use crate::policy_error::{MissingGrant, PolicyError};
+use crate::request::{ConfigField, HttpRequest, Method, OriginRequest, Setting};
+use crate::sign_in::{self, Credential, Granted};
 
 /// Everything one instance may do, and nothing else.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -31,9 +33,9 @@ pub struct HttpRule {
     pub methods: Vec<Method>,
     /// What the host may resolve to.
     pub addresses: AddressScope,
-    /// The secret field whose value is attached as a bearer token.
+    /// How the host signs in, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub credential: Option<ConfigField>,
+    pub credential: Option<Credential>,
     /// Who granted it.
     pub source: GrantSource,
     requested_paths: Vec<PathPattern>,
@@ -41,6 +43,14 @@ pub struct HttpRule {
 }
 
 impl HttpRule {
+    fn uses(&self, origin: &Origin) -> bool {
+        let signs_in = match &self.credential {
+            Some(Credential::ClientCredentials(credentials)) => credentials.endpoint.origin == *origin,
+            Some(Credential::Bearer { .. } | Credential::BearerFile { .. }) | None => false,
+        };
+        self.origin == *origin || signs_in
+    }
+
     fn covers_path(&self, path: &str) -> bool {
         let covered = |patterns: &[PathPattern]| patterns.iter().any(|pattern| pattern.matches(path));
         covered(&self.requested_paths) && self.granted_paths.as_deref().is_none_or(covered)
@@ -69,8 +79,8 @@ impl fmt::Display for GrantSource {
 impl Policy {
     /// Intersects what `manifest` requests with what the operator grants.
     ///
-    /// `field` looks up a text field of the instance's configuration by its dotted path. With `explicit_grants`
-    /// nothing is derived from the configuration.
+    /// `setting` looks up a field of the instance's configuration by its dotted path. With `explicit_grants` nothing is
+    /// derived from the configuration.
     ///
     /// # Errors
     /// Every request that is not granted, each with the lines that would grant it.
@@ -78,13 +88,16 @@ impl Policy {
         manifest: &Manifest,
         grants: &Grants,
         explicit_grants: bool,
-        field: impl Fn(&str) -> Option<&'a str>,
+        setting: impl Fn(&str) -> Option<Setting<'a>>,
     ) -> Result<Self, Vec<PolicyError>> {
+        let granted = Granted { grants, explicit_grants };
         let mut errors = Vec::new();
         let mut http: Vec<HttpRule> = Vec::new();
         for request in &manifest.requests.http {
-            match resolve_http(request, grants, explicit_grants, &field) {
+            match resolve_http(manifest, request, &granted, &setting) {
                 Ok(rules) => http.extend(rules),
+                // Requests that share a credential share what is wrong with it.
+                Err(error) if errors.contains(&error) => {}
                 Err(error) => errors.push(error),
             }
         }
@@ -96,7 +109,7 @@ impl Policy {
                 false
             }
         };
-        let is_used = |grant: &&HttpGrant| http.iter().any(|rule| rule.origin == grant.origin);
+        let is_used = |grant: &&HttpGrant| http.iter().any(|rule| rule.uses(&grant.origin));
         let unused = grants.http.iter().filter(|grant| !is_used(grant)).map(|grant| grant.origin.clone()).collect();
         if errors.is_empty() { Ok(Self { http, state, unused }) } else { Err(errors) }
     }
@@ -142,15 +155,16 @@ impl Policy {
 }
 
 fn resolve_http<'a>(
+    manifest: &Manifest,
     request: &HttpRequest,
-    grants: &Grants,
-    explicit_grants: bool,
-    field: impl Fn(&str) -> Option<&'a str>,
+    granted: &Granted<'_>,
+    setting: impl Fn(&str) -> Option<Setting<'a>>,
 ) -> Result<Vec<HttpRule>, PolicyError> {
     let (origin, derived_from) = match &request.origin {
         OriginRequest::Literal(origin) => (origin.clone(), None),
         OriginRequest::Config(config_field) => {
-            let Some(text) = field(config_field.path()) else { return Ok(Vec::new()) };
+            let text = setting(config_field.path()).and_then(|setting| setting.text);
+            let Some(text) = text else { return Ok(Vec::new()) };
             let invalid = |error| PolicyError::InvalidOrigin { field: config_field.clone(), error };
             let url = Url::parse(text).map_err(|error| invalid(OriginError::NotAUrl(text.to_owned(), error)))?;
             (Origin::of(&url).map_err(invalid)?, Some(config_field))
@@ -163,15 +177,15 @@ fn resolve_http<'a>(
             None => request.methods.clone(),
         },
         addresses: grant.addresses.clone(),
-        credential: request.credential.clone(),
+        credential: None,
         source,
         requested_paths: request.paths.clone(),
         granted_paths: grant.paths.clone(),
     };
-    let explicit: Vec<_> = grants.http.iter().filter(|grant| grant.origin == origin).collect();
-    let rules: Vec<HttpRule> = match derived_from {
+    let explicit: Vec<_> = granted.grants.http.iter().filter(|grant| grant.origin == origin).collect();
+    let mut rules: Vec<HttpRule> = match derived_from {
         _ if !explicit.is_empty() => explicit.into_iter().map(|grant| rule(grant, GrantSource::Explicit)).collect(),
-        Some(config_field) if !explicit_grants => {
+        Some(config_field) if !granted.explicit_grants => {
             let grant =
                 HttpGrant { origin: origin.clone(), addresses: AddressScope::public(), methods: None, paths: None };
             vec![rule(&grant, GrantSource::Configuration(config_field.clone()))]
@@ -180,100 +194,35 @@ fn resolve_http<'a>(
             return Err(PolicyError::NotGranted(Box::new(MissingGrant::new(&origin, request, None))));
         }
     };
-    if let Some(address) = origin.literal_address() {
-        let mut denials = rules.iter().map(|rule| rule.addresses.permits(address));
-        let first = denials.next();
-        let all_denied = denials.all(|denial| denial.is_err());
-        match first {
-            Some(Err(denied @ AddressDenied::Never { .. })) => {
-                return Err(PolicyError::AddressNever { origin, denied });
-            }
-            Some(Err(denied)) if all_denied => {
-                return Err(PolicyError::NotGranted(Box::new(MissingGrant::new(&origin, request, Some(denied)))));
-            }
-            Some(Err(_) | Ok(())) | None => {}
-        }
+    let missing = |denied| PolicyError::NotGranted(Box::new(MissingGrant::new(&origin, request, Some(denied))));
+    check_literal(&origin, rules.iter().map(|rule| &rule.addresses), missing)?;
+    if let Some(rule) = rules.first() {
+        let alternatives = manifest.credential_alternatives(request);
+        let credential = sign_in::resolve(alternatives, &origin, &rule.source, granted, &setting)?;
+        rules.iter_mut().for_each(|rule| rule.credential.clone_from(&credential));
     }
     Ok(rules)
 }
 
-/// Why a request cannot be granted as things stand.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyError {
-    /// Nothing grants the origin, or not with the addresses it needs.
-    #[error("{0}")]
-    NotGranted(Box<MissingGrant>),
-    /// The origin is an address no grant can reach.
-    #[error("requests {origin}, but {denied}")]
-    AddressNever {
-        /// Scheme, host and port.
-        origin: Origin,
-        /// Why.
-        denied: AddressDenied,
-    },
-    /// The configuration field does not hold a URL.
-    #[error("`{path}`: {error}", path = field.path())]
-    InvalidOrigin {
-        /// The field.
-        field: ConfigField,
-        /// What is wrong with its value.
-        error: OriginError,
-    },
-    /// State is requested and withheld.
-    #[error("requests state ({reason}), which is not granted; to grant it, add\n    grants:\n      state: true")]
-    StateNotGranted {
-        /// The reason the manifest gives.
-        reason: String,
-    },
-}
-
-/// The entry of `grants.http` that is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingGrant {
-    origin: Origin,
-    reason: String,
-    denied: Option<AddressDenied>,
-    methods: Vec<Method>,
-    paths: Vec<PathPattern>,
-}
-
-impl MissingGrant {
-    fn new(origin: &Origin, request: &HttpRequest, denied: Option<AddressDenied>) -> Self {
-        Self {
-            origin: origin.clone(),
-            reason: request.reason.clone(),
-            denied,
-            methods: request.methods.clone(),
-            paths: request.paths.clone(),
+/// Judges an origin whose host is an address and therefore never meets a resolver.
+///
+/// # Errors
+/// No scope permits the address; `missing` says so where a grant could.
+pub(crate) fn check_literal<'s>(
+    origin: &Origin,
+    scopes: impl Iterator<Item = &'s AddressScope>,
+    missing: impl FnOnce(AddressDenied) -> PolicyError,
+) -> Result<(), PolicyError> {
+    let Some(address) = origin.literal_address() else { return Ok(()) };
+    let mut denials = scopes.map(|scope| scope.permits(address));
+    let first = denials.next();
+    let all_denied = denials.all(|denial| denial.is_err());
+    match first {
+        Some(Err(denied @ AddressDenied::Never { .. })) => {
+            Err(PolicyError::AddressNever { origin: origin.clone(), denied })
         }
-    }
-}
-
-impl fmt::Display for MissingGrant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "requests {} ({})", self.origin, self.reason)?;
-        let addresses = match &self.denied {
-            Some(denied) => {
-                write!(f, ", but {denied}")?;
-                match denied {
-                    AddressDenied::NotGranted { needs, .. } => format!(", addresses: [{needs}]"),
-                    AddressDenied::Never { .. } => String::new(),
-                }
-            }
-            None => {
-                f.write_str(", which is not granted")?;
-                String::new()
-            }
-        };
-        let methods: Vec<_> = self.methods.iter().map(ToString::to_string).collect();
-        let paths: Vec<_> = self.paths.iter().map(|path| format!("\"{path}\"")).collect();
-        write!(
-            f,
-            "; to grant it, add\n    grants:\n      http: [ {{ origin: \"{}\"{addresses}, methods: [{}], paths: [{}] }} ]",
-            self.origin,
-            methods.join(", "),
-            paths.join(", ")
-        )
+        Some(Err(denied)) if all_denied => Err(missing(denied)),
+        Some(Err(_) | Ok(())) | None => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@
 //! explains a decision asks the same pure functions.
 
 mod address;
+mod credential;
 mod declared;
 mod effective;
 mod grant;
@@ -16,17 +17,27 @@ mod manifest;
 mod name;
 mod origin;
 mod path;
+mod policy_error;
 mod request;
+mod sign_in;
+mod url_template;
 
 pub use address::{AddressDenied, AddressRule, AddressScope};
+pub use credential::{
+    ClientAuthentication, ClientCredentialsRequest, CredentialAlternative, CredentialRequest, EndpointRequest,
+    InvalidCredential,
+};
 pub use declared::{
     AttributeDeclaration, AttributeType, Declared, MetricDeclaration, MetricKind, NumberType, Undeclared,
 };
-pub use effective::{Denial, GrantSource, HttpRule, Policy, PolicyError};
+pub use effective::{Denial, GrantSource, HttpRule, Policy};
 pub use grant::{Grants, HttpGrant};
 pub use imports::{Capability, Import, ImportError, check_imports};
 pub use manifest::{Level, MANIFEST_SECTION, Manifest, ManifestError, PluginKind, ProcessorDeclaration, WIT_VERSION};
 pub use name::PluginName;
 pub use origin::{Origin, OriginError};
 pub use path::PathPattern;
-pub use request::{ConfigField, HttpRequest, Method, OriginRequest, Requests, StateRequest};
+pub use policy_error::{MissingGrant, PolicyError};
+pub use request::{ConfigField, HttpRequest, Method, OriginRequest, Requests, Setting, StateRequest};
+pub use sign_in::{ClientCredentials, Credential, TokenEndpoint};
+pub use url_template::{InvalidUrlTemplate, Misfit, UrlTemplate};

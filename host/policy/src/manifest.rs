@@ -1,10 +1,13 @@
 //! `plugin.toml`: everything there is to know about a plugin without running it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::credential::{CredentialAlternative, CredentialRequest};
 use crate::declared::{Declared, MetricDeclaration, MetricKind};
 use crate::name::PluginName;
-use crate::request::Requests;
+use crate::request::{HttpRequest, Requests};
 
 /// Name of the custom section that holds the manifest inside a component.
 pub const MANIFEST_SECTION: &str = "kiln:manifest";
@@ -40,6 +43,9 @@ pub struct Manifest {
     /// What it asks for.
     #[serde(default)]
     pub requests: Requests,
+    /// Ways to sign in that several requests share: `[[credentials.NAME]]`, used as `credential = "NAME"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub credentials: BTreeMap<String, Vec<CredentialAlternative>>,
     /// What it emits.
     #[serde(default)]
     pub telemetry: Declared,
@@ -107,6 +113,16 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The ways to sign in that a request of this manifest offers, in their order; none if it needs no credential.
+    #[must_use]
+    pub fn credential_alternatives<'m>(&'m self, request: &'m HttpRequest) -> &'m [CredentialAlternative] {
+        match &request.credential {
+            None => &[],
+            Some(CredentialRequest::Alternatives(alternatives)) => alternatives,
+            Some(CredentialRequest::Named(name)) => self.credentials.get(name).map_or(&[], Vec::as_slice),
+        }
+    }
+
     fn check(&self) -> Result<(), ManifestError> {
         match (self.kind, &self.processor) {
             (PluginKind::Processor, None) => return Err(ManifestError::NoProcessorTable),
@@ -119,6 +135,11 @@ impl Manifest {
         for request in &self.requests.http {
             if request.reason.trim().is_empty() {
                 return Err(ManifestError::NoReason(request.origin.to_string()));
+            }
+            if let Some(CredentialRequest::Named(name)) = &request.credential
+                && self.credentials.get(name).is_none_or(Vec::is_empty)
+            {
+                return Err(ManifestError::NoCredential(name.clone()));
             }
         }
         Ok(())
@@ -163,6 +184,9 @@ pub enum ManifestError {
     /// A request nobody can judge.
     #[error("the request for {0} needs a reason")]
     NoReason(String),
+    /// A credential that is referred to and not there.
+    #[error("credential `{0}` is not there: add [[credentials.{0}]], or write a field as ${{config.field}}")]
+    NoCredential(String),
     /// A contradictory metric.
     #[error("metric `{name}`: {problem}")]
     Metric {

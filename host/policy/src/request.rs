@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::credential::CredentialRequest;
 use crate::origin::{Origin, OriginError};
 use crate::path::PathPattern;
 
@@ -27,9 +28,9 @@ pub struct HttpRequest {
     pub methods: Vec<Method>,
     /// On which paths.
     pub paths: Vec<PathPattern>,
-    /// The secret configuration field whose value the host attaches as a bearer token.
+    /// How the host signs in there, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<ConfigField>,
+    pub credential: Option<CredentialRequest>,
     /// For the person who grants it.
     pub reason: String,
 }
@@ -84,7 +85,7 @@ impl Serialize for OriginRequest {
 pub struct ConfigField(String);
 
 impl ConfigField {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let path = text.strip_prefix("${config.")?.strip_suffix('}')?;
         let valid = !path.is_empty() && !path.contains(['$', '{', '}']);
         valid.then(|| Self(path.to_owned()))
@@ -114,6 +115,31 @@ impl fmt::Display for ConfigField {
 impl Serialize for ConfigField {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// What the configuration holds for a field, as far as a policy may know: never a secret's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting<'a> {
+    /// The value, where it is a text and no secret.
+    pub text: Option<&'a str>,
+    /// Whether the schema keeps the value from the plugin.
+    pub is_secret: bool,
+    /// Whether the schema gives a default, so that a value says nothing about what the operator wants.
+    pub has_default: bool,
+}
+
+impl<'a> Setting<'a> {
+    /// A text the operator has written.
+    #[must_use]
+    pub const fn text(text: &'a str) -> Self {
+        Self { text: Some(text), is_secret: false, has_default: false }
+    }
+
+    /// A secret the operator has written.
+    #[must_use]
+    pub const fn secret() -> Self {
+        Self { text: None, is_secret: true, has_default: false }
     }
 }
 

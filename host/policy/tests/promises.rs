@@ -1,7 +1,7 @@
 //! What the policy promises to the person who signs it off.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use kiln_policy::{Denial, Grants, Manifest, Method, Policy};
+use kiln_policy::{Denial, Grants, Manifest, Method, Policy, Setting};
 
 const MANIFEST: &str = r#"
 name = "example"
@@ -30,7 +30,7 @@ reason = "counts each run once"
 fn resolve(host: &str, grants: serde_json::Value, explicit: bool) -> Result<Policy, String> {
     let manifest = Manifest::parse(MANIFEST).unwrap();
     let grants: Grants = serde_json::from_value(grants).unwrap();
-    Policy::resolve(&manifest, &grants, explicit, |path| (path == "host").then_some(host))
+    Policy::resolve(&manifest, &grants, explicit, |path| (path == "host").then_some(Setting::text(host)))
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
-use kiln_policy::{Grants, Manifest, Policy};
+use kiln_policy::{Grants, Manifest, Policy, Setting};
 use kiln_telemetry::Metrics;
 use kiln_telemetry::metrics::Format;
 
@@ -26,7 +26,7 @@ pub fn policy(requests: &str, grants: serde_json::Value) -> Arc<Policy> {
     );
     let manifest = Manifest::parse(&manifest).unwrap();
     let grants: Grants = serde_json::from_value(serde_json::json!({ "http": grants })).unwrap();
-    Arc::new(Policy::resolve(&manifest, &grants, true, |_| None).unwrap())
+    Arc::new(Policy::resolve(&manifest, &grants, true, |_| Some(Setting::secret())).unwrap())
 }
 
 /// One entry of `[[requests.http]]` for every method and path.

@@ -118,11 +118,8 @@ fn as_text(file: &ComponentFile) -> Result<String, std::fmt::Error> {
                     for path in &request.paths {
                         writeln!(text, "           {path}")?;
                     }
-                    if let Some(credential) = &request.credential {
-                        writeln!(
-                            text,
-                            "           with the bearer token in {credential}, which the plugin never sees"
-                        )?;
+                    for way in manifest.credential_alternatives(request) {
+                        writeln!(text, "           with {way}, which the plugin never sees")?;
                     }
                 }
             }
