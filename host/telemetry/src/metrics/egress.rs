@@ -32,6 +32,45 @@ pub enum EgressOutcome {
     Cancelled,
 }
 
+/// How an attempt to get an access token ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenOutcome {
+    /// There is a new token.
+    Ok,
+    /// The token endpoint refused the credentials or the request.
+    Refused,
+    /// The token endpoint asked to slow down.
+    RateLimited,
+    /// It took too long.
+    Timeout,
+    /// The name did not resolve, or the connection failed or broke.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// No grant covers where the secret would have gone.
+    Denied,
+    /// What came back was no token.
+    InvalidAnswer,
+    /// The token file could not be read or holds no token.
+    Unreadable,
+}
+
+impl TokenOutcome {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::RateLimited => "rate_limited",
+            Self::Timeout => "timeout",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Denied => "denied",
+            Self::InvalidAnswer => "invalid_answer",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Families {
     requests: Labelled<Counter, 2>,
@@ -39,6 +78,7 @@ pub(super) struct Families {
     denied: Labelled<Counter, 2>,
     retries: Labelled<Counter, 1>,
     received: Labelled<Counter, 1>,
+    token_refreshes: Labelled<Counter, 2>,
 }
 
 impl Families {
@@ -71,6 +111,12 @@ impl Families {
                 "Bytes of response bodies read for the plugin, decompressed",
                 ["instance"],
             ),
+            token_refreshes: declare.counter(
+                "kiln_egress_token_refreshes_total",
+                "Attempts to get an access token for the plugin's requests, from a token endpoint or a changed file, by \
+                 outcome: ok, refused, rate_limited, timeout, connect, tls, denied, invalid_answer or unreadable",
+                ["instance", "outcome"],
+            ),
         }
     }
 
@@ -91,6 +137,7 @@ impl Families {
             denials: self.denied.clone(),
             retries: self.retries.with([id]),
             received: self.received.with([id]),
+            token_refreshes: self.token_refreshes.clone(),
             id: id.to_owned(),
         }
     }
@@ -113,6 +160,7 @@ pub struct EgressMetrics {
     denials: Labelled<Counter, 2>,
     retries: Counter,
     received: Counter,
+    token_refreshes: Labelled<Counter, 2>,
     id: String,
 }
 
@@ -150,5 +198,12 @@ impl EgressMetrics {
     /// `bytes` more of a response body were read.
     pub fn received(&self, bytes: usize) {
         self.received.inc_by(count(bytes));
+    }
+
+    /// An attempt to get an access token ended.
+    ///
+    /// Looks the series up: most instances never have one, and the others one an hour.
+    pub fn token(&self, outcome: TokenOutcome) {
+        self.token_refreshes.with([&self.id, outcome.label()]).inc();
     }
 }

@@ -24,7 +24,7 @@ use prometheus_client::registry::Registry;
 
 use self::declare::Declarations;
 pub use self::declare::{Descriptor, Kind};
-pub use self::egress::{EgressMetrics, EgressOutcome};
+pub use self::egress::{EgressMetrics, EgressOutcome, TokenOutcome};
 pub use self::exporter::{DropReason, ExporterMetrics, InFlight, RequestOutcome};
 pub use self::exposition::Format;
 pub use self::instance::{CallOutcome, Function, InstanceMetrics};
@@ -132,7 +132,9 @@ mod tests {
         metrics.processor("resource");
         metrics.exporter("otlp_http");
         metrics.instance("databricks/prod").limit_hit("memory");
-        metrics.egress("databricks/prod").denied("origin");
+        let egress = metrics.egress("databricks/prod");
+        egress.denied("origin");
+        egress.token(TokenOutcome::Ok);
         metrics
     }
 
@@ -257,6 +259,7 @@ mod tests {
         egress.requested(EgressOutcome::Timeout, took);
         egress.retried();
         egress.received(1_000);
+        egress.token(TokenOutcome::Refused);
         let text = metrics.expose(Format::OpenMetrics);
         for expected in [
             r#"otelcol_receiver_refused_spans_total{receiver="databricks/prod"} 4"#,
@@ -286,6 +289,8 @@ mod tests {
             r#"kiln_egress_denied_total{instance="databricks/prod",reason="origin"} 1"#,
             r#"kiln_egress_retries_total{instance="databricks/prod"} 1"#,
             r#"kiln_egress_received_bytes_total{instance="databricks/prod"} 1000"#,
+            r#"kiln_egress_token_refreshes_total{instance="databricks/prod",outcome="refused"} 1"#,
+            r#"kiln_egress_token_refreshes_total{instance="databricks/prod",outcome="ok"} 1"#,
         ] {
             assert!(text.lines().any(|line| line == expected), "missing {expected} in\n{text}");
         }
