@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use kiln_policy::Origin;
-use kiln_telemetry::metrics::EgressMetrics;
 
 use crate::error::Error;
 use crate::failure::describe;
@@ -24,19 +23,20 @@ impl Allowance {
     ///
     /// # Errors
     /// So much is not left: how much is.
-    fn take(&self, bytes: u64) -> Result<(), u64> {
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), u64> {
         let rest = |left: u64| left.checked_sub(bytes);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).map(|_| ())
     }
 }
 
-/// The whole body, if it is at most `limit` bytes long and fits into `allowance`.
+/// The whole body, if it is at most `limit` bytes long.
+///
+/// `count` is told the length of each piece before it is kept, and how to go on: an error is how much is left.
 pub(crate) async fn read(
     mut response: reqwest::Response,
     origin: &Origin,
     limit: u64,
-    allowance: &Allowance,
-    metrics: &EgressMetrics,
+    count: impl Fn(usize) -> Result<(), u64>,
 ) -> Result<Bytes, Error> {
     // Known only where nothing is decompressed and there is a body at all.
     if response.content_length().is_some_and(|length| length > limit) {
@@ -46,12 +46,12 @@ pub(crate) async fn read(
     loop {
         let chunk = response.chunk().await.map_err(|error| Error::Protocol(describe(&error, origin)))?;
         let Some(chunk) = chunk else { return Ok(body.freeze()) };
-        metrics.received(chunk.len());
         let length = body.len() as u64;
+        let counted = count(chunk.len());
         if length + chunk.len() as u64 > limit {
             return Err(Error::TooLarge(limit));
         }
-        allowance.take(chunk.len() as u64).map_err(|left| Error::TooLarge(length + left))?;
+        counted.map_err(|left| Error::TooLarge(length + left))?;
         body.extend_from_slice(&chunk);
     }
 }

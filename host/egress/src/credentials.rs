@@ -1,51 +1,74 @@
-//! The secrets attached to requests, ready to be sent and unable to be printed.
+//! What the operator has configured for signing in, until the sources of tokens are made of it.
 //!
-//! A secret becomes a header value here, before anything runs, so that an unusable one is the operator's error at start
-//! and not the plugin's at the first request.
+//! An unusable value is found when those are made, before anything runs, so that it is the operator's error at start and
+//! not the plugin's at the first request.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use reqwest::header::HeaderValue;
+use kiln_policy::ConfigField;
 
-/// The values of an instance's secret configuration fields, by dotted path: what
+/// The values of the configuration fields an instance signs in with, by dotted path: what
 /// [`ConfigField::path`](kiln_policy::ConfigField::path) returns.
 ///
 /// Printing it shows which fields have a value and no value.
 #[derive(Clone, Debug, Default)]
-pub struct Credentials(BTreeMap<String, HeaderValue>);
+pub struct Credentials(BTreeMap<String, SecretText>);
 
 impl Credentials {
-    /// Keeps `token` for the rules whose credential is `field`, to be sent as `Authorization: Bearer`.
-    ///
-    /// # Errors
-    /// The token is empty or holds characters that cannot stand in a header.
-    pub fn insert_bearer(&mut self, field: impl Into<String>, token: &str) -> Result<(), CredentialError> {
-        let field = field.into();
-        if token.is_empty() {
-            return Err(CredentialError::Empty { field });
-        }
-        // A token is one word: anything else is a file with a trailing newline or a value pasted with its quotes.
-        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(CredentialError::NotAToken { field });
-        }
-        let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}")) else {
-            return Err(CredentialError::NotAToken { field });
-        };
-        value.set_sensitive(true);
-        self.0.insert(field, value);
-        Ok(())
+    /// Keeps the value of a field for the rules whose credential names it.
+    pub fn insert(&mut self, field: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(field.into(), SecretText(value.into()));
     }
 
-    pub(crate) fn authorization(&self, field: &str) -> Option<&HeaderValue> {
-        self.0.get(field)
+    /// A value that must be there, since the policy has chosen a credential that needs it.
+    pub(crate) fn get(&self, field: &ConfigField) -> Result<&SecretText, CredentialError> {
+        let field_path = || field.path().to_owned();
+        match self.0.get(field.path()) {
+            None => Err(CredentialError::Missing { field: field_path() }),
+            Some(value) if value.0.is_empty() => Err(CredentialError::Empty { field: field_path() }),
+            Some(value) => Ok(value),
+        }
+    }
+
+    /// A value of characters that may be in a client identifier or secret (RFC 6749, appendix A.1).
+    pub(crate) fn visible(&self, field: &ConfigField) -> Result<SecretText, CredentialError> {
+        let value = self.get(field)?;
+        if value.0.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            Ok(value.clone())
+        } else {
+            Err(CredentialError::NotVisible { field: field.path().to_owned() })
+        }
     }
 }
 
-/// Why a secret cannot be used as a credential. Never contains it.
+/// A text that shows itself to nobody who does not ask for it.
+#[derive(Clone)]
+pub(crate) struct SecretText(String);
+
+impl SecretText {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
+}
+
+/// Why a value cannot be used to sign in. Never contains it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
+    /// The policy signs in with a field that was not handed over.
+    #[error("`{field}` has no value")]
+    Missing {
+        /// Dotted path of the configuration field.
+        field: String,
+    },
     /// Nothing to send.
-    #[error("`{field}` is empty: give it a token, or leave it out where the server needs none")]
+    #[error("`{field}` is empty: give it a value, or leave it out where the server needs none")]
     Empty {
         /// Dotted path of the configuration field.
         field: String,
@@ -56,30 +79,10 @@ pub enum CredentialError {
         /// Dotted path of the configuration field.
         field: String,
     },
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_kept_and_never_printed() {
-        let mut credentials = Credentials::default();
-        credentials.insert_bearer("token", "dapi0123").unwrap();
-        assert_eq!(credentials.authorization("token").unwrap(), "Bearer dapi0123");
-        assert!(credentials.authorization("other").is_none());
-        let printed = format!("{credentials:?}");
-        assert!(printed.contains("token") && !printed.contains("dapi0123"), "{printed}");
-    }
-
-    #[test]
-    fn what_cannot_be_sent_is_refused_without_being_repeated() {
-        for token in ["", "dapi0123\n", "dapi 0123", "dapi\r\nx-admin: 1", "dapi\u{fc}", "\u{0}dapi"] {
-            let mut credentials = Credentials::default();
-            let error = credentials.insert_bearer("auth.token", token).unwrap_err().to_string();
-            assert!(error.contains("`auth.token`") && !error.contains("dapi"), "{error}");
-            assert!(credentials.authorization("auth.token").is_none());
-        }
-    }
+    /// Contains control or non-ASCII characters.
+    #[error("`{field}` contains a line break or another character that is not visible ASCII: take it out")]
+    NotVisible {
+        /// Dotted path of the configuration field.
+        field: String,
+    },
 }

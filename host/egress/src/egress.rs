@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use kiln_policy::{Denial, Policy};
 use kiln_telemetry::metrics::EgressMetrics;
+use reqwest::StatusCode;
 use tokio::sync::{Semaphore, watch};
 
 use crate::ambient::Ambient;
@@ -19,6 +20,7 @@ use crate::record::Record;
 use crate::request::{self, Refusal, Request};
 use crate::response::{self, Response};
 use crate::retry::{self, Next};
+use crate::token::{self, TokenSource, whole_seconds};
 
 /// The outbound HTTP of one instance.
 pub struct Egress {
@@ -30,17 +32,18 @@ pub struct Egress {
     under_way: Semaphore,
     closed: watch::Sender<bool>,
     metrics: EgressMetrics,
-    ambient: Ambient,
+    ambient: Arc<Ambient>,
 }
 
 impl Egress {
     /// Prepares a client for every rule of `policy`. Reads the platform's root certificates; connects to nothing.
     ///
-    /// A rule whose credential is not among `credentials` sends its requests without one: whether the field is required
-    /// is for the plugin's schema to say.
+    /// A rule whose policy chose no credential sends its requests without one: whether one is required is for the
+    /// plugin's schema to say.
     ///
     /// # Errors
-    /// The TLS stack does not start.
+    /// A credential the policy chose has no value among `credentials`, or one that cannot be sent; or the TLS stack does
+    /// not start.
     pub fn new(
         instance: &str,
         policy: Arc<Policy>,
@@ -61,8 +64,13 @@ impl Egress {
     ) -> Result<Self, EgressError> {
         // The client takes its cryptography from the process. An error means that there is one already: just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let door = |rule| Door::new(rule, credentials, &limits, Arc::clone(&ambient.lookup));
-        let doors = policy.http_rules().iter().map(door).collect::<Result<_, _>>()?;
+        let ambient = Arc::new(ambient);
+        let world =
+            token::World { ambient: Arc::clone(&ambient), metrics: metrics.clone(), instance: instance.to_owned() };
+        let rules = policy.http_rules();
+        let tokens = TokenSource::of_rules(rules, credentials, &limits, &world)?;
+        let door = |(rule, tokens)| Door::new(rule, tokens, &limits, Arc::clone(&ambient.lookup));
+        let doors = rules.iter().zip(tokens).map(door).collect::<Result<_, _>>()?;
         let under_way = Semaphore::new(usize::from(limits.concurrency.get()));
         let (closed, _) = watch::channel(false);
         Ok(Self { instance: instance.to_owned(), policy, doors, limits, under_way, closed, metrics, ambient })
@@ -94,6 +102,14 @@ impl Egress {
     /// Ends every request, under way or to come, with [`Error::Cancelled`].
     pub fn close(&self) {
         self.closed.send_replace(true);
+    }
+
+    /// Waits for tokens that are being fetched.
+    #[cfg(test)]
+    pub(crate) async fn settle(&self) {
+        for door in &self.doors {
+            door.settle().await;
+        }
     }
 
     async fn send_within(&self, allowance: &Allowance, request: Request) -> Result<Response, Error> {
@@ -129,9 +145,21 @@ impl Egress {
         let _place = self.under_way.acquire().await.map_err(|_| Error::Cancelled)?;
         let began = (self.ambient.instant)();
         let mut tries = 0;
+        let mut replaced = false;
         loop {
+            let authorization = in_time(self.remaining(began), request.door.authorization()).await??;
+            let sending = request.door.send(request, authorization.as_ref());
+            let outcome = in_time(self.remaining(began), sending).await?;
+            // A server that does not know who asks has not done what it was asked, so any method may be repeated.
+            if let (Ok(response), Some(refused), false) = (&outcome, &authorization, replaced)
+                && response.status() == StatusCode::UNAUTHORIZED
+                && in_time(self.remaining(began), request.door.replace(refused)).await?
+            {
+                replaced = true;
+                self.metrics.retried();
+                continue;
+            }
             tries += 1;
-            let outcome = in_time(self.remaining(began), request.door.send(request)).await?;
             let asked = match &outcome {
                 Ok(response) if retry::is_busy(response.status()) => {
                     Some(retry::retry_after(response.headers(), (self.ambient.date)()))
@@ -164,9 +192,13 @@ impl Egress {
     async fn read(&self, response: reqwest::Response, door: &Door, allowance: &Allowance) -> Result<Response, Error> {
         let status = response.status().as_u16();
         let headers = response::headers(response.headers(), &self.limits).ok_or_else(|| {
-            Error::Protocol(format!("{}: the head of the response is larger than allowed", door.origin))
+            Error::Protocol(format!("{}: the head of the response is larger than allowed", door.origin()))
         })?;
-        let body = body::read(response, &door.origin, self.limits.response_bytes, allowance, &self.metrics).await?;
+        let count = |bytes| {
+            self.metrics.received(bytes);
+            allowance.take(bytes as u64)
+        };
+        let body = body::read(response, door.origin(), self.limits.response_bytes, count).await?;
         Ok(Response { status, headers, body })
     }
 
@@ -199,9 +231,4 @@ fn failed(failure: Failure, record: &Record<'_>) -> Error {
 
 async fn in_time<T>(time: Duration, work: impl Future<Output = T>) -> Result<T, Error> {
     tokio::time::timeout(time, work).await.map_err(|_| Error::Timeout)
-}
-
-/// Rounded up: a plugin that waits this long has waited long enough.
-fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
 }

@@ -2,10 +2,12 @@
 //!
 //! Texts name the origin and never a query, a header or a body, so they can be shown to the plugin, logged and stored.
 
+use crate::credentials::CredentialError;
+
 /// Why a request has no response; the variants are those of `http.error` in the contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No grant covers the request; says what is missing.
+    /// No grant covers the request, or nobody will give the host a token to send it with; says what is missing.
     #[error("{0}")]
     Denied(String),
     /// The request is not well formed, larger than allowed, or sets a header that is not the plugin's to set.
@@ -14,7 +16,7 @@ pub enum Error {
     /// The time allowed for one request, repetitions included, is over.
     #[error("the request took longer than the time allowed for one request")]
     Timeout,
-    /// The name did not resolve or the connection failed.
+    /// The name did not resolve or the connection failed, that of the server or that of its token endpoint.
     #[error("{0}")]
     Connect(String),
     /// The server could not be authenticated, or there is no common protocol.
@@ -47,4 +49,7 @@ pub enum EgressError {
          SSL_CERT_FILE"
     )]
     Client(String),
+    /// The operator's value for a credential cannot be used.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
 }

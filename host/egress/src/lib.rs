@@ -3,12 +3,13 @@
 //! A request passes, in this order and never in another: its URL is parsed once; the policy finds the rule that covers
 //! it; headers that are not the plugin's to set are refused; the host is resolved and every address is held against
 //! that rule's scope; only what is left is dialled. The credential is attached after the rule is known and exists
-//! nowhere but in the client of that rule.
+//! nowhere but in the token source of that rule's origin.
 //!
 //! What keeps this true:
 //!
-//! - every rule has a client of its own, so a connection, an address scope and a credential are never shared between
-//!   rules;
+//! - every rule has a client of its own, so a connection and an address scope are never shared between rules, and a
+//!   token only between rules of one origin that sign in the same way;
+//! - the host's own requests for tokens pass the same resolver and the same caps;
 //! - addresses are checked inside the resolver that the connection uses, so what is checked is what is dialled;
 //! - redirects, proxies and cookies are off: nothing a server answers starts another request;
 //! - whatever is read is capped before it is stored, and every call ends within its time.
@@ -18,6 +19,7 @@
 
 mod ambient;
 mod body;
+mod client;
 mod credentials;
 mod door;
 mod egress;
@@ -31,6 +33,7 @@ mod response;
 mod retry;
 #[cfg(test)]
 mod tests;
+mod token;
 
 pub use credentials::{CredentialError, Credentials};
 pub use egress::Egress;

@@ -23,6 +23,8 @@ pub struct EgressLimits {
     pub request_timeout: Duration,
     /// Resolving the name, connecting and the TLS handshake.
     pub connect_timeout: Duration,
+    /// Getting an access token, from looking for the token endpoint to the last byte of its answer.
+    pub token_timeout: Duration,
 }
 
 impl Default for EgressLimits {
@@ -36,6 +38,7 @@ impl Default for EgressLimits {
             concurrency: NonZeroU16::MIN.saturating_add(7),
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
+            token_timeout: Duration::from_secs(10),
         }
     }
 }

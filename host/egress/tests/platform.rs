@@ -31,7 +31,7 @@ fn egress(origin: &str) -> Egress {
     let grants: Grants = serde_json::from_value(grants).unwrap();
     let policy = Policy::resolve(&manifest.unwrap(), &grants, true, |_| Some(Setting::secret())).unwrap();
     let mut credentials = Credentials::default();
-    credentials.insert_bearer("token", "s3cret").unwrap();
+    credentials.insert("token", "s3cret");
     let metrics = Metrics::new("test").egress("example");
     Egress::new("example", Arc::new(policy), &credentials, EgressLimits::default(), metrics).unwrap()
 }

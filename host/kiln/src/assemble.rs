@@ -8,10 +8,10 @@ use std::sync::Arc;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _};
 use kiln_config::{ComponentId, Config, Role};
-use kiln_egress::{Credentials, Egress, EgressLimits};
+use kiln_egress::{Egress, EgressLimits};
 use kiln_export::{Exporter, ExporterHandle};
 use kiln_pipeline::{Pipeline, Processor, Schedule, Source};
-use kiln_policy::{Capability, Credential};
+use kiln_policy::Capability;
 use kiln_runtime::{CallError, Digest, Engine, Instance, InstanceSpec, Plugin, StateStore};
 use kiln_telemetry::{Component, ComponentKind, Health, Metrics, Status};
 
@@ -222,13 +222,9 @@ async fn start(
 }
 
 fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics) -> Result<Egress, String> {
-    let Prepared { instance, settings, policy, .. } = prepared;
-    let mut credentials = Credentials::default();
-    let rules = policy.http_rules().iter().filter_map(|rule| rule.credential.as_ref());
-    for field in rules.flat_map(Credential::fields) {
-        if let Some(secret) = settings.secrets.get(field.path()) {
-            credentials.insert_bearer(field.path(), secret.expose()).map_err(|error| error.to_string())?;
-        }
+    let Prepared { instance, policy, .. } = prepared;
+    for sentence in prepared.sign_ins() {
+        tracing::info!(instance = id, "{sentence}");
     }
     let limits = EgressLimits {
         response_bytes: instance.limits.response_bytes,
@@ -239,7 +235,8 @@ fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics) -> Result<Egress
         request_timeout: instance.timeout,
         ..EgressLimits::default()
     };
-    Egress::new(id, Arc::clone(policy), &credentials, limits, metrics.egress(id)).map_err(|error| error.to_string())
+    Egress::new(id, Arc::clone(policy), &prepared.credentials(), limits, metrics.egress(id))
+        .map_err(|error| error.to_string())
 }
 
 /// `data_dir`, for this user only.

@@ -3,12 +3,14 @@
 //! Two kinds of trouble. A *fault* is in the configuration itself: nothing runs until it is mended. A *refusal* concerns
 //! one instance, because of its plugin or what it is granted: the others run.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_config::{Config, Instance, PluginSettings, Role};
-use kiln_policy::{Level, PluginKind, Policy};
+use kiln_config::{Config, Instance, PluginSettings, Role, Secret};
+use kiln_egress::Credentials;
+use kiln_policy::{Credential, HttpRule, Level, PluginKind, Policy, PolicyError};
 use kiln_runtime::{ComponentFile, Directory};
 
 /// An instance that can run.
@@ -17,6 +19,30 @@ pub(crate) struct Prepared<'a> {
     pub(crate) file: &'a ComponentFile,
     pub(crate) settings: PluginSettings,
     pub(crate) policy: Arc<Policy>,
+}
+
+impl Prepared<'_> {
+    /// The values the policy's credentials need.
+    pub(crate) fn credentials(&self) -> Credentials {
+        let mut credentials = Credentials::default();
+        let rules = self.policy.http_rules().iter().filter_map(|rule| rule.credential.as_ref());
+        for field in rules.flat_map(Credential::fields) {
+            let secret = self.settings.secrets.get(field.path()).map(Secret::expose);
+            if let Some(value) = secret.or_else(|| self.settings.text(field.path())) {
+                credentials.insert(field.path(), value);
+            }
+        }
+        credentials
+    }
+
+    /// How the host signs in for the plugin, a sentence for each origin and way.
+    pub(crate) fn sign_ins(&self) -> BTreeSet<String> {
+        let sentence = |rule: &HttpRule| {
+            let credential = rule.credential.as_ref()?;
+            Some(format!("signs in at {} with {credential}", rule.origin))
+        };
+        self.policy.http_rules().iter().filter_map(sentence).collect()
+    }
 }
 
 /// Why an instance cannot, whether by a fault or by a refusal.
@@ -117,9 +143,8 @@ impl<'a> Preparation<'a> {
             ));
             return;
         }
-        match Policy::resolve(manifest, &instance.grants, config.policy.explicit_grants, |field| {
-            settings.setting(field)
-        }) {
+        let explicit_grants = config.policy.explicit_grants;
+        match Policy::resolve(manifest, &instance.grants, explicit_grants, |field| settings.setting(field)) {
             Ok(policy) => {
                 for origin in policy.unused_grants() {
                     self.warnings
@@ -128,8 +153,15 @@ impl<'a> Preparation<'a> {
                 self.ready.push(Prepared { instance, file, settings, policy: Arc::new(policy) });
             }
             Err(errors) => {
-                let reasons: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                refuse(format!("plugin `{}` {}", manifest.name, reasons.join("\n  and ")));
+                let (faults, refusals): (Vec<_>, Vec<_>) = errors.into_iter().partition(PolicyError::is_fault);
+                for fault in faults {
+                    self.faults.push(Obstacle { instance, reason: format!("{place}: {fault}") });
+                }
+                if !refusals.is_empty() {
+                    let reasons: Vec<_> = refusals.iter().map(ToString::to_string).collect();
+                    let reason = format!("{place}: plugin `{}` {}", manifest.name, reasons.join("\n  and "));
+                    self.refused.push(Obstacle { instance, reason });
+                }
             }
         }
     }

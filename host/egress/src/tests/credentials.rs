@@ -11,7 +11,7 @@ const TOKEN: &str = "dapi-s3cret";
 
 fn credentials() -> Credentials {
     let mut credentials = Credentials::default();
-    credentials.insert_bearer("token", TOKEN).unwrap();
+    credentials.insert("token", TOKEN);
     credentials
 }
 
@@ -47,7 +47,7 @@ async fn rules_with_different_credentials_do_not_borrow_from_each_other() {
     let requests = rule("/a", "token") + &rule("/b", "other") + &rule("/c", "absent");
     let grants = serde_json::json!([{ "origin": origin, "addresses": ["loopback"] }]);
     let mut credentials = credentials();
-    credentials.insert_bearer("other", "0ther").unwrap();
+    credentials.insert("other", "0ther");
     let egress = World::new().build(policy(&requests, grants), &credentials, EgressLimits::default());
     for path in ["/a", "/b", "/c", "/a"] {
         egress.send(get(server.url(path))).await.unwrap();

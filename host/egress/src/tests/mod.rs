@@ -9,6 +9,9 @@ mod concurrency;
 mod credentials;
 mod repetition;
 mod server;
+mod sign_in;
+mod sign_in_failures;
+mod token_file;
 mod trace;
 mod world;
 

@@ -26,7 +26,13 @@ pub fn policy(requests: &str, grants: serde_json::Value) -> Arc<Policy> {
     );
     let manifest = Manifest::parse(&manifest).unwrap();
     let grants: Grants = serde_json::from_value(serde_json::json!({ "http": grants })).unwrap();
-    Arc::new(Policy::resolve(&manifest, &grants, true, |_| Some(Setting::secret())).unwrap())
+    // What a request signs in with is configured, except for one field that never is.
+    let setting = |path: &str| match path {
+        "absent" => None,
+        "id" => Some(Setting::text("me")),
+        _ => Some(Setting::secret()),
+    };
+    Arc::new(Policy::resolve(&manifest, &grants, true, setting).unwrap())
 }
 
 /// One entry of `[[requests.http]]` for every method and path.
@@ -58,6 +64,7 @@ pub struct World {
     answers: Arc<Mutex<VecDeque<Vec<IpAddr>>>>,
     looked_up: Arc<Mutex<Vec<String>>>,
     waits: Arc<Mutex<Vec<Duration>>>,
+    passed: Arc<Mutex<Duration>>,
     metrics: Option<Metrics>,
 }
 
@@ -95,6 +102,11 @@ impl World {
         self.waits.lock().unwrap().iter().map(Duration::as_millis).collect()
     }
 
+    /// Lets time pass.
+    pub fn pass(&self, seconds: u64) {
+        *self.passed.lock().unwrap() += Duration::from_secs(seconds);
+    }
+
     /// The value of a series of this instance: its name and further labels, as exposed.
     pub fn metric(&self, name: &str, label: &str) -> u64 {
         let exposed = self.metrics.as_ref().unwrap().expose(Format::OpenMetrics);
@@ -105,6 +117,7 @@ impl World {
     fn ambient(&self) -> Ambient {
         let (answers, looked_up) = (Arc::clone(&self.answers), Arc::clone(&self.looked_up));
         let (waits, waited) = (Arc::clone(&self.waits), Arc::clone(&self.waits));
+        let passed = Arc::clone(&self.passed);
         Ambient {
             lookup: Arc::new(move |name| {
                 looked_up.lock().unwrap().push(name);
@@ -115,7 +128,9 @@ impl World {
                 waits.lock().unwrap().push(time);
                 std::future::ready(()).boxed()
             }),
-            instant: Box::new(move || Instant::now() + waited.lock().unwrap().iter().sum::<Duration>()),
+            instant: Box::new(move || {
+                Instant::now() + *passed.lock().unwrap() + waited.lock().unwrap().iter().sum::<Duration>()
+            }),
             date: Box::new(|| SystemTime::UNIX_EPOCH + TODAY),
             chance: Box::new(|| 0.0),
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-use kiln_policy::{Capability, Import, Manifest};
+use kiln_policy::{Capability, CredentialAlternative, Import, Manifest};
 use kiln_runtime::{ComponentFile, Directory};
 use serde_json::json;
 
@@ -118,9 +118,7 @@ fn as_text(file: &ComponentFile) -> Result<String, std::fmt::Error> {
                     for path in &request.paths {
                         writeln!(text, "           {path}")?;
                     }
-                    for way in manifest.credential_alternatives(request) {
-                        writeln!(text, "           with {way}, which the plugin never sees")?;
-                    }
+                    text.push_str(&signing_in(manifest.credential_alternatives(request)));
                 }
             }
             _ => writeln!(text, "  {capability:<6} not used")?,
@@ -145,6 +143,19 @@ fn as_text(file: &ComponentFile) -> Result<String, std::fmt::Error> {
         }
     }
     Ok(text)
+}
+
+/// What a request is sent with, for the person who judges it.
+fn signing_in(alternatives: &[CredentialAlternative]) -> String {
+    let unseen = "which the plugin never sees";
+    match alternatives {
+        [] => String::new(),
+        [only] => format!("           with {only}, {unseen}\n"),
+        several => {
+            let lines: Vec<_> = several.iter().map(|way| format!("             {way}\n")).collect();
+            format!("           with whichever of these is configured, {unseen}:\n{}", lines.concat())
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -37,7 +37,12 @@ pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
     }
     let instances = preparation.ready.len();
     let pipelines = config.pipelines.len();
-    print(&format!("{}: valid (plugin instances: {instances}, pipelines: {pipelines})\n", path.display()))
+    let mut text = format!("{}: valid (plugin instances: {instances}, pipelines: {pipelines})\n", path.display());
+    for prepared in &preparation.ready {
+        let Instance { role, id, .. } = prepared.instance;
+        prepared.sign_ins().iter().for_each(|sentence| text.push_str(&format!("  {role}s.{id} {sentence}\n")));
+    }
+    print(&text)
 }
 
 /// Environment variables as the configuration sees them.
