@@ -2,20 +2,6 @@
 //!
 //! A request names one way or several, and the operator chooses by configuring the fields of one. Nothing here is a
 //! secret or an address: only the names of fields and where the host takes a token to or from.
-//!
-//! ```toml
-//! # A bearer token in a field:
-//! credential = "${config.token}"
-//!
-//! # Whichever of these is configured:
-//! credential = [
-//!   { type = "bearer", token = "${config.token}" },
-//!   { type = "bearer", token_file = "${config.token_file}" },
-//! ]
-//!
-//! # The same list for several requests: `[[credentials.workspace]]` holds its entries.
-//! credential = "workspace"
-//! ```
 
 use std::fmt;
 
@@ -27,6 +13,31 @@ use crate::request::ConfigField;
 use crate::url_template::{InvalidUrlTemplate, UrlTemplate};
 
 /// The `credential` of a request.
+///
+/// ```toml
+/// # A bearer token in a field:
+/// credential = "${config.token}"
+///
+/// # Whichever of these is configured:
+/// credential = [
+///   { type = "bearer", token = "${config.token}" },
+///   { type = "bearer", token_file = "${config.token_file}" },
+///   { type = "oauth2_client_credentials",
+///     client_id = "${config.client_id}", client_secret = "${config.client_secret}",
+///     # Either where the server says, which has to be on its own origin:
+///     discovery = "/.well-known/oauth-authorization-server",
+///     # or at a URL whose origin is one field or written out; further fields fill segments of the path:
+///     # token_url = "${config.authority}/${config.tenant}/token",
+///     client_authentication = "basic", # or "post"; basic if absent
+///     scopes = ["all-apis"] },
+/// ]
+///
+/// # The same list for several requests: `[[credentials.workspace]]` holds its entries.
+/// credential = "workspace"
+/// ```
+///
+/// An alternative is used if all of its fields have a value; fields for which the schema has a default do not count.
+/// Token and client secret have to be `writeOnly` in the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialRequest {
     /// These, in this order.
