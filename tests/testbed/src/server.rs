@@ -14,9 +14,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -75,21 +76,48 @@ impl Drop for Server {
 }
 
 /// The connection a request came in on; handlers get it with `ConnectInfo<Connection>`.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Connection {
     reset: Arc<AtomicBool>,
+    /// Milliseconds by which answers are late, on a connection that only counts them.
+    delay: Option<Arc<AtomicU64>>,
 }
 
 impl Connection {
+    /// The connection of a caller in this process: faults are noted on it instead of happening.
+    pub(crate) fn without_socket() -> Self {
+        Self { delay: Some(Arc::default()), ..Self::default() }
+    }
+
     /// Ends the connection with a TCP reset instead of whatever the handler answers.
     pub(crate) fn reset(&self) {
         self.reset.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::SeqCst)
+    }
+
+    /// Makes the answer late.
+    pub(crate) async fn wait(&self, ms: u64) {
+        match &self.delay {
+            Some(delay) => {
+                delay.fetch_add(ms, Ordering::SeqCst);
+            }
+            None => tokio::time::sleep(Duration::from_millis(ms)).await,
+        }
+    }
+
+    /// By how much answers have been late, without a socket.
+    pub(crate) fn delay(&self) -> Duration {
+        let delay = self.delay.as_ref().map(|delay| delay.load(Ordering::SeqCst));
+        Duration::from_millis(delay.unwrap_or_default())
     }
 }
 
 impl Connected<IncomingStream<'_, Resettable>> for Connection {
     fn connect_info(stream: IncomingStream<'_, Resettable>) -> Self {
-        Self { reset: stream.io().reset.clone() }
+        Self { reset: stream.io().reset.clone(), delay: None }
     }
 }
 

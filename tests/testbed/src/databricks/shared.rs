@@ -1,7 +1,7 @@
 //! What the handle of a workspace and its HTTP side share.
 
-use super::Seen;
 use super::faults::Fault;
+use super::stage::Seen;
 use super::world::World;
 use crate::faults::Faults;
 use crate::observed::Observed;

@@ -7,8 +7,8 @@
 //! error rather than a shorter page.
 
 use super::super::shared::Shared;
-use super::super::world::{Job, Phase, Run, RunView, UnixMillis};
-use super::paging::{Page, page};
+use super::super::world::{Job, Visible};
+use super::paging::{Page, page_of};
 use super::query::Query;
 use super::run_body;
 use super::{Answer, ApiError, Json};
@@ -42,12 +42,18 @@ async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
         )));
     }
     let expand = query.flag("expand_tasks")?;
-    let mut jobs = shared.read(|state| state.world.jobs());
-    if let Some(name) = query.text("name") {
-        jobs.retain(|job| job.name.to_lowercase() == name.to_lowercase());
-    }
-    let page = page("jobs", jobs, |job| Reverse((job.created, job.job_id)), limit, &query)?;
-    Ok(envelope("jobs", page, |job| job_body(&job, expand)))
+    let name = query.text("name").map(str::to_lowercase);
+    shared.read(|state| {
+        state.world.with_jobs(|jobs| {
+            let key = |place: usize| jobs.get(place).map(|job| Reverse((job.created, job.job_id)));
+            let shown = |place: usize| {
+                let name_of = |job: &Job| job.name.to_lowercase();
+                name.as_ref().is_none_or(|name| jobs.get(place).is_some_and(|job| name_of(job) == *name))
+            };
+            let page = page_of("jobs", jobs.len(), key, shown, limit, &query)?;
+            Ok(envelope("jobs", page, |place| jobs.get(place).map_or(Value::Null, |job| job_body(job, expand))))
+        })
+    })
 }
 
 async fn list_runs(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
@@ -61,25 +67,32 @@ async fn list_runs(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     };
     let wanted = Wanted::read(&query)?;
     let expand = query.flag("expand_tasks")?;
-    let (now, mut runs) = shared.read(|state| {
-        let now = state.world.now();
-        (now, state.world.runs(now))
-    });
-    runs.retain(|run| wanted.includes(run, now));
-    let page = page("runs", runs, |run| Reverse((run.start, run.run_id)), limit, &query)?;
-    Ok(envelope("runs", page, |run| {
-        let Some(view) = run.at(now) else {
-            return Value::Null;
-        };
-        let mut body = run_body::run(&view, shared.org_id());
-        if expand {
-            run_body::add_tasks(&mut body, &view, 0, MAX_TASKS);
-            if view.tasks.len() > MAX_TASKS {
-                body["has_more"] = true.into();
-            }
-        }
-        body
-    }))
+    let org_id = shared.org_id();
+    shared.read(|state| {
+        state.world.with_runs(state.world.now(), |runs| {
+            // Kept in the order of their start, listed the other way round.
+            let count = runs.heads().len();
+            let place_of = |position: usize| count - 1 - position;
+            let key =
+                |position: usize| runs.heads().get(place_of(position)).map(|head| Reverse((head.start, head.run_id)));
+            let shown = |position: usize| wanted.includes(runs, place_of(position));
+            let page = page_of("runs", count, key, shown, limit, &query)?;
+            Ok(envelope("runs", page, |position| {
+                let plan = runs.plans().get(place_of(position));
+                let Some(view) = plan.and_then(|run| run.at(runs.now())) else {
+                    return Value::Null;
+                };
+                let mut body = run_body::run(&view, org_id);
+                if expand {
+                    run_body::add_tasks(&mut body, &view, 0, MAX_TASKS);
+                    if view.tasks.len() > MAX_TASKS {
+                        body["has_more"] = true.into();
+                    }
+                }
+                body
+            }))
+        })
+    })
 }
 
 async fn get_run(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
@@ -94,26 +107,25 @@ async fn get_run(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
             .ok_or_else(|| ApiError::invalid(format!("Invalid page_token '{token}'")))?,
     };
     let history = query.flag("include_history")?;
-    let (now, runs) = shared.read(|state| {
-        let now = state.world.now();
-        (now, state.world.runs(now))
-    });
-    let view = runs
-        .iter()
-        .find(|run| run.run_id == run_id)
-        .and_then(|run| run.at(now))
-        // The real service answers 400 here, not 404; clients recognise the text.
-        .ok_or_else(|| ApiError::invalid(format!("Run {run_id} does not exist.")))?;
-    let mut body = run_body::run(&view, shared.org_id());
-    run_body::add_tasks(&mut body, &view, first, MAX_TASKS);
-    let next = first.saturating_add(MAX_TASKS);
-    if next < view.tasks.len() {
-        body["next_page_token"] = format!("task+{next}").into();
-    }
-    if history {
-        run_body::add_history(&mut body, &view);
-    }
-    Ok(Json(body))
+    shared.read(|state| {
+        state.world.with_runs(state.world.now(), |runs| {
+            let view = runs
+                .find(run_id)
+                .and_then(|run| run.at(runs.now()))
+                // The real service answers 400 here, not 404; clients recognise the text.
+                .ok_or_else(|| ApiError::invalid(format!("Run {run_id} does not exist.")))?;
+            let mut body = run_body::run(&view, shared.org_id());
+            run_body::add_tasks(&mut body, &view, first, MAX_TASKS);
+            let next = first.saturating_add(MAX_TASKS);
+            if next < view.tasks.len() {
+                body["next_page_token"] = format!("task+{next}").into();
+            }
+            if history {
+                run_body::add_history(&mut body, &view);
+            }
+            Ok(Json(body))
+        })
+    })
 }
 
 /// Which runs a list shall show.
@@ -150,13 +162,16 @@ impl Wanted {
         })
     }
 
-    fn includes(&self, run: &Run, now: UnixMillis) -> bool {
-        let active = |run: &Run| run.at(now).is_some_and(|view: RunView| view.phase != Phase::Terminated);
-        self.job_id.is_none_or(|job_id| run.job_id == job_id)
-            && self.run_type.as_ref().is_none_or(|kind| run.run_type == *kind)
-            && self.from.is_none_or(|from| run.start.0 >= from)
-            && self.to.is_none_or(|to| run.start.0 <= to)
-            && self.active.is_none_or(|wanted| active(run) == wanted)
+    fn includes(&self, runs: Visible<'_>, place: usize) -> bool {
+        let Some(head) = runs.heads().get(place) else {
+            return false;
+        };
+        let of_type = |kind: &String| runs.plans().get(place).is_some_and(|run| run.run_type == *kind);
+        self.job_id.is_none_or(|job_id| head.job_id == job_id)
+            && self.from.is_none_or(|from| head.start.0 >= from)
+            && self.to.is_none_or(|to| head.start.0 <= to)
+            && self.active.is_none_or(|wanted| runs.is_active(place) == wanted)
+            && self.run_type.as_ref().is_none_or(of_type)
     }
 }
 

@@ -1,7 +1,8 @@
 //! How a world is served: the REST API of a Databricks workspace, one file per API family.
 //!
 //! Every request passes the same gates in the same order: it is recorded, meets the fault that is scripted
-//! for it, is authenticated, and reaches its family. Every answer carries `X-Databricks-Org-Id`.
+//! for it, is authenticated, and reaches its family. Every answer carries `X-Databricks-Org-Id` and the world's
+//! own time as `Date`: a client that takes the time from the server must not meet two clocks.
 //!
 //! Invariant: whatever is asked is answered in the API's own terms (`{"error_code", "message"}` for errors);
 //! no input makes a handler panic.
@@ -20,21 +21,22 @@ mod run_body;
 mod scim;
 mod sql;
 
-use super::Seen;
 use super::faults::{Fault, make_unfamiliar};
 use super::shared::Shared;
+use super::stage::Seen;
+use super::world::UnixMillis;
 use crate::request::Request as Record;
 use crate::server::Connection;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The most that is read of a request's or buffered of an answer's body.
 const BODY_LIMIT: usize = 64 << 20;
@@ -62,11 +64,15 @@ async fn gates(
 ) -> Response {
     let authorized = shared.authorizes(request.headers().get(AUTHORIZATION));
     let path = request.uri().path().to_owned();
-    shared.record(Seen { request: Record::new(request.method(), request.uri(), request.headers()), authorized });
+    let (head, body) = request.into_parts();
+    let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+    let record = Record::new(&head.method, &head.uri, &head.headers);
+    shared.record(Seen { request: record, body: String::from_utf8_lossy(&body).into_owned(), authorized });
+    let request = Request::from_parts(head, Body::from(body));
     let fault = shared.faults.take(&path);
     match &fault {
         Some(Fault::Reset) => connection.reset(),
-        Some(Fault::Slow { ms }) => tokio::time::sleep(Duration::from_millis(*ms)).await,
+        Some(Fault::Slow { ms }) => connection.wait(*ms).await,
         _ => {}
     }
     let mut response = match fault.as_ref().and_then(Fault::error) {
@@ -81,7 +87,16 @@ async fn gates(
         response = unfamiliar(response).await;
     }
     response.headers_mut().insert("x-databricks-org-id", HeaderValue::from(shared.org_id()));
+    response.headers_mut().insert(DATE, date(shared.read(|state| state.world.now())));
     response
+}
+
+/// The world's time as the value of a `Date` header (RFC 9110, IMF-fixdate), between 1970 and 9999.
+fn date(now: UnixMillis) -> HeaderValue {
+    const END_OF_9999: u64 = 253_402_300_799;
+    let seconds = u64::try_from(now.0.div_euclid(1000)).unwrap_or_default().min(END_OF_9999);
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn unauthenticated(headers: &HeaderMap) -> Response {

@@ -32,27 +32,66 @@ pub(super) fn page<T, K: Ord + Serialize + DeserializeOwned>(
     limit: usize,
     query: &Query,
 ) -> Result<Page<T>, ApiError> {
-    let offset: usize = query.number("offset")?.unwrap_or(0);
+    items.sort_by_cached_key(&key);
+    let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
+    let key_at = |place: usize| items.get(place).and_then(Option::as_ref).map(&key);
+    let Page { items: places, next, previous } = page_of(list, items.len(), key_at, |_| true, limit, query)?;
+    let items = places.into_iter().filter_map(|place| items.get_mut(place)?.take()).collect();
+    Ok(Page { items, next, previous })
+}
+
+/// Cuts one page out of a list of `length` that is in order already: the places of those that shall be shown.
+///
+/// `key` gives the key at each place, `shown` whether the item there belongs to the list; neither is asked
+/// about more places than it takes to fill the page.
+pub(super) fn page_of<K: Ord + Serialize + DeserializeOwned>(
+    list: &str,
+    length: usize,
+    key: impl Fn(usize) -> Option<K>,
+    shown: impl Fn(usize) -> bool,
+    limit: usize,
+    query: &Query,
+) -> Result<Page<usize>, ApiError> {
+    let mut offset: usize = query.number("offset")?.unwrap_or(0);
     let cursor = match query.text("page_token") {
         None | Some("") => Cursor::Start,
         Some(token) => {
             read_token(list, token).ok_or_else(|| ApiError::invalid(format!("Invalid page_token '{token}'")))?
         }
     };
-    items.sort_by_cached_key(&key);
+    if !matches!(cursor, Cursor::Start) {
+        offset = 0;
+    }
     let begin = match cursor {
-        Cursor::Start => offset.min(items.len()),
-        Cursor::After(last) => items.partition_point(|item| key(item) <= last),
-        Cursor::Before(first) => items.partition_point(|item| key(item) < first).saturating_sub(limit),
+        Cursor::Start => 0,
+        Cursor::After(last) => first_without(length, |place| key(place).is_some_and(|key| key <= last)),
+        Cursor::Before(first) => {
+            let end = first_without(length, |place| key(place).is_some_and(|key| key < first));
+            (0..end).rev().filter(|place| shown(*place)).take(limit).last().unwrap_or(end)
+        }
     };
-    let total = items.len();
-    let items: Vec<T> = items.into_iter().skip(begin).take(limit).collect();
-    let more = begin + items.len() < total;
-    Ok(Page {
-        next: items.last().filter(|_| more).map(|item| write_token(list, NEXT, key(item))),
-        previous: items.first().filter(|_| begin > 0).map(|item| write_token(list, PREVIOUS, key(item))),
-        items,
-    })
+    let mut places: Vec<usize> =
+        (begin..length).filter(|place| shown(*place)).skip(offset).take(limit.saturating_add(1)).collect();
+    let more = places.len() > limit;
+    places.truncate(limit);
+    let token = |direction: &str, place: usize| key(place).map(|key| write_token(list, direction, key));
+    let next = places.last().filter(|_| more).and_then(|last| token(NEXT, *last));
+    let previous =
+        places.first().filter(|first| (0..**first).rev().any(&shown)).and_then(|first| token(PREVIOUS, *first));
+    Ok(Page { items: places, next, previous })
+}
+
+/// The first place for which a condition is false that is true up to some place and false from there on.
+fn first_without(length: usize, condition: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (0, length);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match condition(middle) {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    low
 }
 
 const NEXT: &str = "next";

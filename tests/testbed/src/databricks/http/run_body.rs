@@ -4,17 +4,16 @@
 //! run itself only when it has exactly one task, and are 0 on it otherwise (`BaseRun.setup_duration`: "set to
 //! 0 for multitask job runs").
 
-use super::super::world::{Compute, Outcome, Phase, RunView, TaskView, cluster_id_of_run, millis, since};
+use super::super::world::{Compute, Outcome, Phase, RunView, TaskView, Told, cluster_id_of_run};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 pub(super) fn run(view: &RunView<'_>, org_id: u64) -> Value {
     let run = view.run;
-    let (durations, single) = match view.tasks.as_slice() {
-        [only] => (only.durations(), Some(only)),
-        _ => ([Duration::ZERO; 3], None),
+    let single = match view.tasks.as_slice() {
+        [only] => Some(only),
+        _ => None,
     };
-    let [setup, execution, cleanup] = durations.map(millis);
+    let Told { run: duration, queue, setup, execution, cleanup } = view.told();
     let mut body = json!({
         "job_id": run.job_id,
         "run_id": run.run_id,
@@ -33,8 +32,8 @@ pub(super) fn run(view: &RunView<'_>, org_id: u64) -> Value {
         "setup_duration": setup,
         "execution_duration": execution,
         "cleanup_duration": cleanup,
-        "queue_duration": millis(view.queue_duration()),
-        "run_duration": millis(view.run_duration()),
+        "queue_duration": queue,
+        "run_duration": duration,
         "state": state(view.phase, &run.outcome),
         "status": status(view.phase, &run.outcome),
     });
@@ -77,7 +76,7 @@ const JOB_CLUSTER_KEY: &str = "shared";
 
 fn task(view: &RunView<'_>, index: usize, shown: &TaskView<'_>) -> Value {
     let plan = shown.task;
-    let [setup, execution, cleanup] = shown.durations().map(millis);
+    let Told { run: duration, queue, setup, execution, cleanup } = view.told_of(shown);
     let ended = shown.phase == Phase::Terminated;
     let mut body = json!({
         "run_id": view.run.task_run_id(index),
@@ -90,8 +89,8 @@ fn task(view: &RunView<'_>, index: usize, shown: &TaskView<'_>) -> Value {
         "setup_duration": setup,
         "execution_duration": execution,
         "cleanup_duration": cleanup,
-        "queue_duration": millis(view.queue_duration()),
-        "run_duration": if ended { millis(since(shown.slot.end, shown.slot.start)) } else { 0 },
+        "queue_duration": queue,
+        "run_duration": duration,
         "state": state(shown.phase, &plan.outcome),
         "status": status(shown.phase, &plan.outcome),
     });

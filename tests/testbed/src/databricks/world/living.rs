@@ -34,7 +34,16 @@ const FOUNDED: UnixMillis = UnixMillis(1_767_571_200_000);
 #[derive(Clone, Debug)]
 pub struct Living {
     seed: u64,
-    jobs: u32,
+    /// When each job is triggered.
+    beats: Vec<Beat>,
+    retention: Duration,
+}
+
+/// A job is triggered `offset` after every multiple of `every` milliseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+struct Beat {
+    every: i64,
+    offset: i64,
 }
 
 /// What kind of work a job does; decides its tasks.
@@ -92,26 +101,42 @@ impl Living {
     /// A world with this many jobs (at most [`MAX_JOBS`]).
     #[must_use]
     pub fn new(seed: u64, jobs: u32) -> Self {
-        Self { seed, jobs: jobs.min(MAX_JOBS) }
+        let mut living = Self { seed, beats: Vec::new(), retention: RETENTION };
+        living.beats = (0..jobs.min(MAX_JOBS)).map(|index| living.beat(index)).collect();
+        living
+    }
+
+    pub(crate) fn retention(&self) -> Duration {
+        self.retention
     }
 
     pub(crate) fn jobs(&self) -> Vec<Job> {
-        (0..self.jobs).map(|index| self.job(index)).collect()
+        self.beats().map(|(index, beat)| self.job(index, beat)).collect()
     }
 
-    /// Every run triggered in the retention period up to `now`, whatever its state.
-    pub(crate) fn runs(&self, now: UnixMillis) -> Vec<Run> {
+    fn beats(&self) -> impl Iterator<Item = (u32, Beat)> {
+        (0u32..).zip(self.beats.iter().copied())
+    }
+
+    /// Every run triggered after `from` and up to `to`, in no particular order.
+    pub(crate) fn triggered(&self, from: UnixMillis, to: UnixMillis) -> Vec<Run> {
         let mut runs = Vec::new();
-        for index in 0..self.jobs {
-            let every = self.every(index);
-            let offset = self.offset(index);
-            let last = (now.0 - offset).div_euclid(every);
-            let first = (now.minus(RETENTION).0 - offset).div_euclid(every) + 1;
-            for n in first.max(0)..=last {
-                runs.push(self.run(index, n));
+        for (index, beat) in self.beats() {
+            let last = beat.latest(to);
+            let first = beat.latest(from) + 1;
+            if first > last {
+                continue;
             }
+            let job = self.job(index, beat);
+            runs.extend((first.max(0)..=last).map(|n| self.run(index, beat, &job, n)));
         }
         runs
+    }
+
+    /// When a job is triggered next after `now`; the end of time in a world without jobs.
+    pub(crate) fn next_trigger(&self, now: UnixMillis) -> UnixMillis {
+        let next = self.beats.iter().map(|beat| beat.at(beat.latest(now) + 1)).min();
+        next.unwrap_or(UnixMillis(i64::MAX))
     }
 
     /// All-purpose clusters; those of job runs follow from the runs.
@@ -191,8 +216,8 @@ impl Living {
         }
     }
 
-    fn job(&self, index: u32) -> Job {
-        let minutes = self.every(index) / MINUTE;
+    fn job(&self, index: u32, beat: Beat) -> Job {
+        let minutes = beat.every / MINUTE;
         let mut job = Job::new(
             100_000_000_000 + i64::from(index) * 7_919,
             &self.name(index),
@@ -207,31 +232,26 @@ impl Living {
         job
     }
 
-    /// Milliseconds between two triggers of a job.
-    fn every(&self, index: u32) -> i64 {
+    fn beat(&self, index: u32) -> Beat {
         let choices = self.trade(index).every;
         let choice = self.dice(u64::from(index), u64::MAX).below(choices.len() as u64);
-        choices[choice as usize] * MINUTE
-    }
-
-    fn offset(&self, index: u32) -> i64 {
-        let every = self.every(index) as u64;
-        self.dice(u64::from(index), u64::MAX - 1).below(every) as i64
+        let every = choices[choice as usize] * MINUTE;
+        let offset = self.dice(u64::from(index), u64::MAX - 1).below(every as u64) as i64;
+        Beat { every, offset }
     }
 
     /// The `n`-th run of a job since 1970.
-    fn run(&self, index: u32, n: i64) -> Run {
-        let job = self.job(index);
+    fn run(&self, index: u32, beat: Beat, job: &Job, n: i64) -> Run {
         let trade = self.trade(index);
         let mut dice = self.dice(u64::from(index), n as u64);
-        let start = UnixMillis(n * self.every(index) + self.offset(index));
+        let start = beat.at(n);
         let mut tasks: Vec<Task> =
             trade.tasks.iter().map(|(key, depends_on)| self.task(index, key, depends_on, &mut dice)).collect();
         let outcome = decide(&mut tasks, &mut dice);
         // Unique and stable: the ordinal of the run, then the job.
         let run_id = n * i64::from(MAX_JOBS) + i64::from(index);
         let mut run = Run::new(job.job_id, run_id, start, tasks);
-        run.name = job.name;
+        run.name = job.name.clone();
         run.outcome = outcome;
         if dice.below(100) < 12 && run.outcome != Outcome::MaxConcurrentRuns {
             run.queue = Duration::from_millis(2_000 + dice.below(40_000));
@@ -275,6 +295,17 @@ impl Living {
             dice = Dice(dice.roll() ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         }
         dice
+    }
+}
+
+impl Beat {
+    /// The ordinal of the latest trigger up to `now`.
+    fn latest(self, now: UnixMillis) -> i64 {
+        (now.0 - self.offset).div_euclid(self.every)
+    }
+
+    fn at(self, n: i64) -> UnixMillis {
+        UnixMillis(n * self.every + self.offset)
     }
 }
 
@@ -362,19 +393,23 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    fn runs(living: &Living, now: UnixMillis) -> Vec<Run> {
+        living.triggered(now.minus(living.retention()), now)
+    }
+
     const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
 
     #[test]
     fn the_same_seed_gives_the_same_world_and_another_seed_another() {
-        assert_eq!(Living::new(1, 30).runs(NOW), Living::new(1, 30).runs(NOW));
-        assert_ne!(Living::new(1, 30).runs(NOW), Living::new(2, 30).runs(NOW));
+        assert_eq!(runs(&Living::new(1, 30), NOW), runs(&Living::new(1, 30), NOW));
+        assert_ne!(runs(&Living::new(1, 30), NOW), runs(&Living::new(2, 30), NOW));
     }
 
     #[test]
     fn a_run_once_visible_never_changes() {
         let world = Living::new(1, 30);
-        let before = world.runs(NOW);
-        let after = world.runs(NOW.plus(Duration::from_secs(3600)));
+        let before = runs(&world, NOW);
+        let after = runs(&world, NOW.plus(Duration::from_secs(3600)));
         let kept: Vec<_> = after.iter().filter(|run| run.start <= NOW).collect();
         assert!(kept.len() > 100);
         assert!(kept.iter().all(|run| before.contains(run)));
@@ -384,7 +419,7 @@ mod tests {
     fn there_is_enough_for_every_kind_of_page() {
         let world = Living::new(1, 30);
         assert_eq!(world.jobs().len(), 30);
-        let runs = world.runs(NOW);
+        let runs = runs(&world, NOW);
         assert!(runs.len() > 25, "{} runs", runs.len());
         let active = runs.iter().filter(|run| run.at(NOW).unwrap().is_active());
         assert!(active.count() > 0);
@@ -392,7 +427,7 @@ mod tests {
 
     #[test]
     fn ids_are_unique() {
-        let runs = Living::new(3, 200).runs(NOW);
+        let runs = runs(&Living::new(3, 200), NOW);
         let ids: BTreeSet<_> = runs
             .iter()
             .flat_map(|run| {
@@ -407,14 +442,14 @@ mod tests {
     #[test]
     fn a_day_shows_a_mix_of_results_and_states() {
         let world = Living::new(1, 30);
-        let results: BTreeSet<_> = world.runs(NOW).iter().map(|run| run.outcome.verdict().code).collect();
+        let results: BTreeSet<_> = runs(&world, NOW).iter().map(|run| run.outcome.verdict().code).collect();
         for code in ["SUCCESS", "RUN_EXECUTION_ERROR", "CANCELED", "USER_CANCELED"] {
             assert!(results.contains(code), "{code} is missing from {results:?}");
         }
         let mut phases = BTreeSet::new();
         for minute in 0..60 {
             let now = NOW.plus(Duration::from_secs(minute * 60));
-            for run in world.runs(now) {
+            for run in runs(&world, now) {
                 phases.insert(format!("{:?}", run.at(now).unwrap().phase));
             }
         }
@@ -425,7 +460,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_failed_task_never_runs() {
-        let runs = Living::new(1, 30).runs(NOW);
+        let runs = runs(&Living::new(1, 30), NOW);
         let upstream: Vec<_> =
             runs.iter().flat_map(|run| &run.tasks).filter(|task| task.outcome == Outcome::UpstreamFailed).collect();
         assert!(!upstream.is_empty());
@@ -434,7 +469,7 @@ mod tests {
 
     #[test]
     fn the_retention_bounds_how_much_there_is() {
-        let runs = Living::new(1, 30).runs(NOW);
+        let runs = runs(&Living::new(1, 30), NOW);
         let oldest = runs.iter().map(|run| run.start).min().unwrap();
         assert!(oldest.0 > NOW.0 - millis(RETENTION));
     }

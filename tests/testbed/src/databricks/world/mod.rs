@@ -10,7 +10,9 @@ mod job;
 mod living;
 mod outcome;
 mod run;
+mod runs;
 mod time;
+mod truth;
 
 pub use compute::{Cluster, Warehouse, Workers};
 pub use job::Job;
@@ -18,11 +20,16 @@ pub use living::{Living, MAX_JOBS, RETENTION};
 pub use outcome::{Outcome, Verdict};
 pub use run::{Compute, Phase, Run, RunView, Slot, Task, TaskView};
 pub use time::{Clock, UnixMillis, millis};
+pub use truth::{Durations, RunGroup, Sum, TaskGroup, Totals, Truth};
 
 pub(crate) use compute::cluster_id_of_run;
-pub(crate) use run::since;
+pub(crate) use runs::Visible;
+pub(crate) use truth::Told;
 
+use runs::Runs;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Everything there is, and what time it is there.
@@ -32,6 +39,25 @@ pub struct World {
     /// The laws of a living world; without them the scene is all there is.
     living: Option<Living>,
     scene: Scene,
+    index: Index,
+}
+
+/// What follows from the laws or the script, worked out when it is first asked for.
+#[derive(Debug, Default)]
+struct Index(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    runs: Option<Runs>,
+    /// The most recently created first, as the API lists them.
+    jobs: Option<Vec<Job>>,
+}
+
+// A copy finds out for itself: the two worlds may go different ways.
+impl Clone for Index {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// What a caller can put into a scripted world.
@@ -52,13 +78,18 @@ impl World {
     /// A world that lives by itself, on the system's time.
     #[must_use]
     pub fn living(seed: u64, jobs: u32) -> Self {
-        Self { clock: Clock::wall(), living: Some(Living::new(seed, jobs)), scene: Scene::default() }
+        Self {
+            clock: Clock::wall(),
+            living: Some(Living::new(seed, jobs)),
+            scene: Scene::default(),
+            index: Index::default(),
+        }
     }
 
     /// A world of the caller's making, in which time stands still at `now` until it is advanced.
     #[must_use]
     pub fn scripted(now: UnixMillis, scene: Scene) -> Self {
-        Self { clock: Clock::Frozen(now), living: None, scene }
+        Self { clock: Clock::Frozen(now), living: None, scene, index: Index::default() }
     }
 
     /// The same world with another clock.
@@ -83,27 +114,49 @@ impl World {
     /// what the laws say cannot both be true.
     pub fn scene_mut(&mut self) -> &mut Scene {
         self.living = None;
+        self.index = Index::default();
         &mut self.scene
     }
 
-    /// All jobs, in no particular order.
+    /// All jobs, the most recently created first.
     #[must_use]
     pub fn jobs(&self) -> Vec<Job> {
-        match &self.living {
-            Some(living) => living.jobs(),
-            None => self.scene.jobs.clone(),
-        }
+        self.with_jobs(<[Job]>::to_vec)
     }
 
-    /// All runs triggered until `now`, in no particular order.
+    /// All runs triggered until `now`, in the order of their start.
     #[must_use]
     pub fn runs(&self, now: UnixMillis) -> Vec<Run> {
-        let mut runs = match &self.living {
-            Some(living) => living.runs(now),
-            None => self.scene.runs.clone(),
-        };
-        runs.retain(|run| run.start <= now);
-        runs
+        self.with_runs(now, |runs| runs.plans().iter().map(|run| run.as_ref().clone()).collect())
+    }
+
+    pub(crate) fn with_jobs<R>(&self, look: impl FnOnce(&[Job]) -> R) -> R {
+        let mut known = self.index.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = known.jobs.get_or_insert_with(|| {
+            let mut jobs = match &self.living {
+                Some(living) => living.jobs(),
+                None => self.scene.jobs.clone(),
+            };
+            jobs.sort_by_key(|job| Reverse((job.created, job.job_id)));
+            jobs
+        });
+        look(jobs)
+    }
+
+    /// As [`World::runs`], without copying them. `look` must not ask this world for its jobs or runs again.
+    pub(crate) fn with_runs<R>(&self, now: UnixMillis, look: impl FnOnce(Visible<'_>) -> R) -> R {
+        let mut known = self.index.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.living {
+            None => {
+                let runs = known.runs.get_or_insert_with(|| Runs::scripted(&self.scene.runs));
+                look(runs.at(now, None))
+            }
+            Some(living) => {
+                let runs = known.runs.get_or_insert_default();
+                runs.follow(living, now);
+                look(runs.at(now, Some(now.minus(living.retention()))))
+            }
+        }
     }
 
     /// All clusters: all-purpose ones, and those of job runs.
@@ -113,8 +166,9 @@ impl World {
             Some(living) => living.clusters(now),
             None => self.scene.clusters.clone(),
         };
-        let of_runs = self.runs(now);
-        clusters.extend(of_runs.iter().filter_map(|run| Cluster::of_run(&run.at(now)?)));
+        self.with_runs(now, |runs| {
+            clusters.extend(runs.plans().iter().filter_map(|run| Cluster::of_run(&run.at(now)?)));
+        });
         clusters
     }
 

@@ -101,3 +101,14 @@ impl Outcome {
         }
     }
 }
+
+impl Verdict {
+    /// `state.result_state`, else the life cycle if that tells how it ended, else the termination code.
+    pub(crate) fn in_one_word(&self) -> String {
+        match (&self.result, self.life_cycle.as_str()) {
+            (Some(result), _) => result.clone(),
+            (None, "SKIPPED" | "INTERNAL_ERROR") => self.life_cycle.clone(),
+            (None, _) => self.code.clone(),
+        }
+    }
+}

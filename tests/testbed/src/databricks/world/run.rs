@@ -12,7 +12,8 @@
 //! that do not exist (such a dependency is ignored).
 
 use super::outcome::Outcome;
-use super::time::{UnixMillis, as_millis};
+use super::time::{UnixMillis, as_millis, millis};
+use super::truth::Told;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -242,6 +243,13 @@ impl Run {
         })
     }
 
+    /// When it ends for the first and for the last time.
+    pub(crate) fn ends(&self) -> (UnixMillis, UnixMillis) {
+        let begin = self.start.plus(self.queue);
+        let end = self.timeline(begin).iter().map(|slot| slot.end).max().unwrap_or(begin).max(begin);
+        (end, end)
+    }
+
     fn timeline(&self, begin: UnixMillis) -> Vec<Slot> {
         let mut slots: Vec<Option<Slot>> = vec![None; self.tasks.len()];
         loop {
@@ -323,6 +331,42 @@ impl RunView<'_> {
         self.end.map_or(Duration::ZERO, |end| since(end, self.begin))
     }
 
+    /// The run's durations as the API tells them: with several tasks the phases are 0.
+    pub(crate) fn told(&self) -> Told {
+        let [setup, execution, cleanup] = match self.tasks.as_slice() {
+            [only] => only.durations(),
+            _ => [Duration::ZERO; 3],
+        }
+        .map(|phase| Some(millis(phase)));
+        Told {
+            run: Some(millis(self.run_duration())),
+            queue: Some(millis(self.queue_duration())),
+            setup,
+            execution,
+            cleanup,
+        }
+    }
+
+    /// The same of one of its tasks.
+    pub(crate) fn told_of(&self, task: &TaskView<'_>) -> Told {
+        let [setup, execution, cleanup] = task.durations().map(|phase| Some(millis(phase)));
+        let run = match task.phase {
+            Phase::Terminated => since(task.slot.end, task.slot.start),
+            _ => Duration::ZERO,
+        };
+        Told { run: Some(millis(run)), queue: Some(millis(self.queue_duration())), setup, execution, cleanup }
+    }
+
+    /// How it ended, in one word (see [`super::Truth`] for the rule).
+    pub(crate) fn result_state(&self) -> String {
+        self.run.outcome.verdict().in_one_word()
+    }
+
+    /// The same of one of its tasks.
+    pub(crate) fn result_state_of(&self, task: &TaskView<'_>) -> String {
+        task.task.outcome.verdict().in_one_word()
+    }
+
     /// Time in the queue; 0 until it has left it.
     #[must_use]
     pub fn queue_duration(&self) -> Duration {
@@ -356,7 +400,7 @@ impl TaskView<'_> {
     }
 }
 
-pub(crate) fn since(later: UnixMillis, earlier: UnixMillis) -> Duration {
+fn since(later: UnixMillis, earlier: UnixMillis) -> Duration {
     let millis = later.0.saturating_sub(earlier.0);
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
