@@ -1,4 +1,4 @@
-//! Jobs and their runs: `/api/2.2/jobs/{list, runs/list, runs/get}`.
+//! Jobs and their runs: `/api/2.2/jobs/{list, runs/list, runs/get, runs/get-output}`.
 //!
 //! Parameters, limits, defaults and the meaning of every field follow `databricks/sdk/service/jobs.py` of
 //! databricks-sdk 0.156.0 (`JobsAPI.list`, `list_runs`, `get_run`, `BaseJob`, `BaseRun`, `Run`, `RunTask`).
@@ -31,6 +31,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/api/2.2/jobs/list", get(list))
         .route("/api/2.2/jobs/runs/list", get(list_runs))
         .route("/api/2.2/jobs/runs/get", get(get_run))
+        .route("/api/2.2/jobs/runs/get-output", get(get_output))
 }
 
 async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
@@ -124,6 +125,30 @@ async fn get_run(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
                 run_body::add_history(&mut body, &view);
             }
             Ok(Json(body))
+        })
+    })
+}
+
+/// The output of a task; of a run only if it has a single task, as the documentation of `get_run_output` says.
+async fn get_output(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let query = Query::of(&uri);
+    let run_id: i64 = query.number("run_id")?.ok_or_else(|| ApiError::invalid("run_id is required"))?;
+    shared.read(|state| {
+        state.world.with_runs(state.world.now(), |runs| {
+            let missing = || ApiError::invalid(format!("Run {run_id} does not exist."));
+            if let Some(view) = runs.find(run_id).and_then(|run| run.at(runs.now())) {
+                return match view.tasks.as_slice() {
+                    [only] => Ok(Json(run_body::output(&view, 0, only, shared.org_id()))),
+                    _ => Err(ApiError::invalid(
+                        "Retrieving the output of runs with multiple tasks is not supported. \
+                         Please retrieve the output of each individual task run instead.",
+                    )),
+                };
+            }
+            let (run, index) = runs.find_task(run_id).ok_or_else(missing)?;
+            let view = run.at(runs.now()).ok_or_else(missing)?;
+            let task = view.tasks.get(index).ok_or_else(missing)?;
+            Ok(Json(run_body::output(&view, index, task, shared.org_id())))
         })
     })
 }

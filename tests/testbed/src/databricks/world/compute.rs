@@ -3,8 +3,9 @@
 //! A cluster made for a job run has no life of its own: it is derived from the run, so that the two can
 //! never contradict each other (a running task always has a running cluster).
 
-use super::run::{Compute, Phase, RunView, TaskView};
+use super::run::Compute;
 use super::time::UnixMillis;
+use super::view::{Phase, RunView, TaskView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

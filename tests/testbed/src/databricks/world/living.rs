@@ -285,6 +285,7 @@ impl Living {
             execution: Duration::from_millis(execution),
             cleanup: Duration::from_millis(cleanup),
             outcome: Outcome::Success,
+            error_trace: None,
             compute,
         }
     }

@@ -13,14 +13,16 @@ mod run;
 mod runs;
 mod time;
 mod truth;
+mod view;
 
 pub use compute::{Cluster, Warehouse, Workers};
 pub use job::Job;
 pub use living::{Living, MAX_JOBS, RETENTION};
 pub use outcome::{Outcome, Verdict};
-pub use run::{Compute, Phase, Run, RunView, Slot, Task, TaskView};
+pub use run::{Compute, Quirk, Repair, Run, Task};
 pub use time::{Clock, UnixMillis, millis};
 pub use truth::{Durations, RunGroup, Sum, TaskGroup, Totals, Truth};
+pub use view::{Episode, Phase, RunView, Slot, TaskView};
 
 pub(crate) use compute::cluster_id_of_run;
 pub(crate) use runs::Visible;

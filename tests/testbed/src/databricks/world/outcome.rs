@@ -38,6 +38,10 @@ pub enum Outcome {
     ClusterFailed(String),
     /// The platform failed; the text is its message.
     InternalError(String),
+    /// Skipped, and `state` has no result.
+    Skipped,
+    /// The platform failed so badly that `state` has no result; the text is its message.
+    Crashed(String),
     /// Anything else, word for word: for values that the API may introduce.
     Custom(Verdict),
 }
@@ -90,6 +94,8 @@ impl Outcome {
             Self::InternalError(message) => {
                 ("INTERNAL_ERROR", Some("FAILED"), "INTERNAL_ERROR", "INTERNAL_ERROR", message.as_str())
             }
+            Self::Skipped => ("SKIPPED", None, "SKIPPED", "SUCCESS", ""),
+            Self::Crashed(message) => ("INTERNAL_ERROR", None, "INTERNAL_ERROR", "INTERNAL_ERROR", message.as_str()),
             Self::Custom(verdict) => return verdict.clone(),
         };
         Verdict {
@@ -105,10 +111,20 @@ impl Outcome {
 impl Verdict {
     /// `state.result_state`, else the life cycle if that tells how it ended, else the termination code.
     pub(crate) fn in_one_word(&self) -> String {
+        self.of_state().unwrap_or_else(|| self.code.clone())
+    }
+
+    /// The same, as far as `state` alone tells it.
+    pub(crate) fn of_state(&self) -> Option<String> {
         match (&self.result, self.life_cycle.as_str()) {
-            (Some(result), _) => result.clone(),
-            (None, "SKIPPED" | "INTERNAL_ERROR") => self.life_cycle.clone(),
-            (None, _) => self.code.clone(),
+            (Some(result), _) => Some(result.clone()),
+            (None, "SKIPPED" | "INTERNAL_ERROR") => Some(self.life_cycle.clone()),
+            (None, _) => None,
         }
+    }
+
+    /// The error that the output of such a task shows.
+    pub(crate) fn error(&self) -> Option<&str> {
+        (self.kind != "SUCCESS" && !self.message.is_empty()).then_some(self.message.as_str())
     }
 }

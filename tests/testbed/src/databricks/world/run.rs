@@ -1,19 +1,15 @@
-//! A job run as a plan, and what of it has come true at a given time.
+//! A job run as a plan.
 //!
 //! A [`Run`] says in advance when it starts, how long it queues, how long each task sets up, executes and
 //! cleans up, and how it ends. [`Run::at`] is a pure function of the plan and the time, so a world needs no
 //! background thread, two readers at the same time see the same thing, and a test can jump anywhere.
 //!
-//! Where the API's documentation is silent these choices were made: `start_time` is when the run was
-//! triggered, so queueing lies between `start_time` and the first task; a phase's duration is 0 until the
-//! phase is over; `run_duration` counts from the end of the queue to the end of the last task.
-//!
-//! Invariant: every plan has a timeline, even one whose tasks depend on each other in a circle or on tasks
-//! that do not exist (such a dependency is ignored).
+//! Invariant: a plan says what happens whatever is asked and whenever; quirks change how the API tells it,
+//! never what happened.
 
 use super::outcome::Outcome;
-use super::time::{UnixMillis, as_millis, millis};
-use super::truth::Told;
+use super::time::{UnixMillis, as_millis};
+use super::view::Slot;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -47,6 +43,51 @@ pub struct Run {
     /// `creator_user_name`.
     #[serde(default = "creator")]
     pub creator: String,
+    /// `attempt_number`: 0 unless the run is the retry of another.
+    #[serde(default)]
+    pub attempt: u32,
+    /// `original_attempt_run_id`: the first of the attempts; absent: the run itself.
+    #[serde(default)]
+    pub original_run_id: Option<i64>,
+    /// Later repairs of it, in the order they happen.
+    #[serde(default)]
+    pub repairs: Vec<Repair>,
+    /// What is odd about how the API tells of it.
+    #[serde(default)]
+    pub quirks: Vec<Quirk>,
+}
+
+/// A repair: a run that has ended runs again, under the same id and with the same start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repair {
+    /// When it is asked for; it begins as soon as what went before has ended.
+    pub at: UnixMillis,
+    /// What it does again: further attempts at tasks the run has, or at a dependency of theirs.
+    pub tasks: Vec<Task>,
+    /// How the run ends then.
+    #[serde(default)]
+    pub outcome: Outcome,
+}
+
+/// An oddity of an answer that a client has to survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quirk {
+    /// `status` is missing, as in answers of the Jobs API before 2.2.
+    NoStatus,
+    /// `state`, which is deprecated, is missing.
+    NoState,
+    /// `end_time` is 0 although the run has ended.
+    NoEndTime,
+    /// Every duration is negative.
+    NegativeDurations,
+    /// `run_duration` is missing.
+    NoRunDuration,
+    /// `queue_duration` is missing.
+    NoQueueDuration,
+    /// Objects are `null`, all but the deprecated `state`.
+    NullObjects,
 }
 
 /// The plan of one task of a run, or of one attempt at it.
@@ -73,6 +114,9 @@ pub struct Task {
     /// How it ends.
     #[serde(default)]
     pub outcome: Outcome,
+    /// `error_trace` of its output, where that is not made up from how it ends.
+    #[serde(default)]
+    pub error_trace: Option<String>,
     /// What it runs on.
     #[serde(default)]
     pub compute: Compute,
@@ -89,64 +133,6 @@ pub enum Compute {
     Existing(String),
     /// No cluster of one's own.
     Serverless,
-}
-
-/// Where a run or a task is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Waits for a place to run.
-    Queued,
-    /// A task that waits for another.
-    Blocked,
-    /// Waits for its cluster.
-    Pending,
-    /// Executes.
-    Running,
-    /// Cleans up.
-    Terminating,
-    /// Has ended.
-    Terminated,
-}
-
-/// What a run looks like at some moment.
-#[derive(Clone, Debug)]
-pub struct RunView<'a> {
-    /// Its plan.
-    pub run: &'a Run,
-    /// Its phase now.
-    pub phase: Phase,
-    /// When it left the queue, or will.
-    pub begin: UnixMillis,
-    /// When it ended, if it has.
-    pub end: Option<UnixMillis>,
-    /// When it will have ended, known to the world though not to its readers.
-    pub planned_end: UnixMillis,
-    /// Its tasks, in the order of the plan.
-    pub tasks: Vec<TaskView<'a>>,
-}
-
-/// What a task looks like at some moment.
-#[derive(Clone, Debug)]
-pub struct TaskView<'a> {
-    /// Its plan.
-    pub task: &'a Task,
-    /// Its phase now.
-    pub phase: Phase,
-    /// When each of its phases begins, or will.
-    pub slot: Slot,
-}
-
-/// The four moments of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot {
-    /// Setup begins.
-    pub start: UnixMillis,
-    /// Execution begins.
-    pub executing: UnixMillis,
-    /// Clean-up begins.
-    pub cleaning: UnixMillis,
-    /// It is over.
-    pub end: UnixMillis,
 }
 
 fn periodic() -> String {
@@ -175,7 +161,7 @@ impl Task {
         self
     }
 
-    fn slot(&self, start: UnixMillis) -> Slot {
+    pub(super) fn slot(&self, start: UnixMillis) -> Slot {
         let executing = start.plus(self.setup);
         let cleaning = executing.plus(self.execution);
         Slot { start, executing, cleaning, end: cleaning.plus(self.cleanup) }
@@ -197,7 +183,41 @@ impl Run {
             trigger: periodic(),
             run_type: job_run(),
             creator: creator(),
+            attempt: 0,
+            original_run_id: None,
+            repairs: Vec::new(),
+            quirks: Vec::new(),
         }
+    }
+
+    /// The next attempt at a run, `RETRY`, with the same tasks and succeeding.
+    #[must_use]
+    pub fn retry_of(failed: &Self, run_id: i64, start: UnixMillis) -> Self {
+        let mut tasks = failed.tasks.clone();
+        tasks.iter_mut().for_each(|task| task.outcome = Outcome::Success);
+        Self {
+            name: failed.name.clone(),
+            trigger: "RETRY".to_owned(),
+            run_type: failed.run_type.clone(),
+            attempt: failed.attempt + 1,
+            original_run_id: Some(failed.original_run_id.unwrap_or(failed.run_id)),
+            ..Self::new(failed.job_id, run_id, start, tasks)
+        }
+    }
+
+    /// The same, repaired at a time with these tasks, whose last decides how it ends.
+    #[must_use]
+    pub fn repaired(mut self, at: UnixMillis, tasks: Vec<Task>) -> Self {
+        let outcome = tasks.last().map(|task| task.outcome.clone()).unwrap_or_default();
+        self.repairs.push(Repair { at, tasks, outcome });
+        self
+    }
+
+    /// The same, told oddly.
+    #[must_use]
+    pub fn with_quirk(mut self, quirk: Quirk) -> Self {
+        self.quirks.push(quirk);
+        self
     }
 
     /// The same, ending otherwise; the last task of the plan ends likewise.
@@ -216,200 +236,39 @@ impl Run {
         let index = i64::try_from(index).unwrap_or(i64::MAX);
         self.run_id.wrapping_mul(1000).wrapping_add(index.saturating_add(1))
     }
-
-    /// What the run looks like at `now`; nothing before it was triggered.
-    #[must_use]
-    pub fn at(&self, now: UnixMillis) -> Option<RunView<'_>> {
-        if now < self.start {
-            return None;
-        }
-        let begin = self.start.plus(self.queue);
-        let slots = self.timeline(begin);
-        let planned_end = slots.iter().map(|slot| slot.end).max().unwrap_or(begin).max(begin);
-        let tasks: Vec<_> = self
-            .tasks
-            .iter()
-            .zip(slots)
-            .map(|(task, slot)| TaskView { task, phase: task_phase(now, begin, slot), slot })
-            .collect();
-        let phase = run_phase(now, begin, planned_end, &tasks);
-        Some(RunView {
-            run: self,
-            phase,
-            begin,
-            end: (phase == Phase::Terminated).then_some(planned_end),
-            planned_end,
-            tasks,
-        })
-    }
-
-    /// When it ends for the first and for the last time.
-    pub(crate) fn ends(&self) -> (UnixMillis, UnixMillis) {
-        let begin = self.start.plus(self.queue);
-        let end = self.timeline(begin).iter().map(|slot| slot.end).max().unwrap_or(begin).max(begin);
-        (end, end)
-    }
-
-    fn timeline(&self, begin: UnixMillis) -> Vec<Slot> {
-        let mut slots: Vec<Option<Slot>> = vec![None; self.tasks.len()];
-        loop {
-            let mut progress = false;
-            for (index, task) in self.tasks.iter().enumerate() {
-                if slots.get(index).is_some_and(Option::is_some) {
-                    continue;
-                }
-                let start = self.earliest_start(task, begin, &slots);
-                if let (Some(start), Some(slot)) = (start, slots.get_mut(index)) {
-                    *slot = Some(task.slot(start));
-                    progress = true;
-                }
-            }
-            if !progress {
-                break;
-            }
-        }
-        // Whatever is left waits for itself.
-        self.tasks.iter().zip(slots).map(|(task, slot)| slot.unwrap_or_else(|| task.slot(begin))).collect()
-    }
-
-    /// When a task can start, if everything it waits for has a place on the timeline already.
-    fn earliest_start(&self, task: &Task, begin: UnixMillis, slots: &[Option<Slot>]) -> Option<UnixMillis> {
-        let mut start = begin;
-        for (other, slot) in self.tasks.iter().zip(slots) {
-            let earlier_attempt = other.key == task.key && other.attempt < task.attempt;
-            if earlier_attempt || task.depends_on.contains(&other.key) {
-                start = start.max((*slot)?.end);
-            }
-        }
-        Some(start)
-    }
-}
-
-fn task_phase(now: UnixMillis, begin: UnixMillis, slot: Slot) -> Phase {
-    if now < begin {
-        Phase::Queued
-    } else if now < slot.start {
-        Phase::Blocked
-    } else if now < slot.executing {
-        Phase::Pending
-    } else if now < slot.cleaning {
-        Phase::Running
-    } else if now < slot.end {
-        Phase::Terminating
-    } else {
-        Phase::Terminated
-    }
-}
-
-fn run_phase(now: UnixMillis, begin: UnixMillis, planned_end: UnixMillis, tasks: &[TaskView<'_>]) -> Phase {
-    if now < begin {
-        return Phase::Queued;
-    }
-    if now >= planned_end {
-        return Phase::Terminated;
-    }
-    let any = |phase| tasks.iter().any(|task| task.phase == phase);
-    if tasks.iter().all(|task| now < task.slot.executing) {
-        Phase::Pending
-    } else if any(Phase::Terminating) && !any(Phase::Pending) && !any(Phase::Running) && !any(Phase::Blocked) {
-        Phase::Terminating
-    } else {
-        Phase::Running
-    }
-}
-
-impl RunView<'_> {
-    /// Whether the API counts it as active.
-    #[must_use]
-    pub fn is_active(&self) -> bool {
-        self.phase != Phase::Terminated
-    }
-
-    /// From the end of the queue to the end of the run; 0 until it has ended.
-    #[must_use]
-    pub fn run_duration(&self) -> Duration {
-        self.end.map_or(Duration::ZERO, |end| since(end, self.begin))
-    }
-
-    /// The run's durations as the API tells them: with several tasks the phases are 0.
-    pub(crate) fn told(&self) -> Told {
-        let [setup, execution, cleanup] = match self.tasks.as_slice() {
-            [only] => only.durations(),
-            _ => [Duration::ZERO; 3],
-        }
-        .map(|phase| Some(millis(phase)));
-        Told {
-            run: Some(millis(self.run_duration())),
-            queue: Some(millis(self.queue_duration())),
-            setup,
-            execution,
-            cleanup,
-        }
-    }
-
-    /// The same of one of its tasks.
-    pub(crate) fn told_of(&self, task: &TaskView<'_>) -> Told {
-        let [setup, execution, cleanup] = task.durations().map(|phase| Some(millis(phase)));
-        let run = match task.phase {
-            Phase::Terminated => since(task.slot.end, task.slot.start),
-            _ => Duration::ZERO,
-        };
-        Told { run: Some(millis(run)), queue: Some(millis(self.queue_duration())), setup, execution, cleanup }
-    }
-
-    /// How it ended, in one word (see [`super::Truth`] for the rule).
-    pub(crate) fn result_state(&self) -> String {
-        self.run.outcome.verdict().in_one_word()
-    }
-
-    /// The same of one of its tasks.
-    pub(crate) fn result_state_of(&self, task: &TaskView<'_>) -> String {
-        task.task.outcome.verdict().in_one_word()
-    }
-
-    /// Time in the queue; 0 until it has left it.
-    #[must_use]
-    pub fn queue_duration(&self) -> Duration {
-        match self.phase {
-            Phase::Queued => Duration::ZERO,
-            _ => self.run.queue,
-        }
-    }
-}
-
-impl TaskView<'_> {
-    /// Setup, execution and clean-up, each 0 until it is over.
-    #[must_use]
-    pub fn durations(&self) -> [Duration; 3] {
-        let done = |phases: &[Phase], duration: Duration| match phases.contains(&self.phase) {
-            true => duration,
-            false => Duration::ZERO,
-        };
-        use Phase::{Running, Terminated, Terminating};
-        [
-            done(&[Running, Terminating, Terminated], self.task.setup),
-            done(&[Terminating, Terminated], self.task.execution),
-            done(&[Terminated], self.task.cleanup),
-        ]
-    }
-
-    /// Whether it has been given its cluster.
-    #[must_use]
-    pub fn has_started(&self) -> bool {
-        !matches!(self.phase, Phase::Queued | Phase::Blocked)
-    }
-}
-
-fn since(later: UnixMillis, earlier: UnixMillis) -> Duration {
-    let millis = later.0.saturating_sub(earlier.0);
-    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
+    use super::super::view::Phase;
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_repair_makes_a_run_active_again_and_its_end_later() {
+        let failed = Task { outcome: Outcome::Failed("no".to_owned()), ..Task::new("load", seconds(10)) };
+        let run = Run::new(1, 2, START, vec![Task::new("extract", seconds(5)), failed.after(&["extract"])])
+            .ending(Outcome::Failed("no".to_owned()))
+            .repaired(START.plus(seconds(100)), vec![Task::new("load", seconds(20))]);
+        let at = |second| run.at(START.plus(seconds(second))).unwrap();
+        let seen: Vec<_> = [14, 15, 99, 100, 119, 120].map(|second| at(second).is_active()).into();
+        assert_eq!(seen, [true, false, false, true, true, false]);
+        let (first, last) = (at(50), at(200));
+        assert_eq!((first.end, first.run_duration()), (Some(START.plus(seconds(15))), seconds(15)));
+        assert_eq!((last.end, last.run_duration()), (Some(START.plus(seconds(120))), seconds(35)));
+        assert_eq!((first.result_state().as_str(), last.result_state().as_str()), ("FAILED", "SUCCESS"));
+        let attempts: Vec<_> = last.tasks.iter().map(|task| (task.task.key.as_str(), task.attempt)).collect();
+        assert_eq!(attempts, [("extract", 0), ("load", 0), ("load", 1)]);
+        assert_eq!(run.ends(), (START.plus(seconds(15)), START.plus(seconds(120))));
+    }
+
+    #[test]
+    fn a_repair_asked_for_too_early_waits_for_the_end() {
+        let run = Run::new(1, 2, START, vec![Task::new("load", seconds(10))])
+            .repaired(START, vec![Task::new("load", seconds(1))]);
+        assert_eq!(run.at(START.plus(seconds(60))).unwrap().end, Some(START.plus(seconds(11))));
+    }
 
     const START: UnixMillis = UnixMillis(1_000_000);
 

@@ -128,6 +128,13 @@ impl<'a> Visible<'a> {
         (self.begin..self.end).contains(&place).then_some(plan.as_ref())
     }
 
+    /// The run that a task's own run id belongs to, and the task's place in it (see [`Run::task_run_id`]).
+    pub(crate) fn find_task(&self, task_run_id: i64) -> Option<(&'a Run, usize)> {
+        let run = self.find(task_run_id.checked_sub(1)?.div_euclid(1000))?;
+        let index = usize::try_from((task_run_id - 1).rem_euclid(1000)).ok()?;
+        Some((run, index))
+    }
+
     /// Whether the run at a place has not ended.
     pub(crate) fn is_active(&self, place: usize) -> bool {
         let Some(head) = self.heads().get(place) else {

@@ -15,8 +15,8 @@
 //! Invariant: a truth is a pure function of the world and the two times.
 
 use super::World;
-use super::run::RunView;
 use super::time::UnixMillis;
+use super::view::RunView;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -230,8 +230,8 @@ impl World {
     }
 }
 
-fn repairs_of(_view: &RunView<'_>) -> u64 {
-    0
+fn repairs_of(view: &RunView<'_>) -> u64 {
+    u64::try_from(view.history.len().saturating_sub(1)).unwrap_or(u64::MAX)
 }
 
 /// The run's own durations, its tasks' phases put together where it has several.

@@ -1,33 +1,12 @@
 //! The simulated workspace without a socket: the same answers, the world's clock, and what truly happened.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-
-mod support;
-
+use super::support::client;
+use super::{NOW, RUNS, get, read, seconds};
 use kiln_testbed::databricks::world::{Clock, Outcome, Run, RunGroup, Sum, Task, Truth, UnixMillis, World};
-use kiln_testbed::databricks::{Answer, Broken, Fault, Offline, Options, Workspace};
+use kiln_testbed::databricks::{Broken, Fault, Offline, Options, Workspace};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::{Duration, Instant};
-use support::client;
-
-const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
-const RUNS: &str = "/api/2.2/jobs/runs/list";
-
-fn seconds(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-fn get(workspace: &Offline, path: &str) -> Result<Answer, Broken> {
-    let bearer = ("authorization".to_owned(), format!("Bearer {}", workspace.token()));
-    workspace.answer("GET", path, &[bearer], b"")
-}
-
-fn read(workspace: &Offline, path: &str) -> Value {
-    let answer = get(workspace, path).unwrap();
-    assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
-    serde_json::from_slice(&answer.body).unwrap()
-}
 
 #[tokio::test]
 async fn without_a_socket_the_answer_is_the_one_with_a_socket() {
