@@ -16,10 +16,13 @@ mod clusters;
 mod control;
 mod jobs;
 mod paging;
+mod policies;
 mod query;
 mod run_body;
 mod scim;
 mod sql;
+mod tokens;
+mod tree;
 
 use super::faults::{Fault, make_unfamiliar};
 use super::shared::Shared;
@@ -47,6 +50,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .merge(sql::routes())
         .merge(clusters::routes())
         .merge(scim::routes())
+        .merge(tokens::routes())
+        .merge(tree::routes())
+        .merge(policies::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(from_fn_with_state(shared.clone(), gates))

@@ -9,9 +9,12 @@ mod compute;
 mod job;
 mod living;
 mod outcome;
+mod people;
+mod policy;
 mod run;
 mod runs;
 mod time;
+mod tree;
 mod truth;
 mod view;
 
@@ -19,13 +22,17 @@ pub use compute::{Cluster, Warehouse, Workers};
 pub use job::Job;
 pub use living::{Living, MAX_JOBS, RETENTION};
 pub use outcome::{Outcome, Verdict};
+pub use people::{Group, ServicePrincipal, Token, User};
+pub use policy::{InstancePool, Policy};
 pub use run::{Compute, Quirk, Repair, Run, Task};
 pub use time::{Clock, UnixMillis, millis};
+pub use tree::{DbfsFile, Object};
 pub use truth::{Durations, RunGroup, Sum, TaskGroup, Totals, Truth};
 pub use view::{Episode, Phase, RunView, Slot, TaskView};
 
 pub(crate) use compute::cluster_id_of_run;
 pub(crate) use runs::Visible;
+pub(crate) use tree::Tree;
 pub(crate) use truth::Told;
 
 use runs::Runs;
@@ -40,6 +47,7 @@ pub struct World {
     clock: Clock,
     /// The laws of a living world; without them the scene is all there is.
     living: Option<Living>,
+    /// In a living world: what does not change with the time.
     scene: Scene,
     index: Index,
 }
@@ -53,6 +61,8 @@ struct Known {
     runs: Option<Runs>,
     /// The most recently created first, as the API lists them.
     jobs: Option<Vec<Job>>,
+    objects: Option<Tree<Object>>,
+    files: Option<Tree<DbfsFile>>,
 }
 
 // A copy finds out for itself: the two worlds may go different ways.
@@ -74,6 +84,24 @@ pub struct Scene {
     pub clusters: Vec<Cluster>,
     /// Warehouses as they are.
     pub warehouses: Vec<Warehouse>,
+    /// Workspace objects; the directories they lie in need not be named.
+    pub objects: Vec<Object>,
+    /// Files of DBFS; likewise.
+    pub dbfs: Vec<DbfsFile>,
+    /// Tokens; one appears when it has been created.
+    pub tokens: Vec<Token>,
+    /// Users.
+    pub users: Vec<User>,
+    /// Groups.
+    pub groups: Vec<Group>,
+    /// Service principals.
+    pub service_principals: Vec<ServicePrincipal>,
+    /// SCIM answers as if no filter had been sent.
+    pub scim_ignores_filters: bool,
+    /// Cluster policies.
+    pub policies: Vec<Policy>,
+    /// Instance pools as they are.
+    pub instance_pools: Vec<InstancePool>,
 }
 
 impl World {
@@ -115,9 +143,26 @@ impl World {
     /// The script, to be changed. A living world becomes an empty scripted one: what was said by hand and
     /// what the laws say cannot both be true.
     pub fn scene_mut(&mut self) -> &mut Scene {
-        self.living = None;
+        if self.living.take().is_some() {
+            self.scene = Scene::default();
+        }
         self.index = Index::default();
         &mut self.scene
+    }
+
+    /// What does not change with the time.
+    pub(crate) fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    pub(crate) fn with_objects<R>(&self, look: impl FnOnce(&Tree<Object>) -> R) -> R {
+        let mut known = self.index.0.lock().unwrap_or_else(PoisonError::into_inner);
+        look(known.objects.get_or_insert_with(|| Tree::new(&self.scene.objects)))
+    }
+
+    pub(crate) fn with_files<R>(&self, look: impl FnOnce(&Tree<DbfsFile>) -> R) -> R {
+        let mut known = self.index.0.lock().unwrap_or_else(PoisonError::into_inner);
+        look(known.files.get_or_insert_with(|| Tree::new(&self.scene.dbfs)))
     }
 
     /// All jobs, the most recently created first.

@@ -226,6 +226,25 @@ impl World {
         for warehouse in self.warehouses(now) {
             *totals.warehouses.entry(warehouse.state).or_default() += 1;
         }
+        self.with_objects(|tree| {
+            for object in tree.all() {
+                *totals.objects.entry(object.kind.clone()).or_default() += 1;
+            }
+        });
+        self.with_files(|tree| {
+            for file in tree.all().filter(|file| !file.is_dir) {
+                totals.dbfs_files += 1;
+                totals.dbfs_bytes = totals.dbfs_bytes.saturating_add(file.size);
+            }
+        });
+        let scene = self.scene();
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let tokens = scene.tokens.iter().filter(|token| token.created <= now && token.is_active(now));
+        totals.tokens_active = number(tokens.count());
+        totals.users_active = number(scene.users.iter().filter(|user| user.active).count());
+        totals.users_inactive = number(scene.users.len()) - totals.users_active;
+        totals.groups = number(scene.groups.len());
+        totals.policies = number(scene.policies.len());
         totals
     }
 }
