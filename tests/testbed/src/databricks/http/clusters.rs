@@ -5,7 +5,7 @@
 //! `page_size` asks for. Its bounds are not documented; 20 by default and at most 100 were chosen.
 
 use super::super::shared::Shared;
-use super::super::world::{Cluster, Workers};
+use super::super::world::{Cluster, InitScript, UnixMillis, Workers};
 use super::paging::page;
 use super::query::Query;
 use super::{Answer, ApiError, Json};
@@ -43,7 +43,10 @@ async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
         None => None,
         Some(_) => Some(query.flag("filter_by.is_pinned")?),
     };
-    let mut clusters = shared.read(|state| state.world.clusters(state.world.now()));
+    let (now, mut clusters) = shared.read(|state| {
+        let now = state.world.now();
+        (now, state.world.clusters(now))
+    });
     clusters.retain(|cluster| {
         let wanted = |words: &[&str], word: &str| words.is_empty() || words.contains(&word);
         wanted(&states, &cluster.state)
@@ -52,7 +55,7 @@ async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     });
     let page = page("clusters", clusters, order, limit, &query)?;
     Ok(Json(json!({
-        "clusters": page.items.iter().map(body).collect::<Vec<_>>(),
+        "clusters": page.items.iter().map(|cluster| body(cluster, now)).collect::<Vec<_>>(),
         "next_page_token": page.next.unwrap_or_default(),
         "prev_page_token": page.previous.unwrap_or_default(),
     })))
@@ -66,7 +69,7 @@ fn order(cluster: &Cluster) -> (usize, bool, String, String) {
     (state, !cluster.pinned, cluster.name.clone(), cluster.cluster_id.clone())
 }
 
-fn body(cluster: &Cluster) -> Value {
+fn body(cluster: &Cluster, now: UnixMillis) -> Value {
     let mut body = json!({
         "cluster_id": cluster.cluster_id,
         "cluster_name": cluster.name,
@@ -90,29 +93,29 @@ fn body(cluster: &Cluster) -> Value {
             ("ClusterId", &cluster.cluster_id),
         ]),
     });
-    let desired = match cluster.workers {
-        Workers::Fixed(workers) => {
-            body["num_workers"] = workers.into();
-            workers
-        }
-        Workers::Autoscale { min, max } => {
-            body["autoscale"] = json!({ "min_workers": min, "max_workers": max });
-            min
-        }
-    };
-    if cluster.state == "RUNNING" {
+    // "This field reflects the desired number of workers rather than the actual current number."
+    let (current, target) = cluster.size(now);
+    body["num_workers"] = target.into();
+    if let Workers::Autoscale { min, max } = cluster.workers {
+        body["autoscale"] = json!({ "min_workers": min, "max_workers": max });
+    }
+    if !cluster.init_scripts.is_empty() {
+        let script = |script: &InitScript| json!({ "volumes": { "destination": script.destination } });
+        body["init_scripts"] = cluster.init_scripts.iter().map(script).collect();
+    }
+    if matches!(cluster.state.as_str(), "RUNNING" | "RESIZING") {
         let node = |role: &str, index: u32| json!({ "node_id": format!("{}-{role}{index}", cluster.cluster_id), "start_timestamp": cluster.start });
         body["driver"] = node("driver", 0);
-        body["executors"] = (0..desired).map(|index| node("worker", index)).collect();
+        body["executors"] = (0..current).map(|index| node("worker", index)).collect();
         // An i3.xlarge: four cores and 30.5 GiB each.
-        body["cluster_cores"] = (4.0 * (f64::from(desired) + 1.0)).into();
-        body["cluster_memory_mb"] = (31_232 * (u64::from(desired) + 1)).into();
+        body["cluster_cores"] = (4.0 * (f64::from(current) + 1.0)).into();
+        body["cluster_memory_mb"] = (31_232 * (u64::from(current) + 1)).into();
     }
     if let Some(terminated) = cluster.terminated {
         body["terminated_time"] = terminated.0.into();
     }
     if let Some((code, kind)) = &cluster.reason {
-        body["termination_reason"] = json!({ "code": code, "type": kind, "parameters": {} });
+        body["termination_reason"] = json!({ "code": code, "type": kind, "parameters": cluster.reason_parameters });
     }
     body
 }

@@ -14,6 +14,8 @@
 
 mod clusters;
 mod control;
+mod events;
+mod history;
 mod jobs;
 mod paging;
 mod policies;
@@ -49,6 +51,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .merge(jobs::routes())
         .merge(sql::routes())
         .merge(clusters::routes())
+        .merge(events::routes())
+        .merge(history::routes())
         .merge(scim::routes())
         .merge(tokens::routes())
         .merge(tree::routes())

@@ -3,11 +3,14 @@
 //! A cluster made for a job run has no life of its own: it is derived from the run, so that the two can
 //! never contradict each other (a running task always has a running cluster).
 
+use super::events::{ClusterEvent, InitScript};
+use super::outcome::Outcome;
 use super::run::Compute;
-use super::time::UnixMillis;
-use super::view::{Phase, RunView, TaskView};
+use super::time::{UnixMillis, as_millis};
+use super::view::{Phase, RunView, TaskView, since};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A cluster now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +47,37 @@ pub struct Cluster {
     /// `custom_tags`.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// `termination_reason.parameters`.
+    #[serde(default)]
+    pub reason_parameters: BTreeMap<String, String>,
+    /// How long it took from its start until it ran.
+    #[serde(default = "a_minute", rename = "setup_ms", with = "as_millis")]
+    pub setup: Duration,
+    /// Init scripts that run when it starts.
+    #[serde(default)]
+    pub init_scripts: Vec<InitScript>,
+    /// When its size changes, in the order of time: for clusters that scale by themselves.
+    #[serde(default)]
+    pub resizes: Vec<Resize>,
+    /// Events beside those that follow from the rest, such as `DRIVER_NOT_RESPONDING`.
+    #[serde(default)]
+    pub events: Vec<ClusterEvent>,
+}
+
+/// A change of a cluster's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    /// When it is decided; new workers come half a minute later.
+    pub at: UnixMillis,
+    /// How many workers there shall be.
+    pub workers: u32,
+}
+
+impl Resize {
+    pub(super) fn done(self) -> UnixMillis {
+        self.at.plus(Duration::from_secs(30))
+    }
 }
 
 /// The size of a cluster.
@@ -64,6 +98,17 @@ pub enum Workers {
 impl Default for Workers {
     fn default() -> Self {
         Self::Fixed(2)
+    }
+}
+
+impl Workers {
+    /// How many it starts with.
+    #[must_use]
+    pub fn least(self) -> u32 {
+        match self {
+            Self::Fixed(workers) => workers,
+            Self::Autoscale { min, .. } => min,
+        }
     }
 }
 
@@ -100,6 +145,10 @@ pub struct Warehouse {
     pub health: Option<String>,
 }
 
+fn a_minute() -> Duration {
+    Duration::from_secs(60)
+}
+
 fn node_type() -> String {
     "i3.xlarge".to_owned()
 }
@@ -133,7 +182,42 @@ impl Cluster {
             photon: false,
             pinned: false,
             tags: BTreeMap::new(),
+            reason_parameters: BTreeMap::new(),
+            setup: a_minute(),
+            init_scripts: Vec::new(),
+            resizes: Vec::new(),
+            events: Vec::new(),
         }
+    }
+
+    /// When it began to run.
+    #[must_use]
+    pub fn running_since(&self) -> UnixMillis {
+        self.start.plus(self.setup)
+    }
+
+    /// How many workers it has and how many it shall have.
+    #[must_use]
+    pub fn size(&self, now: UnixMillis) -> (u32, u32) {
+        let (mut current, mut target) = (self.workers.least(), self.workers.least());
+        for resize in self.resizes.iter().take_while(|resize| resize.at <= now) {
+            current = target;
+            target = resize.workers;
+            // Workers leave at once.
+            if now >= resize.done() || target < current {
+                current = target;
+            }
+        }
+        (current, target)
+    }
+
+    /// The same cluster with the state it has while it grows.
+    pub(super) fn at(mut self, now: UnixMillis) -> Self {
+        let (current, target) = self.size(now);
+        if self.state == "RUNNING" && current != target {
+            self.state = "RESIZING".to_owned();
+        }
+        self
     }
 
     /// The cluster made for a run, once one of its tasks has asked for it.
@@ -161,9 +245,23 @@ impl Cluster {
             Self::new(&cluster_id_of_run(run.run_id), &format!("job-{}-run-{}", run.job_id, run.run_id), state, start);
         cluster.source = "JOB".to_owned();
         cluster.tags = BTreeMap::from([("RunName".to_owned(), run.name.clone())]);
+        let executing = users.iter().map(|task| task.slot.executing).min().unwrap_or(start);
+        cluster.setup = since(executing, start);
+        cluster.init_scripts = vec![InitScript::new("/Volumes/main/platform/scripts/kiln.sh", 3)];
         if over {
             cluster.terminated = Some(planned_end);
-            cluster.reason = Some(("JOB_FINISHED".to_owned(), "SUCCESS".to_owned()));
+            let refused = users.iter().find_map(|task| match &task.task.outcome {
+                Outcome::ClusterFailed(message) => Some(message.clone()),
+                _ => None,
+            });
+            let (code, kind) = match refused {
+                Some(message) => {
+                    cluster.reason_parameters.insert("databricks_error_message".to_owned(), message);
+                    ("CLOUD_PROVIDER_RESOURCE_STOCKOUT", "CLOUD_FAILURE")
+                }
+                None => ("JOB_FINISHED", "SUCCESS"),
+            };
+            cluster.reason = Some((code.to_owned(), kind.to_owned()));
         }
         Some(cluster)
     }

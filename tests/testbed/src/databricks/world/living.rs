@@ -12,7 +12,6 @@
     reason = "the tables are constants and every index into them is reduced to their length"
 )]
 
-use super::compute::{Cluster, Warehouse, Workers};
 use super::job::Job;
 use super::outcome::Outcome;
 use super::run::{Compute, Run, Task};
@@ -26,9 +25,9 @@ pub const RETENTION: Duration = Duration::from_secs(12 * 3600);
 /// The most jobs a living world can have.
 pub const MAX_JOBS: u32 = 1000;
 
-const MINUTE: i64 = 60_000;
+pub(super) const MINUTE: i64 = 60_000;
 /// 2026-01-05 00:00 UTC, a Monday: when the oldest job was created.
-const FOUNDED: UnixMillis = UnixMillis(1_767_571_200_000);
+pub(super) const FOUNDED: UnixMillis = UnixMillis(1_767_571_200_000);
 
 /// The laws of a living world.
 #[derive(Clone, Debug)]
@@ -95,7 +94,7 @@ const SUBJECTS: &[&str] = &[
     "loyalty",
 ];
 
-const SHARED_CLUSTER: &str = "0105-090000-shared01";
+pub(super) const SHARED_CLUSTER: &str = "0105-090000-shared01";
 
 impl Living {
     /// A world with this many jobs (at most [`MAX_JOBS`]).
@@ -139,57 +138,8 @@ impl Living {
         next.unwrap_or(UnixMillis(i64::MAX))
     }
 
-    /// All-purpose clusters; those of job runs follow from the runs.
-    pub(crate) fn clusters(&self, now: UnixMillis) -> Vec<Cluster> {
-        let mut shared = Cluster::new(SHARED_CLUSTER, "shared-analytics", "RUNNING", FOUNDED);
-        shared.workers = Workers::Autoscale { min: 2, max: 8 };
-        shared.photon = true;
-        shared.pinned = true;
-        shared.tags = BTreeMap::from([("team".to_owned(), "analytics".to_owned())]);
-
-        // Used in bursts: up for twenty minutes of every half hour.
-        let (up, since) = self.cycle(now, 30, 20, 1);
-        let state = if up { "RUNNING" } else { "TERMINATED" };
-        let mut adhoc = Cluster::new("0112-101500-adhoc002", "ad-hoc exploration", state, since);
-        adhoc.workers = Workers::Fixed(0);
-        if !up {
-            adhoc.start = UnixMillis(since.0 - 20 * MINUTE);
-            adhoc.terminated = Some(since);
-            adhoc.reason = Some(("INACTIVITY".to_owned(), "SUCCESS".to_owned()));
-        }
-        vec![shared, adhoc]
-    }
-
-    pub(crate) fn warehouses(&self, now: UnixMillis) -> Vec<Warehouse> {
-        ["Starter Warehouse", "BI", "Finance", "Ad-hoc SQL"]
-            .iter()
-            .enumerate()
-            .map(|(index, name)| {
-                let salt = index as u64 + 10;
-                let (up, since) = self.cycle(now, 20, 13, salt);
-                let just = now.0 - since.0 < MINUTE / 2;
-                let state = match (up, just) {
-                    (true, true) => "STARTING",
-                    (true, false) => "RUNNING",
-                    (false, true) => "STOPPING",
-                    (false, false) => "STOPPED",
-                };
-                let mut dice = self.dice(salt, now.0.div_euclid(MINUTE) as u64);
-                let mut warehouse = Warehouse::new(&format!("{:016x}", 0xa11c_e000 + index), name, state);
-                warehouse.serverless = index == 0;
-                warehouse.max_clusters = 4;
-                if state == "RUNNING" {
-                    warehouse.clusters = 1 + dice.below(3) as u32;
-                    warehouse.sessions = dice.below(25) as u32;
-                    warehouse.health = Some("HEALTHY".to_owned());
-                }
-                warehouse
-            })
-            .collect()
-    }
-
     /// Whether something used in bursts is up, and since when it is up or down.
-    fn cycle(&self, now: UnixMillis, period: i64, up_for: i64, salt: u64) -> (bool, UnixMillis) {
+    pub(super) fn cycle(&self, now: UnixMillis, period: i64, up_for: i64, salt: u64) -> (bool, UnixMillis) {
         let period = period * MINUTE;
         let offset = self.dice(salt, 0).below(period as u64) as i64;
         let began = (now.0 - offset).div_euclid(period) * period + offset;
@@ -290,7 +240,7 @@ impl Living {
         }
     }
 
-    fn dice(&self, a: u64, b: u64) -> Dice {
+    pub(super) fn dice(&self, a: u64, b: u64) -> Dice {
         let mut dice = Dice(self.seed);
         for salt in [a, b] {
             dice = Dice(dice.roll() ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -371,7 +321,7 @@ const FAILURES: &[&str] = &[
 ];
 
 /// Dice whose throws depend on their seed alone (splitmix64): the same world on every machine and release.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self) -> u64 {
@@ -382,7 +332,7 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.roll() % bound.max(1)
     }
 }

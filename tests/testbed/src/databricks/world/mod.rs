@@ -6,11 +6,14 @@
 //! Invariant: what a reader sees is a pure function of the world and its time.
 
 mod compute;
+mod events;
 mod job;
 mod living;
+mod living_compute;
 mod outcome;
 mod people;
 mod policy;
+mod queries;
 mod run;
 mod runs;
 mod time;
@@ -18,12 +21,14 @@ mod tree;
 mod truth;
 mod view;
 
-pub use compute::{Cluster, Warehouse, Workers};
+pub use compute::{Cluster, Resize, Warehouse, Workers};
+pub use events::{ClusterEvent, InitScript};
 pub use job::Job;
 pub use living::{Living, MAX_JOBS, RETENTION};
 pub use outcome::{Outcome, Verdict};
 pub use people::{Group, ServicePrincipal, Token, User};
 pub use policy::{InstancePool, Policy};
+pub use queries::Query;
 pub use run::{Compute, Quirk, Repair, Run, Task};
 pub use time::{Clock, UnixMillis, millis};
 pub use tree::{DbfsFile, Object};
@@ -63,6 +68,8 @@ struct Known {
     jobs: Option<Vec<Job>>,
     objects: Option<Tree<Object>>,
     files: Option<Tree<DbfsFile>>,
+    /// In the order of their start; in a living world as of the time they are for.
+    queries: Option<(Option<UnixMillis>, Vec<Query>)>,
 }
 
 // A copy finds out for itself: the two worlds may go different ways.
@@ -84,6 +91,8 @@ pub struct Scene {
     pub clusters: Vec<Cluster>,
     /// Warehouses as they are.
     pub warehouses: Vec<Warehouse>,
+    /// Queries on warehouses, in any order; one appears when its start has come.
+    pub queries: Vec<Query>,
     /// Workspace objects; the directories they lie in need not be named.
     pub objects: Vec<Object>,
     /// Files of DBFS; likewise.
@@ -213,10 +222,39 @@ impl World {
             Some(living) => living.clusters(now),
             None => self.scene.clusters.clone(),
         };
+        clusters = clusters.into_iter().map(|cluster| cluster.at(now)).collect();
         self.with_runs(now, |runs| {
             clusters.extend(runs.plans().iter().filter_map(|run| Cluster::of_run(&run.at(now)?)));
         });
         clusters
+    }
+
+    /// One cluster.
+    #[must_use]
+    pub fn cluster(&self, cluster_id: &str, now: UnixMillis) -> Option<Cluster> {
+        self.clusters(now).into_iter().find(|cluster| cluster.cluster_id == cluster_id)
+    }
+
+    /// All queries started until `now` (in a living world: in the last hours), in the order of their start.
+    #[must_use]
+    pub fn queries(&self, now: UnixMillis) -> Vec<Query> {
+        self.with_queries(now, <[Query]>::to_vec)
+    }
+
+    pub(crate) fn with_queries<R>(&self, now: UnixMillis, look: impl FnOnce(&[Query]) -> R) -> R {
+        let mut known = self.index.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = self.living.as_ref().map(|_| now);
+        if known.queries.as_ref().is_none_or(|(known_of, _)| *known_of != of) {
+            let mut queries = match &self.living {
+                Some(living) => living.queries(now),
+                None => self.scene.queries.clone(),
+            };
+            queries.sort_by(|a, b| (a.start, &a.query_id).cmp(&(b.start, &b.query_id)));
+            known.queries = Some((of, queries));
+        }
+        let queries = known.queries.as_ref().map(|(_, queries)| queries.as_slice()).unwrap_or_default();
+        let visible = queries.partition_point(|query| query.start <= now);
+        look(queries.get(..visible).unwrap_or_default())
     }
 
     /// All SQL warehouses.

@@ -334,7 +334,7 @@ impl TaskView<'_> {
     }
 }
 
-fn since(later: UnixMillis, earlier: UnixMillis) -> Duration {
+pub(super) fn since(later: UnixMillis, earlier: UnixMillis) -> Duration {
     let millis = later.0.saturating_sub(earlier.0);
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
