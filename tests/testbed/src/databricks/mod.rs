@@ -28,7 +28,7 @@ mod stage;
 pub mod world;
 
 pub use offline::{Answer, Broken, Offline};
-pub use stage::{Seen, Stage};
+pub use stage::{Seen, Stage, Submitted};
 
 pub use faults::{Fault, UNFAMILIAR_FIELD, UNFAMILIAR_VALUE};
 

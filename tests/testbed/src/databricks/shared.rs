@@ -2,7 +2,7 @@
 
 use super::faults::Fault;
 use super::stage::Seen;
-use super::world::World;
+use super::world::{SqlRule, UnixMillis, World};
 use crate::faults::Faults;
 use crate::observed::Observed;
 use crate::request::remember;
@@ -18,11 +18,25 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) world: World,
     pub(super) requests: Vec<Seen>,
+    pub(super) statements: Vec<Statement>,
+}
+
+/// A SQL statement that was submitted.
+#[derive(Clone, Debug)]
+pub(super) struct Statement {
+    pub(super) id: String,
+    pub(super) text: String,
+    pub(super) parameters: Vec<(String, Option<String>)>,
+    pub(super) warehouse_id: String,
+    pub(super) submitted: UnixMillis,
+    pub(super) rule: SqlRule,
+    /// The state it has for good.
+    pub(super) settled: Option<&'static str>,
 }
 
 impl Shared {
     pub(super) fn new(world: World, token: String, org_id: u64) -> Self {
-        let state = State { world, requests: Vec::new() };
+        let state = State { world, requests: Vec::new(), statements: Vec::new() };
         Self { token, org_id, faults: Faults::default(), state: Observed::new(state) }
     }
 

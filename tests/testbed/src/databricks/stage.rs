@@ -28,6 +28,17 @@ pub struct Seen {
     pub authorized: bool,
 }
 
+/// A SQL statement as it was submitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submitted {
+    /// The statement.
+    pub text: String,
+    /// Its parameters: names and values.
+    pub parameters: Vec<(String, Option<String>)>,
+    /// Where it shall run.
+    pub warehouse_id: String,
+}
+
 /// The handle of a simulated workspace.
 pub struct Stage {
     shared: Arc<Shared>,
@@ -104,6 +115,17 @@ impl Stage {
     #[must_use]
     pub fn truth(&self, from: UnixMillis, to: UnixMillis) -> Truth {
         self.shared.read(|state| state.world.truth(from, to))
+    }
+
+    /// Every SQL statement so far.
+    #[must_use]
+    pub fn statements(&self) -> Vec<Submitted> {
+        let submitted = |statement: &shared::Statement| Submitted {
+            text: statement.text.clone(),
+            parameters: statement.parameters.clone(),
+            warehouse_id: statement.warehouse_id.clone(),
+        };
+        self.shared.read(|state| state.statements.iter().map(submitted).collect())
     }
 
     /// How it misbehaves.

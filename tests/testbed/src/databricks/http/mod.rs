@@ -18,11 +18,14 @@ mod events;
 mod history;
 mod jobs;
 mod paging;
+mod pipelines;
 mod policies;
 mod query;
 mod run_body;
 mod scim;
+mod serving;
 mod sql;
+mod statements;
 mod tokens;
 mod tree;
 
@@ -53,6 +56,9 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .merge(clusters::routes())
         .merge(events::routes())
         .merge(history::routes())
+        .merge(pipelines::routes())
+        .merge(serving::routes())
+        .merge(statements::routes())
         .merge(scim::routes())
         .merge(tokens::routes())
         .merge(tree::routes())

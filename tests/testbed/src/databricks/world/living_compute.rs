@@ -14,6 +14,7 @@
 use super::compute::{Cluster, Resize, Warehouse, Workers};
 use super::events::ClusterEvent;
 use super::living::{FOUNDED, Living, MINUTE, SHARED_CLUSTER};
+use super::pipeline::{Pipeline, Update};
 use super::queries::Query;
 use super::time::UnixMillis;
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 const HOUR: i64 = 60 * MINUTE;
 const WAREHOUSES: [&str; 4] = ["Starter Warehouse", "BI", "Finance", "Ad-hoc SQL"];
+const PIPELINES: [&str; 5] = ["orders medallion", "clickstream", "inventory", "returns", "loyalty"];
 const SIZES: [&str; 4] = ["Small", "Medium", "2X-Small", "Large"];
 
 impl Living {
@@ -100,6 +102,34 @@ impl Living {
         let step = MINUTE / 3;
         let last = now.0.div_euclid(step);
         (last - 540..=last).map(|n| self.query(n, n * step)).filter(|query| query.start <= now).collect()
+    }
+
+    /// Five pipelines, each updated every half hour; the updates of the last three hours.
+    pub(crate) fn pipelines(&self, now: UnixMillis) -> Vec<Pipeline> {
+        let pipeline = |(index, name): (usize, &&str)| {
+            let mut pipeline = Pipeline::new(&format!("0b5c1d2e-{index:04x}-4000-8000-00000000d17a"), name);
+            let step = 30 * MINUTE;
+            let offset = 5 * index as i64 * MINUTE;
+            let last = (now.0 - offset).div_euclid(step);
+            pipeline.updates = (last - 6..=last)
+                .map(|n| {
+                    let mut dice = self.dice(50 + index as u64, n as u64);
+                    let id = format!("{n:08x}-{index:04x}-4000-8000-{:012x}", dice.below(1 << 40));
+                    let [setup, running] = [30 + dice.below(60), 60 + dice.below(600)].map(Duration::from_secs);
+                    let update = Update::new(&id, UnixMillis(n * step + offset), setup, running);
+                    match dice.below(100) {
+                        0..=7 => update.failing(
+                            "org.apache.spark.sql.AnalysisException",
+                            "[TABLE_OR_VIEW_NOT_FOUND] The table or view `main`.`raw`.`orders` cannot be found",
+                        ),
+                        8..=10 => Update { ends: "CANCELED".to_owned(), cause: "USER_ACTION".to_owned(), ..update },
+                        _ => update,
+                    }
+                })
+                .collect();
+            pipeline
+        };
+        PIPELINES.iter().enumerate().map(pipeline).collect()
     }
 
     fn query(&self, n: i64, slot: i64) -> Query {

@@ -5,6 +5,7 @@
 //!
 //! Invariant: what a reader sees is a pure function of the world and its time.
 
+mod billing;
 mod compute;
 mod events;
 mod job;
@@ -12,10 +13,13 @@ mod living;
 mod living_compute;
 mod outcome;
 mod people;
+mod pipeline;
 mod policy;
 mod queries;
 mod run;
 mod runs;
+mod serving;
+mod statement;
 mod time;
 mod tree;
 mod truth;
@@ -27,15 +31,19 @@ pub use job::Job;
 pub use living::{Living, MAX_JOBS, RETENTION};
 pub use outcome::{Outcome, Verdict};
 pub use people::{Group, ServicePrincipal, Token, User};
+pub use pipeline::{Pipeline, Update};
 pub use policy::{InstancePool, Policy};
 pub use queries::Query;
 pub use run::{Compute, Quirk, Repair, Run, Task};
+pub use serving::ServingEndpoint;
+pub use statement::{Rows, SqlOutcome, SqlRule};
 pub use time::{Clock, UnixMillis, millis};
 pub use tree::{DbfsFile, Object};
 pub use truth::{Durations, RunGroup, Sum, TaskGroup, Totals, Truth};
 pub use view::{Episode, Phase, RunView, Slot, TaskView};
 
 pub(crate) use compute::cluster_id_of_run;
+pub(crate) use pipeline::Logged;
 pub(crate) use runs::Visible;
 pub(crate) use tree::Tree;
 pub(crate) use truth::Told;
@@ -111,6 +119,12 @@ pub struct Scene {
     pub policies: Vec<Policy>,
     /// Instance pools as they are.
     pub instance_pools: Vec<InstancePool>,
+    /// Pipelines, with their updates.
+    pub pipelines: Vec<Pipeline>,
+    /// Serving endpoints as they are.
+    pub serving_endpoints: Vec<ServingEndpoint>,
+    /// How SQL statements are answered: the first rule that fits.
+    pub sql: Vec<SqlRule>,
 }
 
 impl World {
@@ -255,6 +269,22 @@ impl World {
         let queries = known.queries.as_ref().map(|(_, queries)| queries.as_slice()).unwrap_or_default();
         let visible = queries.partition_point(|query| query.start <= now);
         look(queries.get(..visible).unwrap_or_default())
+    }
+
+    /// All pipelines.
+    #[must_use]
+    pub fn pipelines(&self, now: UnixMillis) -> Vec<Pipeline> {
+        match &self.living {
+            Some(living) => living.pipelines(now),
+            None => self.scene.pipelines.clone(),
+        }
+    }
+
+    /// How a SQL statement is answered.
+    pub(crate) fn sql_rule(&self, statement: &str, now: UnixMillis) -> SqlRule {
+        let scripted = self.scene.sql.iter().find(|rule| rule.fits(statement)).cloned();
+        let billing = || self.living.as_ref().map(|_| self.billing(now)).filter(|rule| rule.fits(statement));
+        scripted.or_else(billing).unwrap_or_else(SqlRule::unknown_table)
     }
 
     /// All SQL warehouses.
