@@ -36,10 +36,17 @@ use crate::server::{ANY_PORT, Server};
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
+use std::time::Duration;
 use world::{Scene, UnixMillis, World};
 
 /// The token a workspace accepts unless told otherwise.
 pub const DEFAULT_TOKEN: &str = "dapi0123456789abcdef0123456789abcdef";
+
+/// The client id that is given tokens unless told otherwise.
+pub const DEFAULT_CLIENT_ID: &str = "5a7b1f00-0000-4000-8000-000000000000";
+
+/// Its secret.
+pub const DEFAULT_CLIENT_SECRET: &str = "dose0123456789abcdef0123456789abcdef";
 
 /// The workspace id in `X-Databricks-Org-Id` unless told otherwise.
 pub const DEFAULT_ORG_ID: u64 = 2_814_749_767_106_560;
@@ -55,11 +62,40 @@ pub struct Options {
     pub org_id: u64,
     /// What exists in it.
     pub world: World,
+    /// Who is given tokens by OAuth.
+    pub client: Client,
+}
+
+/// A service principal that logs in with a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// `client_id`.
+    pub id: String,
+    /// `client_secret`.
+    pub secret: String,
+    /// For how long a token is good, by the world's clock.
+    pub token_lifetime: Duration,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            id: DEFAULT_CLIENT_ID.to_owned(),
+            secret: DEFAULT_CLIENT_SECRET.to_owned(),
+            token_lifetime: Duration::from_secs(3600),
+        }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { listen: ANY_PORT, token: DEFAULT_TOKEN.to_owned(), org_id: DEFAULT_ORG_ID, world: World::living(1, 30) }
+        Self {
+            listen: ANY_PORT,
+            token: DEFAULT_TOKEN.to_owned(),
+            org_id: DEFAULT_ORG_ID,
+            world: World::living(1, 30),
+            client: Client::default(),
+        }
     }
 }
 

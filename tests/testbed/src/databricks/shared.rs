@@ -3,13 +3,16 @@
 use super::faults::Fault;
 use super::stage::Seen;
 use super::world::{SqlRule, UnixMillis, World};
+use super::{Client, Options};
 use crate::faults::Faults;
 use crate::observed::Observed;
 use crate::request::remember;
 use axum::http::HeaderValue;
+use std::collections::HashMap;
 
 pub(super) struct Shared {
     token: String,
+    client: Client,
     org_id: u64,
     pub(super) faults: Faults<Fault>,
     pub(super) state: Observed<State>,
@@ -19,11 +22,28 @@ pub(super) struct State {
     pub(super) world: World,
     pub(super) requests: Vec<Seen>,
     pub(super) statements: Vec<Statement>,
+    pub(super) issued: Issued,
+}
+
+/// Tokens that were given to the client.
+#[derive(Default)]
+pub(super) struct Issued {
+    count: u64,
+    /// And when each expires.
+    tokens: HashMap<String, UnixMillis>,
+}
+
+impl Issued {
+    pub(super) fn revoke(&mut self) {
+        self.tokens.clear();
+    }
 }
 
 /// A SQL statement that was submitted.
 #[derive(Clone, Debug)]
 pub(super) struct Statement {
+    /// Counts from 0; part of the id.
+    pub(super) number: u64,
     pub(super) id: String,
     pub(super) text: String,
     pub(super) parameters: Vec<(String, Option<String>)>,
@@ -35,13 +55,18 @@ pub(super) struct Statement {
 }
 
 impl Shared {
-    pub(super) fn new(world: World, token: String, org_id: u64) -> Self {
-        let state = State { world, requests: Vec::new(), statements: Vec::new() };
-        Self { token, org_id, faults: Faults::default(), state: Observed::new(state) }
+    pub(super) fn new(options: Options) -> Self {
+        let Options { world, token, org_id, client, .. } = options;
+        let state = State { world, requests: Vec::new(), statements: Vec::new(), issued: Issued::default() };
+        Self { token, client, org_id, faults: Faults::default(), state: Observed::new(state) }
     }
 
     pub(super) fn token(&self) -> &str {
         &self.token
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     pub(super) fn org_id(&self) -> u64 {
@@ -56,8 +81,33 @@ impl Shared {
         self.state.update(update)
     }
 
+    /// Whether a request may enter: with the workspace's token, or with an issued one that is still good.
     pub(super) fn authorizes(&self, header: Option<&HeaderValue>) -> bool {
-        header.is_some_and(|value| value.as_bytes() == format!("Bearer {}", self.token).as_bytes())
+        let Some(token) = header.and_then(|value| value.as_bytes().strip_prefix(b"Bearer ")) else {
+            return false;
+        };
+        token == self.token.as_bytes()
+            || self.read(|state| {
+                let expires = std::str::from_utf8(token).ok().and_then(|token| state.issued.tokens.get(token));
+                expires.is_some_and(|expires| state.world.now() < *expires)
+            })
+    }
+
+    pub(super) fn knows_client(&self, id: &str, secret: &str) -> bool {
+        id == self.client.id && secret == self.client.secret
+    }
+
+    /// A new token, and for how many seconds it is good.
+    pub(super) fn issue_token(&self) -> (String, u64) {
+        let lifetime = self.client.token_lifetime;
+        self.update(|state| {
+            let now = state.world.now();
+            state.issued.tokens.retain(|_, expires| now < *expires);
+            state.issued.count += 1;
+            let token = format!("eyJraW5kIjoic2ltdWxhdGVkIn0.{:08}.signature", state.issued.count);
+            state.issued.tokens.insert(token.clone(), now.plus(lifetime));
+            (token, lifetime.as_secs())
+        })
     }
 
     pub(super) fn record(&self, seen: Seen) {

@@ -5,10 +5,10 @@
 //!
 //! Invariant: a change is one step. No request sees half of it.
 
-use super::Options;
 use super::faults::Fault;
 use super::shared::{self, Shared};
 use super::world::{Cluster, Job, Run, Scene, Truth, UnixMillis, Warehouse, World};
+use super::{Client, Options};
 use crate::faults::Faults;
 use crate::observed::TimedOut;
 use crate::request::Request;
@@ -46,7 +46,7 @@ pub struct Stage {
 
 impl Stage {
     pub(super) fn new(options: Options) -> Self {
-        Self { shared: Arc::new(Shared::new(options.world, options.token, options.org_id)) }
+        Self { shared: Arc::new(Shared::new(options)) }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -63,6 +63,17 @@ impl Stage {
     #[must_use]
     pub fn org_id(&self) -> u64 {
         self.shared.org_id()
+    }
+
+    /// The client that is given tokens by OAuth.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        self.shared.client()
+    }
+
+    /// From now on every token that was given to the client is refused.
+    pub fn revoke_tokens(&self) {
+        self.shared.update(|state| state.issued.revoke());
     }
 
     /// What time it is in the workspace.
@@ -117,7 +128,7 @@ impl Stage {
         self.shared.read(|state| state.world.truth(from, to))
     }
 
-    /// Every SQL statement so far.
+    /// Every SQL statement so far (at least the latest 20,000).
     #[must_use]
     pub fn statements(&self) -> Vec<Submitted> {
         let submitted = |statement: &shared::Statement| Submitted {

@@ -17,6 +17,7 @@ mod control;
 mod events;
 mod history;
 mod jobs;
+mod oauth;
 mod paging;
 mod pipelines;
 mod policies;
@@ -59,6 +60,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .merge(pipelines::routes())
         .merge(serving::routes())
         .merge(statements::routes())
+        .merge(oauth::routes())
         .merge(scim::routes())
         .merge(tokens::routes())
         .merge(tree::routes())

@@ -11,6 +11,7 @@
 use super::super::shared::{Shared, Statement};
 use super::super::world::{Rows, SqlOutcome, SqlRule, UnixMillis, millis};
 use super::{Answer, ApiError, Json};
+use crate::request::remember;
 use crate::server::Connection;
 use axum::Router;
 use axum::body::Bytes;
@@ -85,9 +86,11 @@ async fn execute(
         if let (SqlOutcome::Rows(rows), Some(limit)) = (&mut rule.outcome, asked.row_limit) {
             rows.rows.truncate(limit);
         }
-        let id = format!("01f0a000-0000-1000-8000-{:012x}", state.statements.len());
-        let ends = now.plus(rule.pending).plus(rule.running);
-        state.statements.push(Statement {
+        let number = state.statements.last().map_or(0, |last| last.number + 1);
+        let id = format!("01f0a000-0000-1000-8000-{number:012x}");
+        let ends = millis(rule.pending + rule.running);
+        let statement = Statement {
+            number,
             id: id.clone(),
             text: asked.statement,
             parameters: asked.parameters.into_iter().map(|given| (given.name, given.value)).collect(),
@@ -95,8 +98,9 @@ async fn execute(
             submitted: now,
             rule,
             settled: None,
-        });
-        Ok((id, millis(Duration::from_millis(u64::try_from(ends.0 - now.0).unwrap_or(0)))))
+        };
+        remember(&mut state.statements, statement);
+        Ok((id, ends))
     })?;
     // Waits as long as the statement takes, and no longer than it was told to.
     let waited = ends.min(millis(wait));

@@ -9,6 +9,8 @@
 
 #![allow(
     clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
     reason = "the tables are constants and every index into them is reduced to their length"
 )]
 
@@ -19,11 +21,30 @@ use super::time::UnixMillis;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How far back runs are remembered.
+/// How far back runs are remembered unless told otherwise.
 pub const RETENTION: Duration = Duration::from_secs(12 * 3600);
 
 /// The most jobs a living world can have.
-pub const MAX_JOBS: u32 = 1000;
+pub const MAX_JOBS: u32 = 10_000;
+
+/// How much there is in a living world.
+#[derive(Clone, Debug)]
+pub struct Size {
+    /// How many jobs (at most [`MAX_JOBS`]).
+    pub jobs: u32,
+    /// How many runs all jobs together have in a day, about; absent: as many as their trades ask for.
+    pub runs_per_day: Option<u32>,
+    /// How far back runs are remembered.
+    pub retention: Duration,
+    /// How many workspace objects, not counting the directories they lie in.
+    pub objects: u32,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { jobs: 30, runs_per_day: None, retention: RETENTION, objects: 300 }
+    }
+}
 
 pub(super) const MINUTE: i64 = 60_000;
 /// 2026-01-05 00:00 UTC, a Monday: when the oldest job was created.
@@ -97,11 +118,16 @@ const SUBJECTS: &[&str] = &[
 pub(super) const SHARED_CLUSTER: &str = "0105-090000-shared01";
 
 impl Living {
-    /// A world with this many jobs (at most [`MAX_JOBS`]).
+    /// A world of a size.
     #[must_use]
-    pub fn new(seed: u64, jobs: u32) -> Self {
-        let mut living = Self { seed, beats: Vec::new(), retention: RETENTION };
-        living.beats = (0..jobs.min(MAX_JOBS)).map(|index| living.beat(index)).collect();
+    pub fn new(seed: u64, size: &Size) -> Self {
+        let mut living = Self { seed, beats: Vec::new(), retention: size.retention };
+        living.beats = (0..size.jobs.min(MAX_JOBS)).map(|index| living.beat(index, 1.0)).collect();
+        if let Some(wanted) = size.runs_per_day {
+            let usual: f64 = living.beats.iter().map(|beat| 86_400_000.0 / beat.every as f64).sum();
+            let stretch = usual / f64::from(wanted.max(1));
+            living.beats = (0..size.jobs.min(MAX_JOBS)).map(|index| living.beat(index, stretch)).collect();
+        }
         living
     }
 
@@ -175,6 +201,7 @@ impl Living {
         );
         job.cron = Some(match minutes {
             60 => "0 0 * * * ?".to_owned(),
+            61.. => format!("0 0 0/{} * * ?", (minutes / 60).clamp(1, 23)),
             _ => format!("0 0/{minutes} * * * ?"),
         });
         job.tags = BTreeMap::from([("trade".to_owned(), self.trade(index).noun.to_owned())]);
@@ -182,10 +209,11 @@ impl Living {
         job
     }
 
-    fn beat(&self, index: u32) -> Beat {
+    /// `stretch` times as long between two triggers as the job's trade asks for, and never less than a second.
+    fn beat(&self, index: u32, stretch: f64) -> Beat {
         let choices = self.trade(index).every;
         let choice = self.dice(u64::from(index), u64::MAX).below(choices.len() as u64);
-        let every = choices[choice as usize] * MINUTE;
+        let every = ((choices[choice as usize] * MINUTE) as f64 * stretch / 1000.0).round().max(1.0) as i64 * 1000;
         let offset = self.dice(u64::from(index), u64::MAX - 1).below(every as u64) as i64;
         Beat { every, offset }
     }
@@ -344,6 +372,10 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    fn living(seed: u64, jobs: u32) -> Living {
+        Living::new(seed, &Size { jobs, ..Size::default() })
+    }
+
     fn runs(living: &Living, now: UnixMillis) -> Vec<Run> {
         living.triggered(now.minus(living.retention()), now)
     }
@@ -352,13 +384,13 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_world_and_another_seed_another() {
-        assert_eq!(runs(&Living::new(1, 30), NOW), runs(&Living::new(1, 30), NOW));
-        assert_ne!(runs(&Living::new(1, 30), NOW), runs(&Living::new(2, 30), NOW));
+        assert_eq!(runs(&living(1, 30), NOW), runs(&living(1, 30), NOW));
+        assert_ne!(runs(&living(1, 30), NOW), runs(&living(2, 30), NOW));
     }
 
     #[test]
     fn a_run_once_visible_never_changes() {
-        let world = Living::new(1, 30);
+        let world = living(1, 30);
         let before = runs(&world, NOW);
         let after = runs(&world, NOW.plus(Duration::from_secs(3600)));
         let kept: Vec<_> = after.iter().filter(|run| run.start <= NOW).collect();
@@ -368,7 +400,7 @@ mod tests {
 
     #[test]
     fn there_is_enough_for_every_kind_of_page() {
-        let world = Living::new(1, 30);
+        let world = living(1, 30);
         assert_eq!(world.jobs().len(), 30);
         let runs = runs(&world, NOW);
         assert!(runs.len() > 25, "{} runs", runs.len());
@@ -378,7 +410,7 @@ mod tests {
 
     #[test]
     fn ids_are_unique() {
-        let runs = runs(&Living::new(3, 200), NOW);
+        let runs = runs(&living(3, 200), NOW);
         let ids: BTreeSet<_> = runs
             .iter()
             .flat_map(|run| {
@@ -392,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_day_shows_a_mix_of_results_and_states() {
-        let world = Living::new(1, 30);
+        let world = living(1, 30);
         let results: BTreeSet<_> = runs(&world, NOW).iter().map(|run| run.outcome.verdict().code).collect();
         for code in ["SUCCESS", "RUN_EXECUTION_ERROR", "CANCELED", "USER_CANCELED"] {
             assert!(results.contains(code), "{code} is missing from {results:?}");
@@ -411,7 +443,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_failed_task_never_runs() {
-        let runs = runs(&Living::new(1, 30), NOW);
+        let runs = runs(&living(1, 30), NOW);
         let upstream: Vec<_> =
             runs.iter().flat_map(|run| &run.tasks).filter(|task| task.outcome == Outcome::UpstreamFailed).collect();
         assert!(!upstream.is_empty());
@@ -420,8 +452,16 @@ mod tests {
 
     #[test]
     fn the_retention_bounds_how_much_there_is() {
-        let runs = runs(&Living::new(1, 30), NOW);
+        let runs = runs(&living(1, 30), NOW);
         let oldest = runs.iter().map(|run| run.start).min().unwrap();
         assert!(oldest.0 > NOW.0 - millis(RETENTION));
+    }
+
+    #[test]
+    fn a_world_has_about_as_many_runs_a_day_as_it_was_told() {
+        let retention = Duration::from_secs(86_400);
+        let size = Size { jobs: 200, runs_per_day: Some(5_000), retention, ..Size::default() };
+        let count = runs(&Living::new(1, &size), NOW).len();
+        assert!((4_800..=5_200).contains(&count), "{count} runs");
     }
 }

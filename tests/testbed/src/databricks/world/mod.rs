@@ -8,6 +8,7 @@
 mod billing;
 mod compute;
 mod events;
+mod furniture;
 mod job;
 mod living;
 mod living_compute;
@@ -28,7 +29,7 @@ mod view;
 pub use compute::{Cluster, Resize, Warehouse, Workers};
 pub use events::{ClusterEvent, InitScript};
 pub use job::Job;
-pub use living::{Living, MAX_JOBS, RETENTION};
+pub use living::{Living, MAX_JOBS, RETENTION, Size};
 pub use outcome::{Outcome, Verdict};
 pub use people::{Group, ServicePrincipal, Token, User};
 pub use pipeline::{Pipeline, Update};
@@ -131,12 +132,15 @@ impl World {
     /// A world that lives by itself, on the system's time.
     #[must_use]
     pub fn living(seed: u64, jobs: u32) -> Self {
-        Self {
-            clock: Clock::wall(),
-            living: Some(Living::new(seed, jobs)),
-            scene: Scene::default(),
-            index: Index::default(),
-        }
+        Self::living_of_size(seed, &Size { jobs, ..Size::default() })
+    }
+
+    /// The same, of any size.
+    #[must_use]
+    pub fn living_of_size(seed: u64, size: &Size) -> Self {
+        let living = Living::new(seed, size);
+        let scene = living.furniture(size.objects);
+        Self { clock: Clock::wall(), living: Some(living), scene, index: Index::default() }
     }
 
     /// A world of the caller's making, in which time stands still at `now` until it is advanced.
