@@ -437,3 +437,43 @@ async fn a_living_workspace_moves_on_by_itself_and_is_the_same_for_the_same_seed
     twin.advance(seconds(600));
     assert_eq!(runs(&one).await, runs(&twin).await);
 }
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_has_begun_and_does_not_end() {
+    let workspace = Workspace::scripted(NOW).unwrap();
+    workspace.set_runs(one_second_runs(20));
+    let begin = async || {
+        let response = request(&workspace, RUNS, &[]).bearer_auth(workspace.token()).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response
+    };
+    workspace.faults().next(1, Fault::CutBody);
+    let mut response = begin().await;
+    assert!(!response.chunk().await.unwrap().unwrap().is_empty(), "half of it came");
+    assert!(response.bytes().await.is_err(), "and the rest did not");
+    workspace.faults().next(1, Fault::EndlessBody);
+    let mut response = begin().await;
+    assert!(!response.chunk().await.unwrap().unwrap().is_empty());
+    assert!(tokio::time::timeout(Duration::from_millis(50), response.chunk()).await.is_err());
+    workspace.faults().next(1, Fault::Hang);
+    let hanging = request(&workspace, RUNS, &[]).bearer_auth(workspace.token()).send();
+    assert!(tokio::time::timeout(Duration::from_millis(50), hanging).await.is_err());
+    assert_eq!(ask(&workspace, RUNS, &[]).await.0, 200);
+}
+
+#[tokio::test]
+async fn every_fault_can_be_scripted_over_http() {
+    let workspace = Workspace::scripted(NOW).unwrap();
+    let url = format!("{}/-/faults", workspace.url());
+    let rules = [
+        json!({ "fault": "rate_limited_until", "seconds": 5 }),
+        json!({ "fault": "unavailable" }),
+        json!({ "fault": "endless_pages", "tokens": "alternating" }),
+        json!({ "fault": "cut_body" }),
+        json!({ "fault": "oversized_pages", "times": 1 }),
+    ];
+    for rule in &rules {
+        assert_eq!(client().post(&url).body(rule.to_string()).send().await.unwrap().status(), 200, "{rule}");
+    }
+    assert_eq!(workspace.faults().rules().len(), rules.len());
+}

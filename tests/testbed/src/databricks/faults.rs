@@ -3,6 +3,7 @@
 //! The variants are what a client of the real service meets, each at the layer where it happens: refused
 //! before the request is looked at, delayed, cut off, or answered with things the client has never heard of.
 
+use super::http::Tokens;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -17,6 +18,19 @@ pub enum Fault {
         #[serde(default)]
         retry_after: Option<u64>,
     },
+    /// The same, with `Retry-After` as the date that is so many seconds ahead on the world's clock.
+    RateLimitedUntil {
+        /// How far ahead.
+        seconds: u64,
+    },
+    /// `503 TEMPORARILY_UNAVAILABLE`.
+    Unavailable {
+        /// `Retry-After` in seconds; absent: no such header.
+        #[serde(default)]
+        retry_after: Option<u64>,
+    },
+    /// `502` with a page of HTML, as from a proxy.
+    BadGateway,
     /// `403 PERMISSION_DENIED`.
     Forbidden,
     /// `500 INTERNAL_ERROR`.
@@ -28,6 +42,31 @@ pub enum Fault {
     },
     /// The connection is reset instead of an answer.
     Reset,
+    /// The headers and half of the body, whose whole length was promised, and then the connection is cut.
+    CutBody,
+    /// The headers and half of the body, and then nothing for ever.
+    EndlessBody,
+    /// No answer for ever.
+    Hang,
+    /// `200` with half of the right answer, which is not JSON any more.
+    TruncatedJson,
+    /// `200` with something that never was JSON.
+    InvalidJson,
+    /// `200` with a page of HTML, as from a login page.
+    Html,
+    /// The right answer, with a `null` before the first element of every array.
+    NullElements,
+    /// The right answer, with `null` for every object within an item of a list.
+    NullObjects,
+    /// Pages ten times as long as they may be.
+    OversizedPages,
+    /// Every page but the first begins with the last item of the page before it.
+    RepeatedItems,
+    /// Every page is the first one, and leads to another.
+    EndlessPages {
+        /// With which tokens.
+        tokens: Tokens,
+    },
     /// The right answer, with fields no client knows in every object and a new word in every enumeration.
     Unfamiliar,
 }
@@ -42,7 +81,7 @@ impl Fault {
     /// The error it answers with, for those that do.
     pub(super) fn error(&self) -> Option<(StatusCode, &'static str, &'static str)> {
         match self {
-            Self::RateLimited { .. } => Some((
+            Self::RateLimited { .. } | Self::RateLimitedUntil { .. } => Some((
                 StatusCode::TOO_MANY_REQUESTS,
                 "REQUEST_LIMIT_EXCEEDED",
                 "Too many requests. Please wait a moment and try again.",
@@ -53,7 +92,12 @@ impl Fault {
             Self::InternalError => {
                 Some((StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "The service met an unexpected condition."))
             }
-            Self::Slow { .. } | Self::Reset | Self::Unfamiliar => None,
+            Self::Unavailable { .. } => Some((
+                StatusCode::SERVICE_UNAVAILABLE,
+                "TEMPORARILY_UNAVAILABLE",
+                "The service is temporarily unavailable. Please try again later.",
+            )),
+            _ => None,
         }
     }
 }

@@ -27,6 +27,7 @@ mod shared;
 mod stage;
 pub mod world;
 
+pub use http::Tokens;
 pub use offline::{Answer, Broken, Offline};
 pub use stage::{Seen, Stage, Submitted};
 

@@ -5,7 +5,7 @@
 //! status, headers and body.
 //!
 //! Invariant: [`Offline::answer`] never waits. A handler needs nothing from outside to finish, so one that is
-//! not finished when it is first polled never will be, and that is what a client would see of it; an answer
+//! not finished and does not ask to be polled again never will be, and that is what a client would see; an answer
 //! that a fault delays is given at once and tells by how much.
 
 use super::stage::Stage;
@@ -19,7 +19,9 @@ use axum::http::Request;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tower::ServiceExt;
 
@@ -139,9 +141,23 @@ impl Answer {
     }
 }
 
+/// Polls for as long as the future itself asks to be polled again.
 fn at_once<F: Future>(future: F) -> Option<F::Output> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
+    let again = Arc::new(Again(AtomicBool::new(true)));
+    let waker = Waker::from(again.clone());
+    let mut future = pin!(future);
+    while again.0.swap(false, Ordering::Relaxed) {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return Some(output);
+        }
+    }
+    None
+}
+
+struct Again(AtomicBool);
+
+impl Wake for Again {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

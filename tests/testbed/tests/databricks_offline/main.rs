@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod endpoints;
+mod faults;
 mod runs;
 mod serving;
 #[path = "../support/mod.rs"]

@@ -14,6 +14,7 @@
 
 mod clusters;
 mod control;
+mod distort;
 mod events;
 mod history;
 mod jobs;
@@ -30,14 +31,16 @@ mod statements;
 mod tokens;
 mod tree;
 
-use super::faults::{Fault, make_unfamiliar};
+pub use distort::Tokens;
+
+use super::faults::Fault;
 use super::shared::Shared;
 use super::stage::Seen;
 use super::world::UnixMillis;
 use crate::request::Request as Record;
 use crate::server::Connection;
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
@@ -82,31 +85,42 @@ async fn gates(
 ) -> Response {
     let authorized = shared.authorizes(request.headers().get(AUTHORIZATION));
     let path = request.uri().path().to_owned();
-    let (head, body) = request.into_parts();
-    let body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
+    let (mut head, body) = request.into_parts();
+    let mut body = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
     let record = Record::new(&head.method, &head.uri, &head.headers);
     shared.record(Seen { request: record, body: String::from_utf8_lossy(&body).into_owned(), authorized });
-    let request = Request::from_parts(head, Body::from(body));
     let fault = shared.faults.take(&path);
     match &fault {
         Some(Fault::Reset) => connection.reset(),
         Some(Fault::Slow { ms }) => connection.wait(*ms).await,
+        Some(Fault::Hang) => std::future::pending().await,
         _ => {}
     }
+    let endless = distort::request(fault.as_ref(), &mut head.uri, &mut body);
+    let request = Request::from_parts(head, Body::from(body));
     let mut response = match fault.as_ref().and_then(Fault::error) {
         Some((status, code, message)) => ApiError::new(status, code, message).into_response(),
         None if !authorized && path.starts_with("/api/") => unauthenticated(request.headers()),
         None => next.run(request).await,
     };
-    if let Some(Fault::RateLimited { retry_after: Some(seconds) }) = fault {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if fault == Some(Fault::Unfamiliar) {
-        response = unfamiliar(response).await;
+    let now = shared.read(|state| state.world.now());
+    if let Some(fault) = &fault {
+        response = distort::response(fault, endless.as_deref(), response).await;
+        if let Some(wait) = retry_after(fault, now) {
+            response.headers_mut().insert(RETRY_AFTER, wait);
+        }
     }
     response.headers_mut().insert("x-databricks-org-id", HeaderValue::from(shared.org_id()));
-    response.headers_mut().insert(DATE, date(shared.read(|state| state.world.now())));
+    response.headers_mut().insert(DATE, date(now));
     response
+}
+
+fn retry_after(fault: &Fault, now: UnixMillis) -> Option<HeaderValue> {
+    match fault {
+        Fault::RateLimited { retry_after } | Fault::Unavailable { retry_after } => retry_after.map(HeaderValue::from),
+        Fault::RateLimitedUntil { seconds } => Some(date(now.plus(Duration::from_secs(*seconds)))),
+        _ => None,
+    }
 }
 
 /// The world's time as the value of a `Date` header (RFC 9110, IMF-fixdate), between 1970 and 9999.
@@ -123,20 +137,6 @@ fn unauthenticated(headers: &HeaderMap) -> Response {
         false => "Credential was not sent or was of an unsupported type for this API.",
     };
     ApiError::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message).into_response()
-}
-
-async fn unfamiliar(response: Response) -> Response {
-    let (mut head, body) = response.into_parts();
-    let bytes = to_bytes(body, BODY_LIMIT).await.unwrap_or_default();
-    let body = match serde_json::from_slice::<Value>(&bytes) {
-        Ok(mut value) => {
-            make_unfamiliar(&mut value);
-            Bytes::from(value.to_string())
-        }
-        Err(_) => bytes,
-    };
-    head.headers.remove("content-length");
-    Response::from_parts(head, Body::from(body))
 }
 
 async fn unknown(method: Method, uri: Uri) -> ApiError {

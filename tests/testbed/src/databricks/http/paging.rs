@@ -8,6 +8,7 @@
 //! exactly once and in order, whatever the limits.
 
 use super::ApiError;
+use super::distort::{OVERSIZE, OVERSIZED, REPEATING};
 use super::query::Query;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,6 +54,10 @@ pub(super) fn page_of<K: Ord + Serialize + DeserializeOwned>(
     query: &Query,
 ) -> Result<Page<usize>, ApiError> {
     let mut offset: usize = query.number("offset")?.unwrap_or(0);
+    let mut limit = match query.text(OVERSIZED) {
+        Some(_) => limit.saturating_mul(OVERSIZE),
+        None => limit,
+    };
     let cursor = match query.text("page_token") {
         None | Some("") => Cursor::Start,
         Some(token) => {
@@ -64,7 +69,16 @@ pub(super) fn page_of<K: Ord + Serialize + DeserializeOwned>(
     }
     let begin = match cursor {
         Cursor::Start => 0,
-        Cursor::After(last) => first_without(length, |place| key(place).is_some_and(|key| key <= last)),
+        Cursor::After(last) => {
+            let begin = first_without(length, |place| key(place).is_some_and(|key| key <= last));
+            match query.text(REPEATING).and_then(|_| (0..begin).rev().find(|place| shown(*place))) {
+                Some(last) => {
+                    limit = limit.saturating_add(1);
+                    last
+                }
+                None => begin,
+            }
+        }
         Cursor::Before(first) => {
             let end = first_without(length, |place| key(place).is_some_and(|key| key < first));
             (0..end).rev().filter(|place| shown(*place)).take(limit).last().unwrap_or(end)
