@@ -22,7 +22,7 @@ fn the_official_client_accepts_the_simulated_workspace() {
     let workspace = Workspace::start().expect("a free port");
     let output = Command::new(&python)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../databricks-sdk/check.py"))
-        .args([&workspace.url(), workspace.token()])
+        .args([&workspace.url(), workspace.token(), &workspace.client().id, &workspace.client().secret])
         .output()
         .unwrap_or_else(|error| panic!("{} cannot be run: {error}", python.display()));
     assert!(

@@ -1,6 +1,6 @@
 //! OAuth for machines: tokens for a client id and a secret, from the workspace itself and from Entra ID.
 //!
-//! Sources: `databricks/sdk/oauth.py` (`get_workspace_endpoints`, `ClientCredentials`, `retrieve_token`) and
+//! Sources: `databricks/sdk/oauth.py` (`get_endpoints_from_url`, `ClientCredentials`, `retrieve_token`) and
 //! `credentials_provider.py` (`oauth_service_principal`) of databricks-sdk 0.156.0; for Entra ID the protocol
 //! is "Microsoft identity platform and the OAuth 2.0 client credentials flow", version 2.0, with the
 //! application id of Azure Databricks in the scope.
@@ -28,13 +28,28 @@ const AZURE_DATABRICKS: &str = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d";
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
     Router::new()
+        .route("/.well-known/databricks-config", get(host_metadata))
         .route("/oidc/.well-known/oauth-authorization-server", get(discover))
         .route("/oidc/v1/token", post(token))
         .route("/{tenant}/oauth2/v2.0/token", post(entra_token))
 }
 
+/// Where newer clients learn where to log in (`databricks/sdk/oauth.py`, `get_host_metadata`).
+async fn host_metadata(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Json {
+    let host = host_of(&headers);
+    Json(json!({
+        "oidc_endpoint": format!("http://{host}/oidc"),
+        "workspace_id": shared.org_id().to_string(),
+        "cloud": "AWS",
+    }))
+}
+
+fn host_of(headers: &HeaderMap) -> &str {
+    headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost")
+}
+
 async fn discover(headers: HeaderMap) -> Json {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let host = host_of(&headers);
     Json(json!({
         "issuer": format!("http://{host}/oidc"),
         "authorization_endpoint": format!("http://{host}/oidc/v1/authorize"),

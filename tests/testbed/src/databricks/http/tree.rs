@@ -1,7 +1,7 @@
-//! `/api/2.0/workspace/list` and `/api/2.0/dbfs/list`: one directory at a time, without pages.
+//! `/api/2.0/workspace/list` and `/api/2.0/dbfs/{list, get-status}`: one directory at a time, without pages.
 //!
 //! Sources: `databricks/sdk/service/workspace.py` (`WorkspaceAPI.list`, `ObjectInfo`) and `files.py`
-//! (`DbfsAPI.list`, `FileInfo`) of databricks-sdk 0.156.0: the path is required; of a thing that is no
+//! (`DbfsAPI.list`, `get_status`, `FileInfo`) of databricks-sdk 0.156.0: the path is required; of a thing that is no
 //! directory the thing itself is listed; what does not exist is `RESOURCE_DOES_NOT_EXIST`.
 
 use super::super::shared::Shared;
@@ -17,7 +17,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
-    Router::new().route("/api/2.0/workspace/list", get(objects)).route("/api/2.0/dbfs/list", get(files))
+    Router::new()
+        .route("/api/2.0/workspace/list", get(objects))
+        .route("/api/2.0/dbfs/list", get(files))
+        .route("/api/2.0/dbfs/get-status", get(file_status))
 }
 
 async fn objects(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
@@ -43,6 +46,18 @@ async fn files(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
         state.world.with_files(|tree| {
             let files = tree.list(path).ok_or_else(|| missing(path))?;
             Ok(listing("files", files.iter().map(|file| file_body(file)).collect()))
+        })
+    })
+}
+
+/// What the official client asks before it descends.
+async fn file_status(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+    let query = Query::of(&uri);
+    let path = absolute(&query)?;
+    shared.read(|state| {
+        state.world.with_files(|tree| {
+            let file = tree.find(path).ok_or_else(|| missing(path))?;
+            Ok(Json(file_body(&file)))
         })
     })
 }

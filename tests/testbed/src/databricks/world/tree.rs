@@ -145,6 +145,12 @@ impl<T: Leaf> Tree<T> {
         }
     }
 
+    /// The thing at a path, the root included.
+    pub(crate) fn find(&self, path: &str) -> Option<T> {
+        let path = normal(path);
+        self.all.get(path).cloned().or_else(|| (path == ROOT).then(|| T::directory(ROOT)))
+    }
+
     pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
         self.all.values()
     }
