@@ -6,7 +6,7 @@
 
 use super::super::shared::Shared;
 use super::super::world::{Cluster, InitScript, UnixMillis, Workers};
-use super::paging::page;
+use super::paging::page_of;
 use super::query::Query;
 use super::{Answer, ApiError, Json};
 use axum::Router;
@@ -43,30 +43,26 @@ async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
         None => None,
         Some(_) => Some(query.flag("filter_by.is_pinned")?),
     };
-    let (now, mut clusters) = shared.read(|state| {
+    let wanted = |words: &[&str], word: &str| words.is_empty() || words.contains(&word);
+    shared.read(|state| {
         let now = state.world.now();
-        (now, state.world.clusters(now))
-    });
-    clusters.retain(|cluster| {
-        let wanted = |words: &[&str], word: &str| words.is_empty() || words.contains(&word);
-        wanted(&states, &cluster.state)
-            && wanted(&sources, &cluster.source)
-            && pinned.is_none_or(|pinned| cluster.pinned == pinned)
-    });
-    let page = page("clusters", clusters, order, limit, &query)?;
-    Ok(Json(json!({
-        "clusters": page.items.iter().map(|cluster| body(cluster, now)).collect::<Vec<_>>(),
-        "next_page_token": page.next.unwrap_or_default(),
-        "prev_page_token": page.previous.unwrap_or_default(),
-    })))
-}
-
-/// "By default, clusters are sorted by 3 columns from highest to lowest precedence: cluster state, pinned or
-/// unpinned, then cluster name" (`ListClustersSortBy`). That what is alive comes first was chosen.
-fn order(cluster: &Cluster) -> (usize, bool, String, String) {
-    const STATES: [&str; 6] = ["RUNNING", "RESIZING", "RESTARTING", "PENDING", "TERMINATING", "TERMINATED"];
-    let state = STATES.iter().position(|state| *state == cluster.state).unwrap_or(STATES.len());
-    (state, !cluster.pinned, cluster.name.clone(), cluster.cluster_id.clone())
+        state.world.with_clusters(now, |clusters| {
+            let shown = |position: usize| {
+                clusters.traits(position).is_some_and(|(state, source, is_pinned)| {
+                    wanted(&states, state)
+                        && wanted(&sources, source)
+                        && pinned.is_none_or(|pinned| is_pinned == pinned)
+                })
+            };
+            let page = page_of("clusters", clusters.len(), |position| clusters.key(position), shown, limit, &query)?;
+            let listed = page.items.iter().filter_map(|position| clusters.get(*position));
+            Ok(Json(json!({
+                "clusters": listed.map(|cluster| body(&cluster, now)).collect::<Vec<_>>(),
+                "next_page_token": page.next.unwrap_or_default(),
+                "prev_page_token": page.previous.unwrap_or_default(),
+            })))
+        })
+    })
 }
 
 fn body(cluster: &Cluster, now: UnixMillis) -> Value {

@@ -7,11 +7,11 @@
 //! error rather than a shorter page.
 
 use super::super::shared::Shared;
-use super::super::world::{Job, Visible};
+use super::super::world::{Job, RunView, Visible};
 use super::paging::{Page, page_of};
 use super::query::Query;
 use super::run_body;
-use super::{Answer, ApiError, Json};
+use super::{Answer, ApiError, Json, Written};
 use axum::Router;
 use axum::extract::State;
 use axum::http::Uri;
@@ -57,7 +57,7 @@ async fn list(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     })
 }
 
-async fn list_runs(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
+async fn list_runs(State(shared): State<Arc<Shared>>, uri: Uri) -> Result<Written, ApiError> {
     let query = Query::of(&uri);
     let limit = match query.number::<usize>("limit")?.unwrap_or(DEFAULT_PAGE) {
         0 => MAX_RUNS_PAGE,
@@ -78,20 +78,24 @@ async fn list_runs(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
                 |position: usize| runs.heads().get(place_of(position)).map(|head| Reverse((head.start, head.run_id)));
             let shown = |position: usize| wanted.includes(runs, place_of(position));
             let page = page_of("runs", count, key, shown, limit, &query)?;
-            Ok(envelope("runs", page, |position| {
-                let plan = runs.plans().get(place_of(position));
-                let Some(view) = plan.and_then(|run| run.at(runs.now())) else {
-                    return Value::Null;
-                };
-                let mut body = run_body::run(&view, org_id);
+            let write = |view: &RunView<'_>| {
+                let mut body = run_body::run(view, org_id);
                 if expand {
-                    run_body::add_tasks(&mut body, &view, 0, MAX_TASKS);
+                    run_body::add_tasks(&mut body, view, 0, MAX_TASKS);
                     if view.tasks.len() > MAX_TASKS {
                         body["has_more"] = true.into();
                     }
                 }
-                body
-            }))
+                body.to_string()
+            };
+            let kind = u8::from(expand);
+            let items = page.items.iter().filter_map(|position| runs.memo(place_of(*position), kind, write)).collect();
+            let Json(rest) = envelope(
+                "runs",
+                Page { items: Vec::<Value>::new(), next: page.next, previous: page.previous },
+                |item| item,
+            );
+            Ok(Written { rest, list: "runs", items })
         })
     })
 }

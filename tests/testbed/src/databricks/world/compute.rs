@@ -242,7 +242,7 @@ impl Cluster {
         };
         let run = view.run;
         let mut cluster =
-            Self::new(&cluster_id_of_run(run.run_id), &format!("job-{}-run-{}", run.job_id, run.run_id), state, start);
+            Self::new(&cluster_id_of_run(run.run_id), &name_of_cluster(run.job_id, run.run_id), state, start);
         cluster.source = "JOB".to_owned();
         cluster.tags = BTreeMap::from([("RunName".to_owned(), run.name.clone())]);
         let executing = users.iter().map(|task| task.slot.executing).min().unwrap_or(start);
@@ -284,6 +284,11 @@ impl Warehouse {
             health: None,
         }
     }
+}
+
+/// The name of the cluster made for a run.
+pub(super) fn name_of_cluster(job_id: i64, run_id: i64) -> String {
+    format!("job-{job_id}-run-{run_id}")
 }
 
 /// The id of the cluster made for a run, in the shape of real ones (`0926-083131-mz4kmzib`).

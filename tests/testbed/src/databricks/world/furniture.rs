@@ -68,7 +68,7 @@ impl Living {
                 _ => format!("/Users/{}", user_name(1 + dice.below(USERS - 1))),
             };
             // About twenty things to a folder, however many there are.
-            let folders = u64::from(count) / 400 + 1;
+            let folders = u64::from(count) / 2_000 + 1;
             let path = format!("{home}/project-{}/step-{}", dice.below(folders), dice.below(3));
             let (kind, suffix) = match dice.below(100) {
                 0..=69 => ("NOTEBOOK", ""),
@@ -106,7 +106,8 @@ impl Living {
                 _ => Some(created.plus(Duration::from_secs((30 + dice.below(1000)) * DAY))),
             };
             let mut token = Token::new(&format!("{:064x}", 0x70_6b00 + n), created, expires);
-            token.created_by = if n % 9 == 0 { "kiln@example.com".to_owned() } else { user_name(1 + n % (USERS - 1)) };
+            token.created_by =
+                if n.is_multiple_of(9) { "kiln@example.com".to_owned() } else { user_name(1 + n % (USERS - 1)) };
             token
         };
         (0..40).map(token).collect()

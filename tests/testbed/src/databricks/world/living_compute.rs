@@ -20,6 +20,8 @@ use super::time::UnixMillis;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Twenty seconds.
+const QUERY_SLOT: i64 = MINUTE / 3;
 const HOUR: i64 = 60 * MINUTE;
 const WAREHOUSES: [&str; 4] = ["Starter Warehouse", "BI", "Finance", "Ad-hoc SQL"];
 const PIPELINES: [&str; 5] = ["orders medallion", "clickstream", "inventory", "returns", "loyalty"];
@@ -97,11 +99,14 @@ impl Living {
             .collect()
     }
 
-    /// Queries of the last three hours: about one in twenty seconds.
-    pub(crate) fn queries(&self, now: UnixMillis) -> Vec<Query> {
-        let step = MINUTE / 3;
-        let last = now.0.div_euclid(step);
-        (last - 540..=last).map(|n| self.query(n, n * step)).filter(|query| query.start <= now).collect()
+    /// Queries of the last three hours until a slot ends: one in each slot.
+    pub(crate) fn queries(&self, slot: i64) -> Vec<Query> {
+        (slot - 540..=slot).map(|n| self.query(n, n * QUERY_SLOT)).collect()
+    }
+
+    /// The slot that a time is in.
+    pub(crate) fn query_slot(now: UnixMillis) -> i64 {
+        now.0.div_euclid(QUERY_SLOT)
     }
 
     /// Five pipelines, each updated every half hour; the updates of the last three hours.

@@ -6,6 +6,7 @@
 //! Invariant: what a reader sees is a pure function of the world and its time.
 
 mod billing;
+mod clusters;
 mod compute;
 mod events;
 mod furniture;
@@ -43,6 +44,7 @@ pub use tree::{DbfsFile, Object};
 pub use truth::{Durations, RunGroup, Sum, TaskGroup, Totals, Truth};
 pub use view::{Episode, Phase, RunView, Slot, TaskView};
 
+pub(crate) use clusters::Clusters;
 pub(crate) use compute::cluster_id_of_run;
 pub(crate) use pipeline::Logged;
 pub(crate) use runs::Visible;
@@ -77,8 +79,8 @@ struct Known {
     jobs: Option<Vec<Job>>,
     objects: Option<Tree<Object>>,
     files: Option<Tree<DbfsFile>>,
-    /// In the order of their start; in a living world as of the time they are for.
-    queries: Option<(Option<UnixMillis>, Vec<Query>)>,
+    /// In the order of their start; in a living world with the slot of time they are for.
+    queries: Option<(Option<i64>, Vec<Query>)>,
 }
 
 // A copy finds out for itself: the two worlds may go different ways.
@@ -236,21 +238,29 @@ impl World {
     /// All clusters: all-purpose ones, and those of job runs.
     #[must_use]
     pub fn clusters(&self, now: UnixMillis) -> Vec<Cluster> {
-        let mut clusters = match &self.living {
-            Some(living) => living.clusters(now),
-            None => self.scene.clusters.clone(),
-        };
-        clusters = clusters.into_iter().map(|cluster| cluster.at(now)).collect();
-        self.with_runs(now, |runs| {
-            clusters.extend(runs.plans().iter().filter_map(|run| Cluster::of_run(&run.at(now)?)));
-        });
-        clusters
+        self.with_clusters(now, |clusters| clusters.all())
     }
 
     /// One cluster.
     #[must_use]
     pub fn cluster(&self, cluster_id: &str, now: UnixMillis) -> Option<Cluster> {
-        self.clusters(now).into_iter().find(|cluster| cluster.cluster_id == cluster_id)
+        let standing = self.standing_clusters(now).into_iter().find(|cluster| cluster.cluster_id == cluster_id);
+        standing.or_else(|| self.with_runs(now, |runs| runs.cluster(cluster_id)))
+    }
+
+    /// As [`World::clusters`], without making those that ended unless they are asked for.
+    pub(crate) fn with_clusters<R>(&self, now: UnixMillis, look: impl FnOnce(Clusters<'_>) -> R) -> R {
+        let standing = self.standing_clusters(now);
+        self.with_runs(now, |runs| look(Clusters::new(standing, runs)))
+    }
+
+    /// The all-purpose clusters.
+    fn standing_clusters(&self, now: UnixMillis) -> Vec<Cluster> {
+        let clusters = match &self.living {
+            Some(living) => living.clusters(now),
+            None => self.scene.clusters.clone(),
+        };
+        clusters.into_iter().map(|cluster| cluster.at(now)).collect()
     }
 
     /// All queries started until `now` (in a living world: in the last hours), in the order of their start.
@@ -261,10 +271,10 @@ impl World {
 
     pub(crate) fn with_queries<R>(&self, now: UnixMillis, look: impl FnOnce(&[Query]) -> R) -> R {
         let mut known = self.index.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = self.living.as_ref().map(|_| now);
+        let of = self.living.as_ref().map(|_| Living::query_slot(now));
         if known.queries.as_ref().is_none_or(|(known_of, _)| *known_of != of) {
             let mut queries = match &self.living {
-                Some(living) => living.queries(now),
+                Some(living) => living.queries(of.unwrap_or_default()),
                 None => self.scene.queries.clone(),
             };
             queries.sort_by(|a, b| (a.start, &a.query_id).cmp(&(b.start, &b.query_id)));

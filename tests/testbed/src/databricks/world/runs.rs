@@ -9,9 +9,12 @@
 //! its retention; whatever was asked before changes nothing. A living world's runs are generated
 //! as time passes and forgotten once a quarter of what is kept has expired, so the memory is bounded.
 
+use super::compute::{Cluster, cluster_id_of_run, name_of_cluster};
 use super::living::Living;
 use super::run::Run;
 use super::time::UnixMillis;
+use super::view::RunView;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -23,6 +26,8 @@ pub(crate) struct Head {
     pub(crate) job_id: i64,
     /// When it ends for the last time.
     pub(crate) end: UnixMillis,
+    /// When its own cluster has ended for good, if it has one.
+    pub(crate) cluster_end: Option<UnixMillis>,
     /// Between its start and its end it has ended before: only its plan knows when.
     pub(crate) interrupted: bool,
 }
@@ -33,6 +38,10 @@ pub(super) struct Runs {
     heads: Vec<Head>,
     plans: Vec<Arc<Run>>,
     places: HashMap<i64, usize>,
+    /// Places of runs that have a cluster of their own, with its name, and in the order of that.
+    clusters: Vec<(String, usize)>,
+    /// What readers have made of runs that had ended, by run id and kind: nothing about those changes any more.
+    memos: RefCell<HashMap<(i64, u8), Arc<str>>>,
     /// In a living world: the triggers after the first time and up to the second are in the lists.
     covered: Option<(UnixMillis, UnixMillis)>,
 }
@@ -63,6 +72,7 @@ impl Runs {
         }
         let expired = self.heads.partition_point(|head| head.start <= oldest);
         if expired > 1000 && expired > self.heads.len() / 4 {
+            self.memos.borrow_mut().clear();
             self.heads.drain(..expired);
             self.plans.drain(..expired);
             self.find_places_from(0);
@@ -76,7 +86,10 @@ impl Runs {
         for run in runs {
             let (first_end, end) = run.ends();
             let interrupted = first_end != end;
-            self.heads.push(Head { start: run.start, run_id: run.run_id, job_id: run.job_id, end, interrupted });
+            let at_last = run.at(UnixMillis(i64::MAX));
+            let cluster_end = at_last.and_then(|view| Cluster::of_run(&view)).and_then(|cluster| cluster.terminated);
+            let (start, run_id, job_id) = (run.start, run.run_id, run.job_id);
+            self.heads.push(Head { start, run_id, job_id, end, cluster_end, interrupted });
             self.plans.push(Arc::new(run));
         }
         self.find_places_from(first_new);
@@ -89,6 +102,12 @@ impl Runs {
         for (place, head) in self.heads.iter().enumerate().skip(first) {
             self.places.entry(head.run_id).or_insert(place);
         }
+        if first == 0 {
+            self.clusters.clear();
+        }
+        let with_cluster = self.heads.iter().enumerate().skip(first).filter(|(_, head)| head.cluster_end.is_some());
+        self.clusters.extend(with_cluster.map(|(place, head)| (name_of_cluster(head.job_id, head.run_id), place)));
+        self.clusters.sort();
     }
 
     pub(super) fn at(&self, now: UnixMillis, oldest: Option<UnixMillis>) -> Visible<'_> {
@@ -128,11 +147,64 @@ impl<'a> Visible<'a> {
         (self.begin..self.end).contains(&place).then_some(plan.as_ref())
     }
 
+    /// Places of the runs that have a cluster of their own.
+    pub(crate) fn places_with_clusters(&self) -> impl Iterator<Item = usize> + 'a {
+        let heads = self.heads().iter().enumerate();
+        heads.filter(|(_, head)| head.cluster_end.is_some()).map(|(place, _)| place)
+    }
+
+    /// The same, in the order of the clusters' names.
+    pub(crate) fn places_by_cluster_name(&self) -> impl Iterator<Item = usize> + 'a {
+        let (begin, end) = (self.begin, self.end);
+        let places = self.runs.clusters.iter().map(|(_, place)| *place);
+        places.filter(move |place| (begin..end).contains(place)).map(move |place| place - begin)
+    }
+
+    /// Whether the cluster of the run at a place has ended for good.
+    pub(crate) fn cluster_is_over(&self, place: usize) -> bool {
+        let end = self.heads().get(place).and_then(|head| head.cluster_end);
+        end.is_some_and(|end| end <= self.now)
+    }
+
+    pub(crate) fn cluster_name(&self, place: usize) -> String {
+        self.heads().get(place).map(|head| name_of_cluster(head.job_id, head.run_id)).unwrap_or_default()
+    }
+
+    pub(crate) fn cluster_id(&self, place: usize) -> String {
+        self.heads().get(place).map(|head| cluster_id_of_run(head.run_id)).unwrap_or_default()
+    }
+
+    /// The cluster of the run at a place as it is now.
+    pub(crate) fn cluster_at(&self, place: usize) -> Option<Cluster> {
+        Cluster::of_run(&self.plans().get(place)?.at(self.now)?)
+    }
+
+    pub(crate) fn cluster(&self, cluster_id: &str) -> Option<Cluster> {
+        let place = self.places_with_clusters().find(|place| self.cluster_id(*place) == cluster_id)?;
+        self.cluster_at(place)
+    }
+
     /// The run that a task's own run id belongs to, and the task's place in it (see [`Run::task_run_id`]).
     pub(crate) fn find_task(&self, task_run_id: i64) -> Option<(&'a Run, usize)> {
         let run = self.find(task_run_id.checked_sub(1)?.div_euclid(1000))?;
         let index = usize::try_from((task_run_id - 1).rem_euclid(1000)).ok()?;
         Some((run, index))
+    }
+
+    /// What a reader makes of the run at a place, made once if the run has ended for good. `kind` tells apart
+    /// the different things that readers make.
+    pub(crate) fn memo(&self, place: usize, kind: u8, make: impl FnOnce(&RunView<'_>) -> String) -> Option<Arc<str>> {
+        let (head, plan) = (self.heads().get(place)?, self.plans().get(place)?);
+        let key = (head.run_id, kind);
+        let has_ended = head.end <= self.now;
+        if has_ended && let Some(known) = self.runs.memos.borrow().get(&key) {
+            return Some(known.clone());
+        }
+        let made: Arc<str> = make(&plan.at(self.now)?).into();
+        if has_ended {
+            self.runs.memos.borrow_mut().insert(key, made.clone());
+        }
+        Some(made)
     }
 
     /// Whether the run at a place has not ended.
