@@ -18,11 +18,12 @@ pub trait Bounds {
     const BOUNDS: &'static [f64];
 }
 
-/// Counts of values, in the buckets `B` describes.
+/// Counts of values, in the buckets `B` describes, with the smallest and the largest of them.
 #[derive(Debug)]
 pub struct Histogram<B> {
     counts: Vec<u64>,
     sum: f64,
+    extremes: Option<(f64, f64)>,
     bounds: PhantomData<B>,
 }
 
@@ -30,7 +31,8 @@ impl<B: Bounds> Histogram<B> {
     /// No values yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { counts: vec![0; B::BOUNDS.len().saturating_add(1)], sum: 0.0, bounds: PhantomData }
+        let counts = vec![0; B::BOUNDS.len().saturating_add(1)];
+        Self { counts, sum: 0.0, extremes: None, bounds: PhantomData }
     }
 
     /// Counts a value, in the metric's unit. What is not a finite number is not a measurement and is left out.
@@ -40,6 +42,8 @@ impl<B: Bounds> Histogram<B> {
         if let Some(count) = self.counts.get_mut(bucket).filter(|_| sum.is_finite()) {
             *count = count.saturating_add(1);
             self.sum = sum;
+            let (min, max) = self.extremes.unwrap_or((value, value));
+            self.extremes = Some((min.min(value), max.max(value)));
         }
     }
 
@@ -62,8 +66,8 @@ impl<B: Bounds> Histogram<B> {
             time: 0,
             count: self.count(),
             sum: Some(self.sum),
-            min: None,
-            max: None,
+            min: self.extremes.map(|(min, _)| min),
+            max: self.extremes.map(|(_, max)| max),
             bounds: B::BOUNDS.to_vec(),
             bucket_counts: self.counts.clone(),
         }
@@ -76,38 +80,51 @@ impl<B: Bounds> Default for Histogram<B> {
     }
 }
 
-/// Bits rather than decimals: a sum that is parsed back one unit in the last place lower would look like a reset.
+/// What is stored: a list rather than an object, because state holds one histogram per series and names would be half
+/// of it. Bits rather than decimals: a sum that is parsed back one unit in the last place lower would look like a reset.
 #[derive(Serialize, Deserialize)]
-struct Stored {
-    counts: Vec<u64>,
-    sum_bits: u64,
-    bounds: u64,
-}
+struct Stored(
+    /// Which bounds the counts belong to.
+    u32,
+    /// The sum.
+    u64,
+    /// The smallest and the largest value.
+    Option<(u64, u64)>,
+    /// The counts, without the empty buckets at the end.
+    Vec<u64>,
+);
 
-/// FNV-1a over the bits: state holds one histogram per series, and the bounds would be larger than the counts.
-fn fingerprint(bounds: &[f64]) -> u64 {
-    bounds.iter().fold(0xcbf2_9ce4_8422_2325, |hash, bound| (hash ^ bound.to_bits()).wrapping_mul(0x100_0000_01b3))
+/// FNV-1a over the bits: the bounds themselves would be larger than the counts.
+fn fingerprint(bounds: &[f64]) -> u32 {
+    let hash = |hash: u64, bound: &f64| (hash ^ bound.to_bits()).wrapping_mul(0x100_0000_01b3);
+    let folded = bounds.iter().fold(0xcbf2_9ce4_8422_2325, hash);
+    u32::try_from((folded >> 32) ^ (folded & 0xffff_ffff)).unwrap_or_default()
 }
 
 impl<B: Bounds> Serialize for Histogram<B> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bounds = fingerprint(B::BOUNDS);
-        Stored { counts: self.counts.clone(), sum_bits: self.sum.to_bits(), bounds }.serialize(serializer)
+        let used = self.counts.iter().rposition(|count| *count > 0).map_or(0, |last| last.saturating_add(1));
+        let counts = self.counts.get(..used).unwrap_or_default().to_vec();
+        let extremes = self.extremes.map(|(min, max)| (min.to_bits(), max.to_bits()));
+        Stored(fingerprint(B::BOUNDS), self.sum.to_bits(), extremes, counts).serialize(serializer)
     }
 }
 
 impl<'de, B: Bounds> Deserialize<'de> for Histogram<B> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stored = Stored::deserialize(deserializer)?;
-        let sum = f64::from_bits(stored.sum_bits);
-        let arity = stored.counts.len() == B::BOUNDS.len().saturating_add(1);
-        if stored.bounds != fingerprint(B::BOUNDS) || !arity {
+        let Stored(bounds, sum, extremes, mut counts) = Stored::deserialize(deserializer)?;
+        let sum = f64::from_bits(sum);
+        let extremes = extremes.map(|(min, max)| (f64::from_bits(min), f64::from_bits(max)));
+        let buckets = B::BOUNDS.len().saturating_add(1);
+        if bounds != fingerprint(B::BOUNDS) || counts.len() > buckets {
             return Err(D::Error::custom("the histogram was stored with other bounds"));
         }
-        if !sum.is_finite() {
-            return Err(D::Error::custom("the histogram's sum is not a number"));
+        let ordered = |(min, max): (f64, f64)| min.is_finite() && max.is_finite() && min <= max;
+        if !sum.is_finite() || !extremes.is_none_or(ordered) {
+            return Err(D::Error::custom("the histogram's sum or extremes are no numbers"));
         }
-        Ok(Self { counts: stored.counts, sum, bounds: PhantomData })
+        counts.resize(buckets, 0);
+        Ok(Self { counts, sum, extremes, bounds: PhantomData })
     }
 }
 
@@ -143,6 +160,15 @@ mod tests {
     }
 
     #[test]
+    fn the_smallest_and_the_largest_value_are_kept() {
+        let mut histogram = Histogram::<Seconds>::new();
+        let point = |histogram: &Histogram<Seconds>| histogram.point(UnixNanos::from_nanos(7), Vec::new());
+        assert_eq!((point(&histogram).min, point(&histogram).max), (None, None));
+        [3.0, 0.5, 40.0].into_iter().for_each(|value| histogram.record(value));
+        assert_eq!((point(&histogram).min, point(&histogram).max), (Some(0.5), Some(40.0)));
+    }
+
+    #[test]
     fn what_is_no_number_is_not_counted() {
         let mut histogram = Histogram::<Seconds>::new();
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
@@ -167,6 +193,7 @@ mod tests {
             let stored = serde_json::to_string(&histogram).unwrap();
             let restored: Histogram<Seconds> = serde_json::from_str(&stored).unwrap();
             prop_assert_eq!(restored.sum().to_bits(), histogram.sum().to_bits());
+            prop_assert_eq!(restored.extremes, histogram.extremes);
             prop_assert_eq!(restored.counts, histogram.counts);
         }
     }

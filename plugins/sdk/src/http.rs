@@ -2,6 +2,7 @@
 //!
 //! A status of 200 is not yet success: what is read as JSON must parse, and what is read as text must be text.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::collection::CollectError;
@@ -16,6 +17,16 @@ impl Request {
     #[must_use]
     pub fn get(url: impl Into<String>) -> Self {
         Self { method: Method::Get, url: url.into(), headers: Vec::new(), body: None }
+    }
+
+    /// A POST request with a JSON body.
+    ///
+    /// # Errors
+    /// The value has no JSON form.
+    pub fn post_json(url: impl Into<String>, body: &impl Serialize) -> Result<Self, serde_json::Error> {
+        let body = Some(serde_json::to_vec(body)?);
+        let request = Self { method: Method::Post, url: url.into(), headers: Vec::new(), body };
+        Ok(request.with_header("content-type", "application/json"))
     }
 
     /// The same request with one header more.
@@ -58,7 +69,15 @@ impl Http<'_> {
     /// # Errors
     /// No answer, or not a successful one.
     pub fn get(self, url: &str) -> Result<Page, FetchError> {
-        page(url, self.send(&Request::get(url)))
+        self.fetch(&Request::get(url))
+    }
+
+    /// Sends a request. Anything but a 2xx status is an error.
+    ///
+    /// # Errors
+    /// No answer, or not a successful one.
+    pub fn fetch(self, request: &Request) -> Result<Page, FetchError> {
+        page(&request.url, self.send(request))
     }
 
     /// Fetches pages concurrently and answers in the order of the URLs.

@@ -45,6 +45,14 @@ pub struct Declarations {
     pub undeclared_prefixes: &'static [&'static str],
 }
 
+impl Declarations {
+    /// The scope as telemetry carries it.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope { name: self.scope.to_owned(), version: self.version.to_owned(), attributes: Vec::new() }
+    }
+}
+
 /// Turns the fields of a generated struct into attributes.
 pub trait Attributes {
     /// The attributes that are present.
@@ -224,14 +232,6 @@ impl From<MetricSet> for ResourceMetrics {
         });
         let mut metrics: Vec<Metric> = declared.collect();
         metrics.extend(set.undeclared);
-        Self {
-            resource: Resource { attributes: set.resource },
-            scope: Scope {
-                name: set.declarations.scope.to_owned(),
-                version: set.declarations.version.to_owned(),
-                attributes: Vec::new(),
-            },
-            metrics,
-        }
+        Self { resource: Resource { attributes: set.resource }, scope: set.declarations.scope(), metrics }
     }
 }

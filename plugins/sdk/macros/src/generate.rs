@@ -48,6 +48,12 @@ fn metrics(manifest: &Manifest) -> TokenStream {
             undeclared_prefixes: &[#(#prefixes),*],
         };
 
+        /// The scope of everything the plugin emits.
+        #[must_use]
+        pub fn scope() -> ::kiln_plugin::telemetry::Scope {
+            DECLARATIONS.scope()
+        }
+
         #resource
 
         #(#types)*
@@ -108,7 +114,15 @@ fn resource(telemetry: &Declared) -> (TokenStream, TokenStream) {
             Self(::kiln_plugin::metrics::MetricSet::new(&DECLARATIONS, resource))
         }
     };
-    (attribute_struct(&name, "What the telemetry is about.", &attributes), new)
+    let declared = attribute_struct(&name, "What the telemetry is about.", &attributes);
+    let record = quote! {
+        impl ::core::convert::From<&#name #lifetime> for ::kiln_plugin::telemetry::Resource {
+            fn from(resource: &#name #lifetime) -> Self {
+                Self { attributes: ::kiln_plugin::metrics::Attributes::to_attributes(resource) }
+            }
+        }
+    };
+    (quote!(#declared #record), new)
 }
 
 fn metric_types(name: &str, metric: &MetricDeclaration, telemetry: &Declared) -> TokenStream {

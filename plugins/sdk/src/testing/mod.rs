@@ -41,6 +41,7 @@ mod emitted;
 mod script;
 mod world;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use kiln_policy::Manifest;
@@ -120,20 +121,27 @@ impl TestHost {
         self.world.script.borrow_mut().set_path(path, Box::new(respond));
     }
 
+    /// Answers, with a function, every request that has no script at all: a whole simulated server.
+    pub fn on_any(&self, respond: impl Fn(&Request) -> Reply + 'static) {
+        self.world.script.borrow_mut().set_any(Box::new(respond));
+    }
+
     /// The requests that were sent since this was last asked, as `GET /path?query`.
     #[must_use]
     pub fn take_requests(&self) -> Vec<String> {
         self.world.script.borrow_mut().take_sent()
     }
 
-    /// Sets the clock.
+    /// Sets the clock, as an administrator does; the monotonic clock goes on as before.
     pub fn set_clock(&self, now: UnixNanos) {
         self.world.now.set(now);
     }
 
-    /// Moves the clock on.
+    /// Moves both clocks on.
     pub fn advance(&self, duration: core::time::Duration) {
         self.world.now.set(self.world.now.get().after(duration));
+        let passed = u64::try_from(duration.as_nanos()).expect("a duration of less than 500 years");
+        self.world.monotonic.set(self.world.monotonic.get() + passed);
     }
 
     /// The time of the clock.
@@ -158,11 +166,33 @@ impl TestHost {
         Some(serde_json::from_slice(&committed).expect("state written through the SDK is JSON"))
     }
 
+    /// All of the committed state, to be put back with [`Self::restore_state`]: what a process leaves behind that ends
+    /// before its batch is accepted.
+    #[must_use]
+    pub fn save_state(&self) -> SavedState {
+        SavedState(self.world.state.borrow().all())
+    }
+
+    /// Puts all of the state back to what it was.
+    pub fn restore_state(&self, saved: &SavedState) {
+        self.world.state.borrow_mut().replace(saved.0.clone());
+    }
+
+    /// How many bytes the committed state has, keys and values, as `limits.state_bytes` counts them.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        self.save_state().0.iter().map(|(key, value)| key.len() + value.len()).sum()
+    }
+
     /// Puts a value under a key of the state, as an older version of the plugin might have.
     pub fn set_state(&self, key: &str, value: &Value) {
         self.world.state.borrow_mut().put(key, value.to_string().into_bytes());
     }
 }
+
+/// The state of an instance at some moment.
+#[derive(Clone, Debug)]
+pub struct SavedState(BTreeMap<String, Vec<u8>>);
 
 /// A configured plugin on a [`TestHost`].
 pub struct Instance<P> {

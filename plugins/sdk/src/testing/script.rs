@@ -74,6 +74,7 @@ type Respond = Box<dyn Fn(&Request) -> Reply>;
 pub(super) struct Script {
     replies: BTreeMap<String, VecDeque<Result<Response, HttpError>>>,
     paths: BTreeMap<String, Respond>,
+    any: Option<Respond>,
     sent: Vec<String>,
 }
 
@@ -92,6 +93,10 @@ impl Script {
         self.paths.insert(path.to_owned(), respond);
     }
 
+    pub(super) fn set_any(&mut self, respond: Respond) {
+        self.any = Some(respond);
+    }
+
     pub(super) fn take_sent(&mut self) -> Vec<String> {
         std::mem::take(&mut self.sent)
     }
@@ -107,7 +112,7 @@ impl Script {
             let first = if sequence.len() > 1 { sequence.pop_front() } else { sequence.front().cloned() };
             return first.expect("a script has at least one reply");
         }
-        let Some(respond) = self.paths.get(url.path()) else {
+        let Some(respond) = self.paths.get(url.path()).or(self.any.as_ref()) else {
             let scripted: Vec<_> = self.replies.keys().chain(self.paths.keys()).map(|key| format!("  {key}")).collect();
             panic!("the plugin sent a request that has no script:\n  {key}\nscripted are:\n{}", scripted.join("\n"));
         };

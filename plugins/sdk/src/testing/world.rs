@@ -41,6 +41,14 @@ impl Store {
         self.committed.get(key).map(Vec::as_slice)
     }
 
+    pub(super) fn all(&self) -> BTreeMap<String, Vec<u8>> {
+        self.committed.clone()
+    }
+
+    pub(super) fn replace(&mut self, all: BTreeMap<String, Vec<u8>>) {
+        self.committed = all;
+    }
+
     pub(super) fn put(&mut self, key: &str, value: Vec<u8>) {
         self.committed.insert(key.to_owned(), value);
     }
@@ -53,6 +61,8 @@ pub(crate) struct World {
     pub(super) state: RefCell<Store>,
     pub(super) log: RefCell<Vec<LogLine>>,
     pub(super) now: Cell<UnixNanos>,
+    /// Never goes back, whatever the clock is set to.
+    pub(super) monotonic: Cell<u64>,
     metrics: RefCell<Vec<ResourceMetrics>>,
     spans: RefCell<Vec<ResourceSpans>>,
     logs: RefCell<Vec<ResourceLogs>>,
@@ -68,6 +78,7 @@ impl World {
             state: RefCell::default(),
             log: RefCell::default(),
             now: Cell::new(NEW_YEAR_2026),
+            monotonic: Cell::new(1),
             metrics: RefCell::default(),
             spans: RefCell::default(),
             logs: RefCell::default(),
@@ -185,6 +196,6 @@ impl Imports for World {
     }
 
     fn monotonic(&self) -> u64 {
-        self.now.get().as_nanos()
+        self.monotonic.get()
     }
 }
