@@ -11,6 +11,7 @@ mod duration;
 mod errors;
 mod jobs;
 mod node_types;
+mod pools;
 mod runs;
 mod warehouses;
 mod watch;
@@ -22,6 +23,7 @@ use errors::Errors;
 use jobs::Jobs;
 use kiln_plugin::telemetry::{LogRecord, ResourceLogs, ResourceSpans, Span};
 use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver};
+use pools::Pools;
 use runs::{Context, Runs};
 use warehouses::Warehouses;
 use watch::Watch;
@@ -42,6 +44,7 @@ pub struct Databricks {
     runs: Runs,
     clusters: Watch<Clusters>,
     warehouses: Watch<Warehouses>,
+    pools: Watch<Pools>,
 }
 
 impl Receiver for Databricks {
@@ -59,6 +62,7 @@ impl Receiver for Databricks {
             runs: Runs::new(&config),
             clusters: Watch::new(clusters::PART, read.clusters.enabled, read.clusters.interval),
             warehouses: Watch::new(warehouses::PART, read.warehouses.enabled, read.warehouses.interval),
+            pools: Watch::new(pools::PART, read.pools.enabled, read.pools.interval),
             config,
         })
     }
@@ -79,6 +83,7 @@ impl Receiver for Databricks {
             Context { config: &self.config, origin: &self.origin, jobs: self.jobs.last(), fleet: &self.fleet };
         let runs = self.runs.read(host, &mut api, errors, context)?;
         self.warehouses.read(&mut api, errors, |api, _| Warehouses::read(api));
+        self.pools.read(&mut api, errors, |api, _| Pools::read(api));
 
         let (sent, answered) = (api.sent, api.answered);
         if sent > 0 && answered == 0 {
@@ -109,6 +114,9 @@ impl Receiver for Databricks {
         }
         if let Some(warehouses) = self.warehouses.last() {
             warehouses.add_to(&mut metrics);
+        }
+        if let Some(pools) = self.pools.last() {
+            pools.add_to(&mut metrics);
         }
         tally.add_to(&mut metrics);
         host.emit_metrics([metrics])?;
