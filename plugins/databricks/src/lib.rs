@@ -9,6 +9,7 @@ mod clusters;
 mod config;
 mod duration;
 mod errors;
+mod identity;
 mod jobs;
 mod node_types;
 mod pools;
@@ -20,6 +21,7 @@ use api::{Api, Workspace};
 use clusters::{Clusters, Fleet};
 pub use config::Config;
 use errors::Errors;
+use identity::Identity;
 use jobs::Jobs;
 use kiln_plugin::telemetry::{LogRecord, ResourceLogs, ResourceSpans, Span};
 use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver};
@@ -45,6 +47,7 @@ pub struct Databricks {
     clusters: Watch<Clusters>,
     warehouses: Watch<Warehouses>,
     pools: Watch<Pools>,
+    identity: Identity,
 }
 
 impl Receiver for Databricks {
@@ -63,6 +66,7 @@ impl Receiver for Databricks {
             clusters: Watch::new(clusters::PART, read.clusters.enabled, read.clusters.interval),
             warehouses: Watch::new(warehouses::PART, read.warehouses.enabled, read.warehouses.interval),
             pools: Watch::new(pools::PART, read.pools.enabled, read.pools.interval),
+            identity: Identity::new(&read.identity),
             config,
         })
     }
@@ -84,6 +88,7 @@ impl Receiver for Databricks {
         let runs = self.runs.read(host, &mut api, errors, context)?;
         self.warehouses.read(&mut api, errors, |api, _| Warehouses::read(api));
         self.pools.read(&mut api, errors, |api, _| Pools::read(api));
+        self.identity.read(&mut api, errors);
 
         let (sent, answered) = (api.sent, api.answered);
         if sent > 0 && answered == 0 {
@@ -118,6 +123,7 @@ impl Receiver for Databricks {
         if let Some(pools) = self.pools.last() {
             pools.add_to(&mut metrics);
         }
+        self.identity.add_to(&mut metrics, now.as_millis());
         tally.add_to(&mut metrics);
         host.emit_metrics([metrics])?;
         emit(host, &resource, spans, logs)?;

@@ -112,7 +112,8 @@ impl<'a> Api<'a> {
         if self.is_out_of_time() { 0 } else { self.budget.saturating_sub(self.sent) }
     }
 
-    fn is_out_of_time(&self) -> bool {
+    /// Whether nothing new is to be begun.
+    pub(crate) fn is_out_of_time(&self) -> bool {
         self.host.monotonic().saturating_sub(self.began) > PATIENCE
     }
 
