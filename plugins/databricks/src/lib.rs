@@ -10,6 +10,7 @@ mod config;
 mod duration;
 mod errors;
 mod identity;
+mod inventory;
 mod jobs;
 mod node_types;
 mod pools;
@@ -22,6 +23,7 @@ use clusters::{Clusters, Fleet};
 pub use config::Config;
 use errors::Errors;
 use identity::Identity;
+use inventory::Inventory;
 use jobs::Jobs;
 use kiln_plugin::telemetry::{LogRecord, ResourceLogs, ResourceSpans, Span};
 use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver};
@@ -48,6 +50,7 @@ pub struct Databricks {
     warehouses: Watch<Warehouses>,
     pools: Watch<Pools>,
     identity: Identity,
+    inventory: Inventory,
 }
 
 impl Receiver for Databricks {
@@ -67,6 +70,7 @@ impl Receiver for Databricks {
             warehouses: Watch::new(warehouses::PART, read.warehouses.enabled, read.warehouses.interval),
             pools: Watch::new(pools::PART, read.pools.enabled, read.pools.interval),
             identity: Identity::new(&read.identity),
+            inventory: Inventory::new(&read.inventory),
             config,
         })
     }
@@ -89,6 +93,8 @@ impl Receiver for Databricks {
         self.warehouses.read(&mut api, errors, |api, _| Warehouses::read(api));
         self.pools.read(&mut api, errors, |api, _| Pools::read(api));
         self.identity.read(&mut api, errors);
+        // What can wait comes last.
+        self.inventory.read(host, &mut api, errors)?;
 
         let (sent, answered) = (api.sent, api.answered);
         if sent > 0 && answered == 0 {
@@ -124,6 +130,7 @@ impl Receiver for Databricks {
             pools.add_to(&mut metrics);
         }
         self.identity.add_to(&mut metrics, now.as_millis());
+        self.inventory.add_to(&mut metrics);
         tally.add_to(&mut metrics);
         host.emit_metrics([metrics])?;
         emit(host, &resource, spans, logs)?;
