@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use kiln_plugin::UnixNanos;
 use kiln_plugin::metrics::{Instrument, Undeclared, UndeclaredError};
 use kiln_plugin::telemetry::{Attribute, Number};
+use kiln_prometheus_text::samples;
 
 use crate::driver_metrics::declared;
 use crate::names::{Namespace, dotted};
-use crate::prometheus_text::samples;
 use crate::quantity::{Quantity, without_unit};
 use crate::reading::{Kind, Part, Reading};
 use crate::streaming::{self, Queries};

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use kiln_plugin::UnixNanos;
 use kiln_plugin::metrics::{Instrument, Undeclared};
 use kiln_plugin::telemetry::{Attribute, Number};
+use kiln_prometheus_text::{Sample, Value, samples};
 
 use crate::driver_metrics::collector;
 use crate::names::dotted;
-use crate::prometheus_text::{Sample, Value, samples};
 use crate::tally::Tally;
 use crate::telemetry as t;
 

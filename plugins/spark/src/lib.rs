@@ -9,7 +9,6 @@ mod driver_metrics;
 mod executor;
 mod names;
 mod page;
-pub mod prometheus_text;
 mod quantity;
 mod reading;
 mod streaming;

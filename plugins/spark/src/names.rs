@@ -3,7 +3,7 @@
 //! Spark puts the id of the application into the name of every metric of the driver and replaces every character that
 //! is not a letter or a digit by `_`, so that the id cannot be cut off without knowing it, or knowing what follows it.
 
-use crate::prometheus_text::Sample;
+use kiln_prometheus_text::Sample;
 
 /// Sources every driver has. Where one of them stands behind `_driver_`, the namespace ends.
 const ANCHORS: [&str; 4] =
@@ -98,7 +98,7 @@ fn push_snake(out: &mut String, camel: &str) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::prometheus_text::samples;
+    use kiln_prometheus_text::samples;
 
     fn find(names: &[&str], id: Option<&str>) -> Option<Namespace> {
         let text: String = names.iter().map(|name| format!("{name} 1\n")).collect();

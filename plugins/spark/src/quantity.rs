@@ -4,8 +4,8 @@
 //! kind is that of the page. Times become seconds and sizes become bytes.
 
 use kiln_plugin::telemetry::Number;
+use kiln_prometheus_text::Value;
 
-use crate::prometheus_text::Value;
 use crate::reading::{Kind, Part, Reading};
 
 /// What a number of the driver's page means.

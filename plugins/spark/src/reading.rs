@@ -3,7 +3,7 @@
 //! Spark writes its registry of Dropwizard metrics flat: a suffix says which number of a metric a line holds, and the
 //! label `type` says what kind of metric it is. Times of a timer are nanoseconds here, whatever they are elsewhere.
 
-use crate::prometheus_text::{Sample, Value};
+use kiln_prometheus_text::{Sample, Value};
 
 /// One number of one metric of the driver.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,7 +96,7 @@ impl<'a> Reading<'a> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::prometheus_text::samples;
+    use kiln_prometheus_text::samples;
 
     fn read(line: &str) -> Option<(&str, Part, Kind)> {
         let sample = samples(line).next().unwrap().unwrap();

@@ -3,9 +3,10 @@
 //! Where the query ends and the metric begins is known for the metrics of this list, and for others from the queries
 //! that have one of this list: a name is never passed on with a query in it. All are gauges, whatever they are called.
 
+use kiln_prometheus_text::Value;
+
 use std::collections::BTreeSet;
 
-use crate::prometheus_text::Value;
 use crate::telemetry as t;
 
 const PREFIX: &str = "spark_streaming_";

@@ -1,4 +1,4 @@
-//! The Prometheus text format 0.0.4, as Spark writes it.
+//! The Prometheus text format 0.0.4, as it is found, which is not always as it is specified.
 //!
 //! Spark does not escape label values: an application called `ETL "daily"` makes a page no standard parser accepts. So
 //! a value ends at the first quote that is followed by the next label or by nothing, and it is handed out as it stands,
@@ -46,6 +46,70 @@ impl<'a> Iterator for Samples<'a> {
             }
         }
         None
+    }
+}
+
+/// What the `# TYPE` lines of a page say, in its order. Spark's pages have none.
+#[must_use]
+pub const fn types(text: &str) -> Types<'_> {
+    Types { rest: text, line: 0 }
+}
+
+/// Iterator over names of metric families and their types.
+#[derive(Clone, Debug)]
+pub struct Types<'a> {
+    rest: &'a str,
+    line: usize,
+}
+
+impl<'a> Iterator for Types<'a> {
+    type Item = (&'a str, Type);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.rest.is_empty() && self.line < MAX_LINES {
+            let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
+            self.rest = rest;
+            self.line += 1;
+            if let Some(found) = Type::read(line).filter(|_| line.len() <= MAX_LINE_BYTES) {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+/// What the numbers of a family mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// They never fall, but for restarts.
+    Counter,
+    /// They may fall.
+    Gauge,
+    /// Samples called `_bucket`, `_sum` and `_count`.
+    Histogram,
+    /// Samples with a label `quantile`, and ones called `_sum` and `_count`.
+    Summary,
+    /// The page does not know, or knows types this format does not have.
+    Untyped,
+}
+
+impl Type {
+    /// `# TYPE name type`
+    fn read(line: &str) -> Option<(&str, Self)> {
+        let mut words = line.trim_matches([' ', '\t', '\r']).strip_prefix('#')?.split_ascii_whitespace();
+        if words.next() != Some("TYPE") {
+            return None;
+        }
+        let (name, kind) = (words.next()?, words.next()?);
+        let (_, rest) = split_name(name);
+        let kind = match kind {
+            "counter" => Self::Counter,
+            "gauge" => Self::Gauge,
+            "histogram" => Self::Histogram,
+            "summary" => Self::Summary,
+            _ => Self::Untyped,
+        };
+        (rest.is_empty() && words.next().is_none()).then_some((name, kind))
     }
 }
 

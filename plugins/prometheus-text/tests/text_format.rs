@@ -1,7 +1,7 @@
 //! What the reader of the text format promises.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use kiln_plugin_spark::prometheus_text::{LineProblem, MAX_LINE_BYTES, MAX_LINES, Sample, Value, samples};
+use kiln_prometheus_text::{LineProblem, MAX_LINE_BYTES, MAX_LINES, Sample, Type, Value, samples, types};
 use proptest::prelude::*;
 
 fn one(line: &str) -> Sample<'_> {
@@ -96,6 +96,25 @@ fn a_bad_line_costs_nothing_but_itself() {
 }
 
 #[test]
+fn types_are_read_and_comments_that_say_something_else_are_not() {
+    let page = "# HELP a TYPE b gauge\n# TYPE a counter\r\n#TYPE b   gauge\na 1\n# TYPE c histogram\n  # TYPE d summary\n\
+# TYPE e untyped\n# TYPE f stateset\n# TYPE 9 gauge\n# TYPE g\n# TYPE h gauge too\n# TYPE {x} gauge\n# EOF";
+    assert_eq!(
+        types(page).collect::<Vec<_>>(),
+        [
+            ("a", Type::Counter),
+            ("b", Type::Gauge),
+            ("c", Type::Histogram),
+            ("d", Type::Summary),
+            ("e", Type::Untyped),
+            ("f", Type::Untyped),
+        ]
+    );
+    assert_eq!(types(&format!("# TYPE {} gauge", "a".repeat(MAX_LINE_BYTES))).count(), 0);
+    assert_eq!(types(&"# TYPE a gauge\n".repeat(MAX_LINES + 5)).count(), MAX_LINES);
+}
+
+#[test]
 fn a_line_may_be_long_and_not_longer() {
     let line = |length: usize| format!("{} 1", "a".repeat(length - 2));
     assert!(samples(&line(MAX_LINE_BYTES)).all(|sample| sample.is_ok()));
@@ -114,10 +133,10 @@ fn a_page_may_have_many_lines_and_not_more() {
 #[test]
 fn every_line_of_the_real_pages_is_read() {
     let pages = [
-        include_str!("pages/driver-3.5.9.prom"),
-        include_str!("pages/driver-4.1.4.prom"),
-        include_str!("pages/executors-3.5.9.prom"),
-        include_str!("pages/executors-4.1.4.prom"),
+        include_str!("../../spark/tests/pages/driver-3.5.9.prom"),
+        include_str!("../../spark/tests/pages/driver-4.1.4.prom"),
+        include_str!("../../spark/tests/pages/executors-3.5.9.prom"),
+        include_str!("../../spark/tests/pages/executors-4.1.4.prom"),
     ];
     for page in pages {
         assert_eq!(samples(page).filter(Result::is_ok).count(), page.lines().count());
@@ -128,7 +147,7 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic_or_read_more_than_there_is(text in "(?s).{0,400}") {
         let lines = text.split('\n').count();
-        prop_assert!(samples(&text).count() <= lines);
+        prop_assert!(samples(&text).count() + types(&text).count() <= lines);
         for sample in samples(&text).flatten() {
             prop_assert!(sample.labels.iter().count() <= text.len());
         }
