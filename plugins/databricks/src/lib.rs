@@ -15,6 +15,7 @@ mod jobs;
 mod node_types;
 mod pools;
 mod runs;
+mod serving;
 mod warehouses;
 mod watch;
 
@@ -29,6 +30,7 @@ use kiln_plugin::telemetry::{LogRecord, ResourceLogs, ResourceSpans, Span};
 use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver};
 use pools::Pools;
 use runs::{Context, Runs};
+use serving::Serving;
 use warehouses::Warehouses;
 use watch::Watch;
 
@@ -49,6 +51,7 @@ pub struct Databricks {
     clusters: Watch<Clusters>,
     warehouses: Watch<Warehouses>,
     pools: Watch<Pools>,
+    serving: Serving,
     identity: Identity,
     inventory: Inventory,
 }
@@ -69,6 +72,7 @@ impl Receiver for Databricks {
             clusters: Watch::new(clusters::PART, read.clusters.enabled, read.clusters.interval),
             warehouses: Watch::new(warehouses::PART, read.warehouses.enabled, read.warehouses.interval),
             pools: Watch::new(pools::PART, read.pools.enabled, read.pools.interval),
+            serving: Serving::new(&read.serving),
             identity: Identity::new(&read.identity),
             inventory: Inventory::new(&read.inventory),
             config,
@@ -92,8 +96,10 @@ impl Receiver for Databricks {
         let runs = self.runs.read(host, &mut api, errors, context)?;
         self.warehouses.read(&mut api, errors, |api, _| Warehouses::read(api));
         self.pools.read(&mut api, errors, |api, _| Pools::read(api));
+        self.serving.read(&mut api, errors);
         self.identity.read(&mut api, errors);
         // What can wait comes last.
+        self.serving.read_pages(host, &mut api, errors)?;
         self.inventory.read(host, &mut api, errors)?;
 
         let (sent, answered) = (api.sent, api.answered);
@@ -129,6 +135,7 @@ impl Receiver for Databricks {
         if let Some(pools) = self.pools.last() {
             pools.add_to(&mut metrics);
         }
+        self.serving.add_to(&mut metrics);
         self.identity.add_to(&mut metrics, now.as_millis());
         self.inventory.add_to(&mut metrics);
         tally.add_to(&mut metrics);
