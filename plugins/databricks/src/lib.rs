@@ -5,6 +5,7 @@
 //! records. Every list is read to its end or not used: a count of half a list is worse than none.
 
 mod api;
+mod billing;
 mod clusters;
 mod config;
 mod duration;
@@ -20,6 +21,7 @@ mod warehouses;
 mod watch;
 
 use api::{Api, Workspace};
+use billing::Billing;
 use clusters::{Clusters, Fleet};
 pub use config::Config;
 use errors::Errors;
@@ -54,6 +56,7 @@ pub struct Databricks {
     serving: Serving,
     identity: Identity,
     inventory: Inventory,
+    billing: Billing,
 }
 
 impl Receiver for Databricks {
@@ -75,6 +78,7 @@ impl Receiver for Databricks {
             serving: Serving::new(&read.serving),
             identity: Identity::new(&read.identity),
             inventory: Inventory::new(&read.inventory),
+            billing: Billing::new(&config),
             config,
         })
     }
@@ -98,6 +102,8 @@ impl Receiver for Databricks {
         self.pools.read(&mut api, errors, |api, _| Pools::read(api));
         self.serving.read(&mut api, errors);
         self.identity.read(&mut api, errors);
+        let context = billing::Context { config: &self.config, jobs: self.jobs.last() };
+        self.billing.read(host, &mut api, errors, context)?;
         // What can wait comes last.
         self.serving.read_pages(host, &mut api, errors)?;
         self.inventory.read(host, &mut api, errors)?;
@@ -138,6 +144,7 @@ impl Receiver for Databricks {
         self.serving.add_to(&mut metrics);
         self.identity.add_to(&mut metrics, now.as_millis());
         self.inventory.add_to(&mut metrics);
+        self.billing.add_to(&mut metrics);
         tally.add_to(&mut metrics);
         host.emit_metrics([metrics])?;
         emit(host, &resource, spans, logs)?;
