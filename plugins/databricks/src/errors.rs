@@ -50,8 +50,9 @@ impl Errors {
 
     /// Why nothing could be read.
     pub(crate) fn take_first(&mut self) -> Option<CollectError> {
+        let first = self.first.take()?;
         self.failures.clear();
-        self.first.take().map(Into::into)
+        Some(first.into())
     }
 
     /// What is to be reported with the collection.
