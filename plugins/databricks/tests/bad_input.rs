@@ -40,12 +40,11 @@ fn trouble_is_bounded_and_costs_no_run() {
             let simulation = Simulation::new();
             simulation.job(7, "job-7");
             let mut instance = simulation.configure_with(json!({ "initial_lookback": "0s" }));
+            simulation.plan(60, simulation.ago(2 * DAY), 2 * DAY + 2 * MINUTE);
             instance.collect().unwrap();
             for id in 0..60 {
                 simulation.plan(id, simulation.later(MINUTE), MINUTE);
             }
-            simulation.plan(60, simulation.ago(2 * DAY), 2 * DAY + 2 * MINUTE);
-            instance.collect().unwrap();
             simulation.fails(place, fault.clone());
             for _ in 0..3 {
                 simulation.advance(MINUTE);
@@ -58,6 +57,7 @@ fn trouble_is_bounded_and_costs_no_run() {
                 assert!(requests <= 5_000, "{fault:?} {place}: {requests} requests");
             }
             simulation.works_again();
+            // Longer than anything that is forbidden is left alone.
             simulation.advance(2 * HOUR);
             let mut collected = instance.collect().unwrap();
             for _ in 0..3 {

@@ -91,7 +91,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     let quirk = prop::option::weighted(0.2, quirk);
     let minutes = prop_oneof![6 => 1_u64..60, 2 => 60_u64..1_400, 1 => 1_400_u64..5_000];
     let run_type = prop_oneof![4 => Just("JOB_RUN"), 1 => Just("SUBMIT_RUN")];
-    let tasks = prop_oneof![9 => 1_usize..4, 1 => Just(101_usize)];
+    let tasks = prop_oneof![60 => 1_usize..4, 1 => Just(101_usize)];
     (-2_800_i64..1_200, minutes, 0_u64..600, tasks, 1_i64..4, outcome, run_type, quirk).prop_map(
         |(start, minutes, queue, tasks, job, outcome, run_type, quirk)| Plan {
             start,
@@ -171,7 +171,7 @@ fn told(collected: &Collected, into: &mut BTreeMap<i64, usize>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     /// Scenario: random runs, some long over, some still active; random polls, restarts, lost collections, broken
     /// answers; a random lookback and budget.
@@ -309,7 +309,7 @@ fn a_repaired_run_is_counted_once_and_told_again() {
 /// Guarantees: each is counted once.
 #[test]
 fn however_often_runs_are_repaired_each_is_counted_once() {
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 48, ..ProptestConfig::default() });
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 24, ..ProptestConfig::default() });
     let repaired = (plan(), prop::collection::vec((1_u32..2_000, 1_u64..200), 0..3));
     let strategy = (prop::collection::vec(repaired, 1..60), prop::collection::vec(1_u32..120, 1..25));
     let result = runner.run(&strategy, |(plans, polls)| {

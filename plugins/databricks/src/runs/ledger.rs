@@ -362,7 +362,9 @@ mod tests {
         let runs: Vec<(i64, u64)> = (0..30_000).map(|id| (id, NOW)).collect();
         ledger.follow(&starts(&runs));
         assert_eq!(ledger.active.len(), MAX_FOLLOWED);
-        (0..120_000_u32).for_each(|n| drop(ledger.finish(i64::from(n), Some(NOW), NOW + u64::from(n))));
+        for n in 0..120_000_u32 {
+            ledger.finish(i64::from(n), Some(NOW), NOW + u64::from(n));
+        }
         ledger.settle();
         assert_eq!(ledger.seen.len(), MAX_SEEN);
     }

@@ -131,7 +131,7 @@ impl Pages {
                 (known.at, known.page, known.is_forbidden) = (after(self.interval), Some(page), false);
             }
             // Not every kind of endpoint has metrics.
-            Err(error) if error.is_gone() => known.at = after(HOUR),
+            Err(error) if matches!(error.status(), Some(400 | 404)) => known.at = after(HOUR),
             Err(error) if error.is_forbidden() => {
                 errors.count(PART, &error);
                 if !known.is_forbidden {
