@@ -4,8 +4,18 @@
 //! is how it misbehaves, and a [`Stage`] holds the three together. [`Workspace`] serves a stage on a port,
 //! [`Offline`] answers from it in the calling thread.
 //!
-//! It serves `/api/2.2/jobs/{list, runs/list, runs/get}`, `/api/2.1/clusters/list`,
-//! `/api/2.0/sql/warehouses` and `/api/2.0/preview/scim/v2/Me`.
+//! It serves what a client that watches a workspace reads:
+//! - jobs: `/api/2.2/jobs/{list, runs/list, runs/get, runs/get-output}`;
+//! - compute: `/api/2.1/clusters/{list, events}`, `/api/2.0/{policies/clusters, instance-pools}/list`;
+//! - SQL: `/api/2.0/sql/{warehouses, history/queries, statements}`;
+//! - what lies in it: `/api/2.0/workspace/list`, `/api/2.0/dbfs/{list, get-status}`;
+//! - who uses it: `/api/2.0/preview/scim/v2/{Me, Users, Groups, ServicePrincipals}`,
+//!   `/api/2.0/{token-management/tokens, token/list}`;
+//! - what else runs: `/api/2.0/pipelines` with updates and events, `/api/2.0/serving-endpoints` with metrics;
+//! - OAuth: `/oidc/v1/token` with what leads there, and `/{tenant}/oauth2/v2.0/token` as Entra ID has it.
+//!
+//! Beside the API, `/-/requests`, `/-/faults` and `/-/truth` let a caller in another process do what the
+//! handle of a test can.
 //!
 //! ```no_run
 //! use kiln_testbed::databricks::{Fault, Workspace, world::{Outcome, Run, Task, UnixMillis}};

@@ -8,6 +8,7 @@ mod runs;
 mod serving;
 #[path = "../support/mod.rs"]
 mod support;
+mod truth;
 
 use kiln_testbed::databricks::world::UnixMillis;
 use kiln_testbed::databricks::{Answer, Broken, Offline};

@@ -1,7 +1,8 @@
 //! What exists in a simulated workspace, whoever asks and over whatever protocol.
 //!
-//! A [`World`] is a clock and either laws ([`Living`]) or a script: jobs, runs, clusters and warehouses that
-//! the caller supplies. It knows nothing of HTTP.
+//! A [`World`] is a clock and either laws ([`Living`]) or a script ([`Scene`]): what the caller supplies. What
+//! happens (runs, queries, updates of pipelines) is planned, and what has come true of a plan follows from the
+//! time. It knows nothing of HTTP.
 //!
 //! Invariant: what a reader sees is a pure function of the world and its time.
 

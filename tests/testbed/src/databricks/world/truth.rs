@@ -6,8 +6,8 @@
 //! The rules, each from the documentation of `BaseRun` and `RunTask` in databricks-sdk 0.156.0:
 //! - a run has ended in a period if, at the end of the period, it is over and its end lies in the period; both
 //!   ends count. A run that was repaired meanwhile counts once, with its last end;
-//! - its duration is `run_duration`, or setup + execution + clean-up where the API gives none;
-//! - its setup, execution and clean-up are its own if it has one task, and the sum over its tasks otherwise;
+//! - its setup, execution and clean-up are its own unless it has several tasks, and then the sum over those;
+//! - its duration is `run_duration`, or setup + execution + clean-up where the API gives none (or 0);
 //! - a duration that the API does not tell, or tells as a negative number, is not counted;
 //! - its result is `state.result_state`, else the life cycle if that is `SKIPPED` or `INTERNAL_ERROR`, else
 //!   `status.termination_details.code`.
@@ -256,7 +256,7 @@ fn repairs_of(view: &RunView<'_>) -> u64 {
 /// The run's own durations, its tasks' phases put together where it has several.
 fn told_of(view: &RunView<'_>) -> Told {
     let own = view.told();
-    if view.tasks.len() == 1 {
+    if view.tasks.len() < 2 {
         return own;
     }
     let sum = |phase: fn(&Told) -> Option<i64>| {
