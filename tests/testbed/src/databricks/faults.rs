@@ -1,9 +1,9 @@
 //! How a workspace can misbehave.
 //!
 //! The variants are what a client of the real service meets, each at the layer where it happens: refused
-//! before the request is looked at, delayed, cut off, or answered with things the client has never heard of.
+//! before the request is looked at, delayed, cut off, answered with things the client has never heard of, or
+//! with pages that do not keep the rules of pages. A burst of errors is one of them for so many requests.
 
-use super::http::Tokens;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -71,6 +71,18 @@ pub enum Fault {
     Unfamiliar,
 }
 
+/// Which tokens lead on for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tokens {
+    /// One.
+    Same,
+    /// Two, in turn.
+    Alternating,
+    /// One that was never seen before.
+    New,
+}
+
 /// The word that [`Fault::Unfamiliar`] puts into every enumeration.
 pub const UNFAMILIAR_VALUE: &str = "BRAND_NEW_VALUE";
 
@@ -104,14 +116,22 @@ impl Fault {
 
 /// Fields of the API whose values are words from a list that may grow.
 const ENUMERATIONS: &[&str] = &[
+    "cause",
     "cluster_source",
     "code",
+    "config_update",
+    "event_type",
+    "health",
+    "level",
     "life_cycle_state",
+    "object_type",
     "pause_status",
+    "ready",
     "result_state",
     "run_type",
     "runtime_engine",
     "state",
+    "statement_type",
     "status",
     "trigger",
     "type",

@@ -37,11 +37,10 @@ mod shared;
 mod stage;
 pub mod world;
 
-pub use http::Tokens;
 pub use offline::{Answer, Broken, Offline};
 pub use stage::{Seen, Stage, Submitted};
 
-pub use faults::{Fault, UNFAMILIAR_FIELD, UNFAMILIAR_VALUE};
+pub use faults::{Fault, Tokens, UNFAMILIAR_FIELD, UNFAMILIAR_VALUE};
 
 use crate::server::{ANY_PORT, Server};
 use std::io;

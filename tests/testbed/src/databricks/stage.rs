@@ -163,7 +163,7 @@ impl Stage {
         self.shared.state.wait(timeout, |state| condition(&state.requests).then(|| state.requests.clone()), describe)
     }
 
-    /// As [`Workspace::wait_for_requests`], for async tests.
+    /// As [`Stage::wait_for_requests`], for async tests.
     ///
     /// # Errors
     /// The condition was still false after `timeout`.

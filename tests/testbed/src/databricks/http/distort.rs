@@ -6,7 +6,7 @@
 //!
 //! Invariant: a token that a fault made up is taken back by every list as the request for its first page.
 
-use super::super::faults::{Fault, make_unfamiliar};
+use super::super::faults::{Fault, Tokens, make_unfamiliar};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode, Uri};
@@ -64,7 +64,7 @@ pub(super) async fn response(fault: &Fault, endless: Option<&str>, response: Res
         Fault::NullElements => rewrite(response, add_nulls).await,
         Fault::NullObjects => rewrite(response, |value| make_null(value, 0)).await,
         Fault::EndlessPages { tokens } => {
-            let next = tokens.after(endless);
+            let next = made_up(*tokens, endless);
             rewrite(response, |page| make_endless(page, &next)).await
         }
         Fault::TruncatedJson => replace(response, |bytes| Body::from(half(&bytes))).await,
@@ -150,27 +150,14 @@ fn make_endless(page: &mut Value, next: &str) {
     }
 }
 
-/// Which tokens lead on for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Tokens {
-    /// One.
-    Same,
-    /// Two, in turn.
-    Alternating,
-    /// One that was never seen before.
-    New,
-}
-
-impl Tokens {
-    fn after(self, token: Option<&str>) -> String {
-        static MADE_UP: AtomicU64 = AtomicU64::new(0);
-        match (self, token) {
-            (Self::Same, _) => format!("{ENDLESS}same=="),
-            (Self::Alternating, Some(token)) if token.ends_with("+tick==") => format!("{ENDLESS}+tock=="),
-            (Self::Alternating, _) => format!("{ENDLESS}+tick=="),
-            (Self::New, _) => format!("{ENDLESS}{}==", MADE_UP.fetch_add(1, Ordering::Relaxed)),
-        }
+/// The made-up token that follows another, or none.
+fn made_up(tokens: Tokens, before: Option<&str>) -> String {
+    static MADE_UP: AtomicU64 = AtomicU64::new(0);
+    match (tokens, before) {
+        (Tokens::Same, _) => format!("{ENDLESS}same=="),
+        (Tokens::Alternating, Some(token)) if token.ends_with("+tick==") => format!("{ENDLESS}+tock=="),
+        (Tokens::Alternating, _) => format!("{ENDLESS}+tick=="),
+        (Tokens::New, _) => format!("{ENDLESS}{}==", MADE_UP.fetch_add(1, Ordering::Relaxed)),
     }
 }
 

@@ -31,8 +31,6 @@ mod statements;
 mod tokens;
 mod tree;
 
-pub use distort::Tokens;
-
 use super::faults::Fault;
 use super::shared::Shared;
 use super::stage::Seen;
