@@ -232,12 +232,16 @@ fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics) -> Result<Egress
             .ok()
             .and_then(NonZeroU16::new)
             .unwrap_or(NonZeroU16::MAX),
-        request_timeout: instance.timeout,
+        request_timeout: instance.timeout / REQUESTS_PER_TIMEOUT,
         ..EgressLimits::default()
     };
     Egress::new(id, Arc::clone(policy), &prepared.credentials(), limits, metrics.egress(id))
         .map_err(|error| error.to_string())
 }
+
+/// How many requests that never end fit into one call. If a request might take as long as the call, one slow page would
+/// end the call with everything it had read, and the next call would meet the same page.
+const REQUESTS_PER_TIMEOUT: u32 = 3;
 
 /// `data_dir`, for this user only.
 struct DataDir {

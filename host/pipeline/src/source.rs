@@ -1,11 +1,12 @@
 //! A receiver in its pipelines: collect, process, queue, commit, over and over.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use kiln_export::Closed;
 use kiln_otlp::Batch;
-use kiln_runtime::{CallError, Collection, Instance};
+use kiln_runtime::{CallError, Collection, Instance, PartialFailure};
 use kiln_telemetry::metrics::{CollectionOutcome, ReceiverMetrics};
 use kiln_telemetry::{Component, Status};
 use tokio::sync::watch;
@@ -34,7 +35,7 @@ pub struct Source {
 impl Source {
     /// Collects until `stop` turns true. A collection that has begun is finished first.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
-        let mut trouble: Option<String> = None;
+        let mut trouble = Trouble::default();
         loop {
             tokio::select! {
                 biased;
@@ -51,9 +52,9 @@ impl Source {
     }
 
     /// One unit. Returns whether the receiver has more to give at once.
-    async fn cycle(&self, trouble: &mut Option<String>) -> Option<bool> {
+    async fn cycle(&self, trouble: &mut Trouble) -> Option<bool> {
         let started = Instant::now();
-        let result = self.unit().await;
+        let result = self.unit(trouble).await;
         let outcome = match &result {
             Ok(unit) if unit.partial_failures == 0 => CollectionOutcome::Ok,
             Ok(_) => CollectionOutcome::Partial,
@@ -63,7 +64,7 @@ impl Source {
         match result {
             Ok(unit) => {
                 self.metrics.partial_failures(unit.partial_failures);
-                if let Some(trouble) = trouble.take() {
+                if let Some(trouble) = trouble.whole.take() {
                     tracing::info!(receiver = self.id, after = trouble, "collecting again");
                 }
                 self.health.set(Status::Ok);
@@ -72,11 +73,11 @@ impl Source {
             Err(error) => {
                 let text = error.to_string();
                 // The same trouble at every interval is one message, not a flood.
-                if matches!(error, UnitError::Collect(CallError::Pausing(_))) || trouble.as_ref() == Some(&text) {
+                if matches!(error, UnitError::Collect(CallError::Pausing(_))) || trouble.whole.as_ref() == Some(&text) {
                     tracing::debug!(receiver = self.id, "{text}");
                 } else {
                     tracing::warn!(receiver = self.id, "{text}");
-                    *trouble = Some(text.clone());
+                    trouble.whole = Some(text.clone());
                 }
                 self.health.set(match error {
                     UnitError::Collect(CallError::Config { .. }) => Status::PermanentError(text),
@@ -87,9 +88,9 @@ impl Source {
         }
     }
 
-    async fn unit(&self) -> Result<Unit, UnitError> {
+    async fn unit(&self, trouble: &mut Trouble) -> Result<Unit, UnitError> {
         let Collection { batches, failures, more, checkpoint } = self.instance.collect().await?;
-        for failure in &failures {
+        for failure in trouble.note(&failures) {
             tracing::warn!(receiver = self.id, source = failure.source, error = failure.message, "could not be read");
         }
         let result = self.deliver(&batches).await;
@@ -122,6 +123,24 @@ impl Source {
     }
 }
 
+/// What is known to be wrong, so that what stays wrong is said once and not with every collection.
+#[derive(Default)]
+struct Trouble {
+    /// Why nothing was collected.
+    whole: Option<String>,
+    /// What could not be read last time: where, and why.
+    parts: BTreeSet<(String, String)>,
+}
+
+impl Trouble {
+    /// Remembers what could not be read, and gives what was not among it last time.
+    fn note<'f>(&mut self, failures: &'f [PartialFailure]) -> Vec<&'f PartialFailure> {
+        let key = |failure: &PartialFailure| (failure.source.clone(), failure.message.clone());
+        let last = std::mem::replace(&mut self.parts, failures.iter().map(key).collect());
+        failures.iter().filter(|failure| !last.contains(&key(failure))).collect()
+    }
+}
+
 struct Unit {
     partial_failures: usize,
     more: bool,
@@ -135,4 +154,25 @@ enum UnitError {
     Process(#[from] ProcessorError),
     #[error("what was collected is not delivered: {0}")]
     Export(#[from] Closed),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(source: &str, message: &str) -> PartialFailure {
+        PartialFailure { source: source.to_owned(), message: message.to_owned() }
+    }
+
+    #[test]
+    fn what_stays_wrong_is_said_once_and_again_when_it_comes_back() {
+        let mut trouble = Trouble::default();
+        let both = [failure("jobs", "status 500"), failure("runs", "no answer in time")];
+        assert_eq!(trouble.note(&both).len(), 2);
+        assert!(trouble.note(&both).is_empty());
+        let other = [failure("jobs", "status 502"), failure("runs", "no answer in time")];
+        assert_eq!(trouble.note(&other).iter().map(|failure| failure.source.as_str()).collect::<Vec<_>>(), ["jobs"]);
+        assert!(trouble.note(&[]).is_empty());
+        assert_eq!(trouble.note(&both).len(), 2);
+    }
 }
