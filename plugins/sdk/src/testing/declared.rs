@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use kiln_policy::{AttributeDeclaration, AttributeType, Declared, MetricDeclaration, MetricKind, NumberType};
 
 use crate::telemetry::{
-    Attribute, AttributeValue, HistogramPoint, Metric, MetricData, Number, NumberPoint, ResourceMetrics, Temporality,
+    Attribute, AttributeValue, HistogramPoint, Metric, MetricData, Number, NumberPoint, Resource, ResourceLogs,
+    ResourceMetrics, ResourceSpans, Temporality,
 };
 
 pub(super) struct Declarations(Declared);
@@ -20,9 +21,7 @@ impl Declarations {
 
     pub(super) fn check_metrics(&self, batch: &[ResourceMetrics]) -> Result<(), String> {
         for resource in batch {
-            let declared = &self.0.resource_attributes;
-            check_attributes(&resource.resource.attributes, declared.iter().map(|(key, value)| (key.as_str(), value)))
-                .map_err(|problem| format!("resource: {problem}"))?;
+            self.check_resource(&resource.resource)?;
             let mut names = BTreeSet::new();
             for metric in &resource.metrics {
                 self.check_metric(metric).map_err(|problem| format!("metric `{}`: {problem}", metric.name))?;
@@ -32,6 +31,40 @@ impl Declarations {
             }
         }
         Ok(())
+    }
+
+    /// Spans are named by what they are about, so the manifest cannot name them; their attributes it can.
+    pub(super) fn check_spans(&self, batch: &[ResourceSpans]) -> Result<(), String> {
+        for resource in batch {
+            self.check_resource(&resource.resource)?;
+            let keys: BTreeSet<&String> = self.0.spans.values().flat_map(|span| &span.attributes).collect();
+            for span in &resource.spans {
+                check_keys(&span.attributes, |key| keys.contains(key))
+                    .map_err(|problem| format!("span `{}`: {problem}", span.name))?;
+                if span.end_time < span.start_time || span.trace_id.len() != 16 || span.span_id.len() != 8 {
+                    return Err(format!("span `{}` ends before it starts, or has ids of a wrong length", span.name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_logs(&self, batch: &[ResourceLogs]) -> Result<(), String> {
+        for resource in batch {
+            self.check_resource(&resource.resource)?;
+            for record in &resource.records {
+                let declared = self.0.logs.get(&record.event_name);
+                let declared = declared.ok_or_else(|| format!("event `{}` is not declared", record.event_name))?;
+                check_keys(&record.attributes, |key| declared.attributes.contains(key))
+                    .map_err(|problem| format!("event `{}`: {problem}", record.event_name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_resource(&self, resource: &Resource) -> Result<(), String> {
+        let declared = self.0.resource_attributes.iter().map(|(key, value)| (key.as_str(), value));
+        check_attributes(&resource.attributes, declared).map_err(|problem| format!("resource: {problem}"))
     }
 
     fn check_metric(&self, metric: &Metric) -> Result<(), String> {
@@ -118,6 +151,19 @@ fn check_data(data: &MetricData) -> Result<(), String> {
         keys.sort_unstable();
         if !series.insert(keys.join(", ")) {
             return Err(format!("two points of one series: {}", keys.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn check_keys(attributes: &[Attribute], is_declared: impl Fn(&String) -> bool) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    for Attribute { key, .. } in attributes {
+        if !is_declared(key) {
+            return Err(format!("attribute `{key}` is not declared"));
+        }
+        if !seen.insert(key) {
+            return Err(format!("attribute `{key}` occurs twice"));
         }
     }
     Ok(())

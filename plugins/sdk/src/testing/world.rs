@@ -137,11 +137,13 @@ impl Imports for World {
     }
 
     fn emit_spans(&self, batch: &[ResourceSpans]) -> Result<(), EmitError> {
+        self.declarations.check_spans(batch).map_err(EmitError::Invalid)?;
         self.spans.borrow_mut().extend_from_slice(batch);
         Ok(())
     }
 
     fn emit_logs(&self, batch: &[ResourceLogs]) -> Result<(), EmitError> {
+        self.declarations.check_logs(batch).map_err(EmitError::Invalid)?;
         self.logs.borrow_mut().extend_from_slice(batch);
         Ok(())
     }
