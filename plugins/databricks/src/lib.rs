@@ -109,10 +109,11 @@ impl Receiver for Databricks {
         self.inventory.read(host, &mut api, errors)?;
 
         let (sent, answered) = (api.sent, api.answered);
-        if sent > 0 && answered == 0 {
-            if let Some(error) = errors.take_first() {
-                return Err(error);
-            }
+        if sent > 0
+            && answered == 0
+            && let Some(error) = errors.take_first()
+        {
+            return Err(error);
         }
         let now = kiln_plugin::UnixNanos::from_millis(api.now());
         let tally = errors.settle(host, now)?;

@@ -332,12 +332,11 @@ impl Collection<'_, '_> {
         let (Some(end), start) = (run.ended(now), run.course().start) else { return };
         let job = job_key(&run, self.context.jobs);
         let is_observed = self.context.config.job_names.allow(job.name.as_deref().unwrap_or_default());
-        if is_observed && run.has_more && self.memory.ledger.is_news(run_id, end) {
-            if let Err(error) = self.complete(run_id, &mut run) {
-                self.errors.note(PART, error);
-                self.memory.ledger.postpone(run_id, start);
-                return;
-            }
+        let lacks_tasks = is_observed && run.has_more && self.memory.ledger.is_news(run_id, end);
+        if lacks_tasks && let Err(error) = self.complete(run_id, &mut run) {
+            self.errors.note(PART, error);
+            self.memory.ledger.postpone(run_id, start);
+            return;
         }
         match self.memory.ledger.finish(run_id, start, end) {
             Verdict::Count if is_observed => {
@@ -401,7 +400,7 @@ impl Collection<'_, '_> {
         for (id, page) in ids.into_iter().zip(self.api.get_all(&paths)) {
             match page.and_then(|page| Ok(page.json::<Output>()?)) {
                 Ok(Output { error, error_trace }) => {
-                    outputs.insert(id, ErrorOutput { message: error, trace: error_trace });
+                    outputs.insert(id, ErrorOutput::new(error.as_deref(), error_trace.as_deref()));
                 }
                 Err(error) if error.is_gone() => {}
                 Err(error) => self.errors.note(PART, error),

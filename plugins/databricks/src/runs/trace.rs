@@ -48,6 +48,23 @@ pub(crate) struct ErrorOutput {
     pub(crate) trace: Option<String>,
 }
 
+impl ErrorOutput {
+    pub(crate) fn new(message: Option<&str>, trace: Option<&str>) -> Self {
+        Self { message: message.map(without_colours), trace: trace.map(without_colours) }
+    }
+}
+
+/// Notebooks print for terminals: `ESC [ ... letter` (ECMA-48 §5.4) is noise anywhere else.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| ('@'..='~').contains(&c)).map_or(part.len(), |end| end.saturating_add(1));
+        plain.push_str(part.get(end..).unwrap_or_default());
+    }
+    plain
+}
+
 /// A finished run, on its way to become spans.
 pub(crate) struct Trace<'a> {
     /// Id or URL.
@@ -309,6 +326,14 @@ mod tests {
         assert_eq!(events(&spans[0]), [("queue".to_owned(), nanos(1_000))]);
         let expected = [("setup", 10_012), ("execution", 12_012), ("exception", 20_000)];
         assert_eq!(events(&spans[2]), expected.map(|(name, time)| (name.to_owned(), nanos(time))));
+    }
+
+    #[test]
+    fn what_a_notebook_prints_loses_its_colours_and_nothing_else() {
+        assert_eq!(without_colours("\u{1b}[0;31mValueError\u{1b}[0m: [1] é"), "ValueError: [1] é");
+        assert_eq!(without_colours("plain"), "plain");
+        assert_eq!(without_colours("cut \u{1b}[0;3"), "cut ");
+        assert_eq!(without_colours("\u{1b}[mé\u{1b}[é"), "é");
     }
 
     #[test]
