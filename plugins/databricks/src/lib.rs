@@ -15,6 +15,8 @@ mod inventory;
 mod jobs;
 mod node_types;
 mod pools;
+mod queries;
+mod record;
 mod runs;
 mod serving;
 mod warehouses;
@@ -31,6 +33,7 @@ use jobs::Jobs;
 use kiln_plugin::telemetry::{LogRecord, ResourceLogs, ResourceSpans, Span};
 use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver};
 use pools::Pools;
+use queries::Queries;
 use runs::{Context, Runs};
 use serving::Serving;
 use warehouses::Warehouses;
@@ -57,6 +60,7 @@ pub struct Databricks {
     identity: Identity,
     inventory: Inventory,
     billing: Billing,
+    queries: Queries,
 }
 
 impl Receiver for Databricks {
@@ -79,6 +83,7 @@ impl Receiver for Databricks {
             identity: Identity::new(&read.identity),
             inventory: Inventory::new(&read.inventory),
             billing: Billing::new(&config),
+            queries: Queries::new(&read.queries),
             config,
         })
     }
@@ -107,6 +112,7 @@ impl Receiver for Databricks {
         // What can wait comes last.
         self.serving.read_pages(host, &mut api, errors)?;
         self.inventory.read(host, &mut api, errors)?;
+        let queries = self.queries.read(host, &mut api, errors)?;
 
         let (sent, answered) = (api.sent, api.answered);
         if sent > 0
@@ -146,6 +152,9 @@ impl Receiver for Databricks {
         self.identity.add_to(&mut metrics, now.as_millis());
         self.inventory.add_to(&mut metrics);
         self.billing.add_to(&mut metrics);
+        if let Some(queries) = &queries {
+            queries.add_to(&mut metrics);
+        }
         tally.add_to(&mut metrics);
         host.emit_metrics([metrics])?;
         emit(host, &resource, spans, logs)?;
