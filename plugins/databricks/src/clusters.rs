@@ -51,7 +51,7 @@ pub(crate) struct Cluster {
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) state: Option<String>,
     #[serde(default, deserialize_with = "lenient::number")]
-    num_workers: Option<i64>,
+    pub(crate) num_workers: Option<i64>,
     #[serde(default, deserialize_with = "lenient::object")]
     autoscale: Option<Autoscale>,
     /// Only their number matters: a worker that is there has an entry. Absent while the cluster starts.
@@ -83,7 +83,8 @@ impl Cluster {
         if self.is_up() { executors.or(self.num_workers) } else { Some(executors.unwrap_or_default()) }
     }
 
-    fn up_since(&self) -> Option<u64> {
+    /// When it was last started, in milliseconds.
+    pub(crate) fn up_since(&self) -> Option<u64> {
         positive(self.last_restarted_time).max(positive(self.start_time))
     }
 }

@@ -6,6 +6,7 @@
 
 mod api;
 mod billing;
+mod cluster_events;
 mod clusters;
 mod config;
 mod duration;
@@ -24,6 +25,7 @@ mod watch;
 
 use api::{Api, Workspace};
 use billing::Billing;
+use cluster_events::ClusterEvents;
 use clusters::{Clusters, Fleet};
 pub use config::Config;
 use errors::Errors;
@@ -54,6 +56,7 @@ pub struct Databricks {
     jobs: Watch<Jobs>,
     runs: Runs,
     clusters: Watch<Clusters>,
+    cluster_events: ClusterEvents,
     warehouses: Watch<Warehouses>,
     pools: Watch<Pools>,
     serving: Serving,
@@ -77,6 +80,7 @@ impl Receiver for Databricks {
             jobs: Watch::new(jobs::PART, read.jobs.enabled, read.jobs.interval),
             runs: Runs::new(&config),
             clusters: Watch::new(clusters::PART, read.clusters.enabled, read.clusters.interval),
+            cluster_events: ClusterEvents::new(&read.clusters),
             warehouses: Watch::new(warehouses::PART, read.warehouses.enabled, read.warehouses.interval),
             pools: Watch::new(pools::PART, read.pools.enabled, read.pools.interval),
             serving: Serving::new(&read.serving),
@@ -113,6 +117,7 @@ impl Receiver for Databricks {
         self.serving.read_pages(host, &mut api, errors)?;
         self.inventory.read(host, &mut api, errors)?;
         let queries = self.queries.read(host, &mut api, errors)?;
+        let events = self.cluster_events.read(host, &mut api, errors, self.clusters.last())?;
 
         let (sent, answered) = (api.sent, api.answered);
         if sent > 0
@@ -142,6 +147,7 @@ impl Receiver for Databricks {
         if let Some(clusters) = self.clusters.last() {
             clusters.add_to(&mut metrics);
         }
+        logs.extend(events);
         if let Some(warehouses) = self.warehouses.last() {
             warehouses.add_to(&mut metrics);
         }
