@@ -14,8 +14,10 @@ mod errors;
 mod identity;
 mod inventory;
 mod jobs;
+mod moment;
 mod node_types;
 mod pools;
+mod pipelines;
 mod queries;
 mod record;
 mod runs;
@@ -35,6 +37,7 @@ use jobs::Jobs;
 use kiln_plugin::telemetry::{LogRecord, ResourceLogs, ResourceSpans, Span};
 use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver};
 use pools::Pools;
+use pipelines::Pipelines;
 use queries::Queries;
 use runs::{Context, Runs};
 use serving::Serving;
@@ -64,6 +67,7 @@ pub struct Databricks {
     inventory: Inventory,
     billing: Billing,
     queries: Queries,
+    pipelines: Pipelines,
 }
 
 impl Receiver for Databricks {
@@ -88,6 +92,7 @@ impl Receiver for Databricks {
             inventory: Inventory::new(&read.inventory),
             billing: Billing::new(&config),
             queries: Queries::new(&read.queries),
+            pipelines: Pipelines::new(&read.pipelines),
             config,
         })
     }
@@ -117,6 +122,7 @@ impl Receiver for Databricks {
         self.serving.read_pages(host, &mut api, errors)?;
         self.inventory.read(host, &mut api, errors)?;
         let queries = self.queries.read(host, &mut api, errors)?;
+        let pipelines = self.pipelines.read(host, &mut api, errors)?;
         let events = self.cluster_events.read(host, &mut api, errors, self.clusters.last())?;
 
         let (sent, answered) = (api.sent, api.answered);
@@ -160,6 +166,11 @@ impl Receiver for Databricks {
         self.billing.add_to(&mut metrics);
         if let Some(queries) = &queries {
             queries.add_to(&mut metrics);
+        }
+        self.pipelines.add_to(&mut metrics);
+        if let Some(pipelines) = pipelines {
+            pipelines.add_to(&mut metrics);
+            logs.extend(pipelines.logs);
         }
         tally.add_to(&mut metrics);
         host.emit_metrics([metrics])?;
