@@ -10,7 +10,7 @@ use crate::record::clip;
 use crate::telemetry;
 
 /// Pipelines and ways to end.
-const MAX_SERIES: usize = 4_000;
+const MAX_SERIES: usize = 2_000;
 /// Stands for what exceeds the bound.
 const OTHER: &str = "other";
 /// Bytes of a name at the most.

@@ -23,10 +23,10 @@ use crate::record::digest;
 
 /// For how long a pipeline is remembered that is in the list no more, in milliseconds.
 const REMEMBERED: u64 = 7 * 24 * 60 * 60 * 1_000;
-/// Bounds on what a workspace can make the memory hold: less than half of what the host lets a receiver remember unless
-/// the operator says otherwise. Updates of further pipelines are not counted.
+/// Bounds on what a workspace can make the memory hold: half a megabyte, of which the host allows one unless the operator
+/// says otherwise. Updates of further pipelines are not counted.
 pub(crate) const MAX_PIPELINES: usize = 2_000;
-const MAX_UPDATES: usize = 12_000;
+const MAX_UPDATES: usize = 8_000;
 
 /// An update as the lists show it (databricks-sdk, `pipelines.UpdateStateInfo` and `pipelines.UpdateInfo`).
 #[derive(Clone, Debug, Deserialize)]
@@ -86,7 +86,8 @@ impl Updates {
     /// Enters the updates the list shows of a pipeline. Gives those that are to be counted.
     pub(crate) fn enter(&mut self, now: u64, pipeline: &str, shown: &[Update], is_first: bool) -> Vec<Update> {
         let key = digest(pipeline);
-        if !self.pipelines.contains_key(&key) && !self.make_room(now) {
+        // Of a pipeline that was never updated there is nothing to remember.
+        if !self.pipelines.contains_key(&key) && (shown.is_empty() || !self.make_room(now)) {
             return Vec::new();
         }
         let floor = self.base;
@@ -338,6 +339,13 @@ mod tests {
         updates.settle(NOW + 3);
         let total: usize = updates.pipelines.values().map(|known| known.updates.len()).sum();
         assert!(total <= MAX_UPDATES);
+        for n in 0..2_000_u64 {
+            let shown: Vec<Update> = (0..4).map(|id| update(4 * n + id, "RUNNING", NOW + 5)).collect();
+            updates.enter(NOW + 4, &n.to_string(), &shown, false);
+        }
+        updates.settle(NOW + 4);
+        let size = serde_json::to_string(&updates).unwrap().len();
+        assert!((300_000..550_000).contains(&size), "{size}");
         assert_eq!(updates.enter(NOW + 4, "p", &shown, false).len(), 0);
     }
 }

@@ -41,8 +41,8 @@ const PATIENCE: u64 = DAY;
 /// Seen queries are kept by their starts, in stretches of this many milliseconds: with their exact starts they would
 /// take twice the room in the state.
 const BUCKET: u64 = 10_000;
-/// Bounds on what a workspace can make the ledger remember. Together they are a third of what the host lets a receiver
-/// remember unless the operator says otherwise.
+/// Bounds on what a workspace can make the ledger remember: less than half a megabyte, of which the host allows one
+/// unless the operator says otherwise.
 pub(crate) const MAX_SEEN: usize = 10_000;
 const MAX_UNFINISHED: usize = 1_000;
 const MAX_STRETCHES: usize = 200;
@@ -414,6 +414,8 @@ mod tests {
         }
         ledger.settle(NOW);
         assert!(ledger.seen_count() <= MAX_SEEN);
+        let size = serde_json::to_string(&ledger).unwrap().len();
+        assert!((250_000..500_000).contains(&size), "{size}");
         assert_eq!(ledger.running().count(), MAX_UNFINISHED);
         let asked = ledger.fresh(NOW);
         let again =
