@@ -34,10 +34,10 @@ const MOURNING: u64 = HOUR;
 const LOST: u64 = 7 * 24 * HOUR;
 /// A cluster's first events may be a little older than the start it says it had.
 const BEFORE_START: u64 = 5 * MINUTE;
-/// Bounds on what a workspace can make the memory hold: less than half of what the host lets a receiver remember unless
-/// the operator says otherwise.
+/// Bounds on what a workspace can make the memory hold: half a megabyte where little happens within a minute, of which
+/// the host allows one unless the operator says otherwise. Events of further clusters are not told.
 pub(crate) const MAX_CLUSTERS: usize = 2_000;
-const MAX_KEYS: usize = 200;
+const MAX_KEYS: usize = 50;
 /// The look of a cluster whose events were not read since it came or went, and that of one that has gone.
 const UNREAD: u64 = 0;
 const GONE: u64 = 1;
@@ -95,6 +95,14 @@ pub(crate) struct Next {
     look: u64,
 }
 
+/// In which order clusters are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    Changed,
+    OnItsWay,
+    InTurn,
+}
+
 impl Memory {
     pub(crate) const fn begin(now: u64) -> Self {
         Self { began: now, clusters: BTreeMap::new() }
@@ -145,16 +153,21 @@ impl Memory {
             told.up = told.up.max(cluster.up_since().unwrap_or_default().min(now));
             let up = told.up;
             told.ended = told.ended.filter(|ended| *ended >= up && !is_starting(cluster));
-            let is_due = told.look != look || told.read_at.saturating_add(ROTATION) <= now;
-            if is_due && told.wait_until <= now {
-                next.push((told.look == look, told.read_at, told.next(id, look)));
+            let urgency = match told.look != look {
+                true if is_on_its_way(cluster) => Urgency::OnItsWay,
+                true => Urgency::Changed,
+                false if told.read_at.saturating_add(ROTATION) <= now => Urgency::InTurn,
+                false => continue,
+            };
+            if told.wait_until <= now {
+                next.push((urgency, told.read_at, told.next(id, look)));
             }
         }
         for (id, told) in &self.clusters {
             let is_mourned = told.look == UNREAD || told.gone.is_some_and(|gone| now.saturating_sub(gone) <= MOURNING);
             let is_due = told.gone.is_some() && told.ended.is_none() && told.read_at.saturating_add(FAREWELL) <= now;
             if is_mourned && is_due && told.wait_until <= now {
-                next.push((false, told.read_at, told.next(id, GONE)));
+                next.push((Urgency::Changed, told.read_at, told.next(id, GONE)));
             }
         }
         next.sort_by(|a, b| (a.0, a.1, &a.2.id).cmp(&(b.0, b.1, &b.2.id)));
@@ -264,6 +277,11 @@ impl Told {
     }
 }
 
+/// Whether it will soon look different again: a cluster of a job is then worth one request less, or two.
+fn is_on_its_way(cluster: &Cluster) -> bool {
+    is_starting(cluster) || cluster.state.as_deref() == Some("TERMINATING")
+}
+
 /// Whether it is not even up yet, and has not ended for that reason.
 fn is_starting(cluster: &Cluster) -> bool {
     matches!(cluster.state.as_deref(), Some("PENDING" | "RESTARTING"))
@@ -320,6 +338,18 @@ mod tests {
     }
 
     #[test]
+    fn what_will_change_again_comes_after_what_has_changed() {
+        let mut memory = Memory::begin(NOW);
+        let at = |states: [&str; 4]| {
+            let named = ["a", "b", "c", "d"].into_iter().zip(states);
+            named.map(|(id, state)| cluster(id, state, 1, NOW - HOUR)).collect::<Vec<_>>()
+        };
+        memory.watch(NOW, &at(["RUNNING", "RUNNING", "PENDING", "RUNNING"]));
+        let next = memory.watch(NOW + 20 * MINUTE, &at(["RUNNING", "TERMINATING", "RUNNING", "RESIZING"]));
+        assert_eq!(ids(&next), ["c", "d", "b", "a"]);
+    }
+
+    #[test]
     fn a_new_cluster_is_read_from_its_start_and_not_from_before_the_first_collection() {
         let mut memory = Memory::begin(NOW);
         memory.watch(NOW, &[]);
@@ -328,7 +358,7 @@ mod tests {
             [cluster("new", "PENDING", 1, later - 1), cluster("old", "RUNNING", 1, 5), cluster("odd", "PENDING", 1, 0)];
         let next = memory.watch(later, &new);
         let from: Vec<_> = next.iter().map(|next| (next.id.as_str(), next.from)).collect();
-        assert_eq!(from, [("new", later - 1 - BEFORE_START), ("odd", later - ROTATION), ("old", NOW)]);
+        assert_eq!(from, [("old", NOW), ("new", later - 1 - BEFORE_START), ("odd", later - ROTATION)]);
     }
 
     #[test]
@@ -443,6 +473,8 @@ mod tests {
         memory.watch(NOW + 1, &others);
         assert!(others.iter().all(|cluster| memory.clusters.contains_key(cluster.cluster_id.as_deref().unwrap())));
         assert_eq!(memory.clusters.len(), MAX_CLUSTERS);
+        let size = serde_json::to_string(&memory).unwrap().len();
+        assert!((200_000..500_000).contains(&size), "{size}");
         let tell = |memory: &mut Memory| {
             (0..1_000_u64).filter(|n| memory.enter(NOW + HOUR, "3000", &event(NOW + n, "RESIZING")).is_some()).count()
         };
