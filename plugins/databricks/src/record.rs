@@ -30,6 +30,11 @@ pub(crate) fn clip(text: &str, most: usize) -> String {
     format!("{}{ELLIPSIS}", text.get(..end).unwrap_or_default())
 }
 
+/// Whether a text may be an id of the API, which are remembered and sent back: real ones have 40 bytes or fewer.
+pub(crate) const fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 128
+}
+
 /// Stands for an id where thousands are remembered. Two of a million share one with a chance of one to forty million.
 pub(crate) fn digest(id: &str) -> u64 {
     let hash: [u8; 32] = Sha256::digest(id.as_bytes()).into();

@@ -5,42 +5,35 @@
 //!
 //! Invariants:
 //!
-//! * no event is told twice: what was told within [`OVERLAP`] before the last one is known by its key, and what is
-//!   older is not asked for;
-//! * none is lost: a cluster is remembered for as long as its end was not told, or for a week;
+//! * a cluster is remembered for as long as its end was not told, or for a week: what it told last is where it goes on;
 //! * nothing from before the first collection is told.
 //!
-//! What is remembered grows with the clusters that are up and those that ended within an hour, up to [`MAX_CLUSTERS`],
-//! and with the events of each within the overlap, up to [`MAX_KEYS`].
+//! What is remembered grows with the clusters that are up and those that ended within an hour, up to [`MAX_CLUSTERS`].
+//! [`Told`] bounds what is remembered of each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
+use super::told::{GONE, Told, UNREAD};
 use crate::clusters::Cluster;
-use crate::record::digest;
+use crate::record::{clip, digest, is_id};
 
 const MINUTE: u64 = 60_000;
-const HOUR: u64 = 60 * MINUTE;
-/// Events may appear later than others that happened after them.
-const OVERLAP: u64 = MINUTE;
+pub(crate) const HOUR: u64 = 60 * MINUTE;
 /// How often the events of a cluster are read that looks as it did.
 const ROTATION: u64 = 10 * MINUTE;
 /// How often those of a cluster are read that has gone and whose end was not told, and for how long after the first time.
 const FAREWELL: u64 = MINUTE;
 const MOURNING: u64 = HOUR;
-/// For how long a cluster is remembered that has gone without an end.
-const LOST: u64 = 7 * 24 * HOUR;
 /// A cluster's first events may be a little older than the start it says it had.
 const BEFORE_START: u64 = 5 * MINUTE;
 /// Bounds on what a workspace can make the memory hold: half a megabyte where little happens within a minute, of which
 /// the host allows one unless the operator says otherwise. Events of further clusters are not told.
 pub(crate) const MAX_CLUSTERS: usize = 2_000;
-const MAX_KEYS: usize = 50;
-/// The look of a cluster whose events were not read since it came or went, and that of one that has gone.
-const UNREAD: u64 = 0;
-const GONE: u64 = 1;
+/// Bytes of a name at the most.
+const MAX_NAME: usize = 256;
 
 /// All clusters. Times are milliseconds of the workspace's clock.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,42 +41,6 @@ pub(crate) struct Memory {
     /// When the first collection was.
     began: u64,
     clusters: BTreeMap<String, Told>,
-}
-
-/// What was told of a cluster. The names are short because state holds thousands of these.
-#[derive(Debug, Serialize, Deserialize)]
-struct Told {
-    #[serde(rename = "n")]
-    name: Option<String>,
-    /// Events from before this are not told.
-    #[serde(rename = "f")]
-    since: u64,
-    /// The time of the last event that was read.
-    #[serde(rename = "t")]
-    last: u64,
-    /// The times of the events told since a little before the last, and what tells them apart.
-    #[serde(rename = "k")]
-    keys: BTreeSet<(u64, u64)>,
-    /// How it looked when its events were last read to the end.
-    #[serde(rename = "l")]
-    look: u64,
-    #[serde(rename = "r")]
-    read_at: u64,
-    /// Its events were not read to the end the last time.
-    #[serde(rename = "b", default)]
-    broke_off: bool,
-    /// Not to be asked for before then.
-    #[serde(rename = "w", default)]
-    wait_until: u64,
-    /// Since when it is in the list no more.
-    #[serde(rename = "g", default)]
-    gone: Option<u64>,
-    /// When it was last started, as far as the list has shown.
-    #[serde(rename = "u", default)]
-    up: u64,
-    /// When it ended, if that was told and it has not started since.
-    #[serde(rename = "e", default)]
-    ended: Option<u64>,
 }
 
 /// A cluster whose events are to be read.
@@ -103,6 +60,12 @@ enum Urgency {
     InTurn,
 }
 
+impl Next {
+    fn of(id: &str, told: &Told, look: u64) -> Self {
+        Self { id: id.to_owned(), from: told.next_from(), look }
+    }
+}
+
 impl Memory {
     pub(crate) const fn begin(now: u64) -> Self {
         Self { began: now, clusters: BTreeMap::new() }
@@ -112,8 +75,10 @@ impl Memory {
     /// first.
     pub(crate) fn watch(&mut self, now: u64, clusters: &[Cluster]) -> Vec<Next> {
         let is_first = self.began == now && self.clusters.is_empty();
-        let listed: BTreeMap<&str, &Cluster> =
-            clusters.iter().filter_map(|cluster| Some((cluster.cluster_id.as_deref()?, cluster))).collect();
+        let listed: BTreeMap<&str, &Cluster> = clusters
+            .iter()
+            .filter_map(|cluster| Some((cluster.cluster_id.as_deref().filter(|id| is_id(id))?, cluster)))
+            .collect();
         for (id, told) in &mut self.clusters {
             if listed.contains_key(id.as_str()) {
                 told.gone = None;
@@ -130,26 +95,16 @@ impl Memory {
             }
             let began = self.began;
             let told = self.clusters.entry((*id).to_owned()).or_insert_with(|| {
-                let start =
-                    cluster.up_since().map_or(now.saturating_sub(ROTATION), |up| up.saturating_sub(BEFORE_START));
-                let since = start.min(now).max(began);
-                // Nothing has happened yet since the first collection.
-                let (look, read_at) = if is_first { (look, now) } else { (UNREAD, 0) };
-                Told {
-                    name: None,
-                    since,
-                    last: since,
-                    keys: BTreeSet::new(),
-                    look,
-                    read_at,
-                    broke_off: false,
-                    wait_until: 0,
-                    gone: None,
-                    up: 0,
-                    ended: None,
+                let recently = now.saturating_sub(ROTATION);
+                let start = cluster.up_since().map_or(recently, |up| up.saturating_sub(BEFORE_START));
+                let mut told = Told::nothing(start.min(now).max(began));
+                if is_first {
+                    // Nothing has happened yet since the first collection.
+                    (told.look, told.read_at) = (look, now);
                 }
+                told
             });
-            told.name.clone_from(&cluster.cluster_name);
+            told.name = cluster.cluster_name.as_deref().map(|name| clip(name, MAX_NAME));
             told.up = told.up.max(cluster.up_since().unwrap_or_default().min(now));
             let up = told.up;
             told.ended = told.ended.filter(|ended| *ended >= up && !is_starting(cluster));
@@ -160,14 +115,14 @@ impl Memory {
                 false => continue,
             };
             if told.wait_until <= now {
-                next.push((urgency, told.read_at, told.next(id, look)));
+                next.push((urgency, told.read_at, Next::of(id, told, look)));
             }
         }
         for (id, told) in &self.clusters {
             let is_mourned = told.look == UNREAD || told.gone.is_some_and(|gone| now.saturating_sub(gone) <= MOURNING);
             let is_due = told.gone.is_some() && told.ended.is_none() && told.read_at.saturating_add(FAREWELL) <= now;
             if is_mourned && is_due && told.wait_until <= now {
-                next.push((Urgency::Changed, told.read_at, told.next(id, GONE)));
+                next.push((Urgency::Changed, told.read_at, Next::of(id, told, GONE)));
             }
         }
         next.sort_by(|a, b| (a.0, a.1, &a.2.id).cmp(&(b.0, b.1, &b.2.id)));
@@ -185,31 +140,10 @@ impl Memory {
         true
     }
 
-    /// Whether an event is to be told, with the name of its cluster. One that has no time or no type cannot be.
+    /// Whether an event is to be told, with the name of its cluster.
     pub(crate) fn enter(&mut self, now: u64, id: &str, event: &Event) -> Option<Option<&str>> {
         let told = self.clusters.get_mut(id)?;
-        let (time, kind) = (event.time()?, event.kind()?);
-        if time < told.from() {
-            return None;
-        }
-        // An event from the future must not hide those until then.
-        let last = told.last.max(time.min(now));
-        if event.is_noise() {
-            told.last = last;
-            return None;
-        }
-        if !told.keys.insert((time, digest(&event.key()))) {
-            return None;
-        }
-        told.last = last;
-        match kind {
-            // There may be a start that the list has shown and the events have not come to.
-            "TERMINATING" if time >= told.up => told.ended = Some(time),
-            "CREATING" | "STARTING" | "RESTARTING" | "RUNNING" => told.ended = None,
-            _ => {}
-        }
-        told.forget();
-        Some(told.name.as_deref())
+        told.enter(now, event).then_some(told.name.as_deref())
     }
 
     /// Notes that the events of a cluster were read to the end.
@@ -245,35 +179,6 @@ impl Memory {
     /// Whether the list no longer has it.
     pub(crate) fn is_gone(&self, id: &str) -> bool {
         self.clusters.get(id).is_none_or(|told| told.gone.is_some())
-    }
-}
-
-impl Told {
-    /// From which time on it is known what has been told.
-    fn from(&self) -> u64 {
-        self.last.saturating_sub(OVERLAP).max(self.since)
-    }
-
-    fn next(&self, id: &str, look: u64) -> Next {
-        let from = if self.broke_off { self.last } else { self.from() };
-        Next { id: id.to_owned(), from, look }
-    }
-
-    /// Forgets the keys of what is not asked for again.
-    fn forget(&mut self) {
-        while self.keys.len() > MAX_KEYS {
-            let Some((time, _)) = self.keys.pop_first() else { break };
-            self.since = self.since.max(time.saturating_add(1));
-        }
-        let from = self.from();
-        self.keys.retain(|(time, _)| *time >= from);
-    }
-
-    /// Whether nothing is to be expected of it any more.
-    const fn is_over(&self, now: u64) -> bool {
-        let Some(gone) = self.gone else { return false };
-        let quiet = now.saturating_sub(if gone > self.last { gone } else { self.last });
-        (self.ended.is_some() && quiet > HOUR) || now.saturating_sub(gone) > LOST
     }
 }
 
@@ -362,36 +267,6 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_told_once() {
-        let mut memory = Memory::begin(NOW);
-        memory.watch(NOW, &[cluster("a", "RUNNING", 1, 5)]);
-        let mut enter = |time, kind| memory.enter(NOW + HOUR, "a", &event(time, kind)).is_some();
-        assert!(!enter(NOW - 1, "RESIZING"));
-        assert!(enter(NOW + 5, "RESIZING"));
-        assert!(enter(NOW + 5, "NODES_LOST"));
-        assert!(!enter(NOW + 5, "RESIZING"));
-        assert!(enter(NOW + 5 + OVERLAP, "RESIZING"));
-        // It came late, but not too late.
-        assert!(enter(NOW + 6, "RESIZING"));
-        assert!(!enter(NOW + 6, "RESIZING"));
-        assert!(!enter(NOW + 4, "RESIZING"));
-        assert!(!enter(NOW + 6, "AUTOSCALING_STATS_REPORT"));
-        assert_eq!(memory.enter(NOW, "unknown", &event(NOW, "RESIZING")), None);
-    }
-
-    #[test]
-    fn an_event_from_the_future_is_told_once_and_hides_nothing() {
-        let mut memory = Memory::begin(NOW);
-        memory.watch(NOW, &[cluster("a", "RUNNING", 1, 5)]);
-        assert!(memory.enter(NOW, "a", &event(NOW + 9 * HOUR, "RESIZING")).is_some());
-        for minutes in 1..60 {
-            let now = NOW + minutes * MINUTE;
-            assert!(memory.enter(now, "a", &event(now, "RESIZING")).is_some());
-            assert!(memory.enter(now, "a", &event(NOW + 9 * HOUR, "RESIZING")).is_none());
-        }
-    }
-
-    #[test]
     fn a_cluster_that_vanished_is_read_until_its_end_was_told_and_forgotten_an_hour_later() {
         let mut memory = Memory::begin(NOW);
         memory.watch(NOW, &[cluster("a", "RUNNING", 1, 5), cluster("b", "RUNNING", 1, 5)]);
@@ -404,7 +279,7 @@ mod tests {
         assert_eq!(memory.clusters.len(), 2);
         assert_eq!(memory.watch(NOW + 62 * MINUTE, &[]), []);
         assert_eq!(memory.clusters.len(), 1);
-        memory.watch(NOW + 2 * LOST, &[]);
+        memory.watch(NOW + 15 * 24 * HOUR, &[]);
         assert_eq!(memory.clusters.len(), 0);
     }
 
@@ -435,20 +310,6 @@ mod tests {
     }
 
     #[test]
-    fn reading_that_broke_off_goes_on_where_it_was() {
-        let mut memory = Memory::begin(NOW);
-        let (before, after) = ([cluster("a", "RUNNING", 1, 5)], [cluster("a", "RUNNING", 2, 5)]);
-        memory.watch(NOW, &before);
-        memory.enter(NOW + HOUR, "a", &event(NOW + 30 * MINUTE, "RESIZING"));
-        assert_eq!(memory.watch(NOW + HOUR, &after)[0].from, NOW + 30 * MINUTE - OVERLAP);
-        memory.broke_off("a");
-        let next = memory.watch(NOW + HOUR, &after);
-        assert_eq!(next[0].from, NOW + 30 * MINUTE);
-        read_all(&mut memory, NOW + HOUR, &next);
-        assert_eq!(memory.watch(NOW + 2 * HOUR, &after)[0].from, NOW + 30 * MINUTE - OVERLAP);
-    }
-
-    #[test]
     fn a_cluster_that_is_refused_is_left_alone_for_a_while() {
         let mut memory = Memory::begin(NOW);
         let clusters = [cluster("a", "RUNNING", 1, 5)];
@@ -464,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_nothing_is_told_twice_for_it() {
+    fn what_is_remembered_is_bounded() {
         let mut memory = Memory::begin(NOW);
         let clusters: Vec<Cluster> = (0..3_000).map(|n| cluster(&n.to_string(), "RUNNING", 1, NOW)).collect();
         memory.watch(NOW, &clusters);
@@ -475,10 +336,5 @@ mod tests {
         assert_eq!(memory.clusters.len(), MAX_CLUSTERS);
         let size = serde_json::to_string(&memory).unwrap().len();
         assert!((200_000..500_000).contains(&size), "{size}");
-        let tell = |memory: &mut Memory| {
-            (0..1_000_u64).filter(|n| memory.enter(NOW + HOUR, "3000", &event(NOW + n, "RESIZING")).is_some()).count()
-        };
-        assert_eq!((tell(&mut memory), tell(&mut memory)), (1_000, 0));
-        assert!(memory.clusters["3000"].keys.len() <= MAX_KEYS);
     }
 }

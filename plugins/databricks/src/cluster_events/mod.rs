@@ -1,12 +1,13 @@
 //! What happens to clusters, as log records: autoscaling, init scripts, the health of the driver, the end and its reason.
 //!
 //! `POST /api/2.1/clusters/events` (databricks-sdk, `ClustersAPI.events`), a request for each cluster. [`memory`] says
-//! whose events are read when, why none is told twice or lost, and what bounds what is remembered; at most
+//! whose events are read when, [`told`] why none is told twice or lost; at most
 //! [`REQUESTS`] requests go out in one collection, and those only if nothing else needs them. A cluster the identity may
 //! not ask about, or that the API does not know, costs its own events only.
 
 mod event;
 mod memory;
+mod told;
 
 use std::collections::BTreeSet;
 

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Api, ApiError, Cursor, encode, lenient, listing};
 use crate::config;
 use crate::errors::{Errors, load};
+use crate::record::{clip, is_id};
 use crate::telemetry;
 use crate::watch::{Due, Part};
 
@@ -37,6 +38,8 @@ const LIST: &str = "/api/2.0/pipelines";
 const PER_PAGE: u32 = 100;
 /// Pages of updates of one pipeline. What a gap hides beyond them is given up.
 const MAX_PAGES: usize = 20;
+/// Bytes of a name at the most, where it is remembered.
+const MAX_NAME: usize = 256;
 /// Stands for a state nobody knows.
 const UNKNOWN: &str = "UNKNOWN";
 
@@ -264,13 +267,14 @@ impl Collection<'_, '_> {
         let Memory { updates, book, failures } = &mut self.memory;
         book.count(now, id, pipeline.name.as_deref(), end, |id| updates.remembers(id));
         if end == "FAILED" {
-            failures.add(Failed::new(id.to_owned(), pipeline.name.clone(), update.to_owned()));
+            let name = pipeline.name.as_deref().map(|name| clip(name, MAX_NAME));
+            failures.add(Failed::new(id.to_owned(), name, update.to_owned()));
         }
     }
 }
 
 impl Pipeline {
     fn id(&self) -> Option<&str> {
-        self.pipeline_id.as_deref().filter(|id| !id.is_empty())
+        self.pipeline_id.as_deref().filter(|id| is_id(id))
     }
 }

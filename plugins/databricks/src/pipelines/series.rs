@@ -6,6 +6,7 @@
 use kiln_plugin::UnixNanos;
 use serde::{Deserialize, Serialize};
 
+use super::MAX_NAME;
 use crate::record::clip;
 use crate::telemetry;
 
@@ -13,8 +14,6 @@ use crate::telemetry;
 const MAX_SERIES: usize = 2_000;
 /// Stands for what exceeds the bound.
 const OTHER: &str = "other";
-/// Bytes of a name at the most.
-const MAX_NAME: usize = 256;
 
 /// All series. Times are milliseconds.
 #[derive(Debug, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::api::lenient;
-use crate::record::digest;
+use crate::record::{digest, is_id};
 
 /// For how long a pipeline is remembered that is in the list no more, in milliseconds.
 const REMEMBERED: u64 = 7 * 24 * 60 * 60 * 1_000;
@@ -42,7 +42,7 @@ pub(crate) struct Update {
 
 impl Update {
     pub(crate) fn id(&self) -> Option<&str> {
-        self.update_id.as_deref().filter(|id| !id.is_empty())
+        self.update_id.as_deref().filter(|id| is_id(id))
     }
 
     /// How it ended, if it has.

@@ -6,6 +6,7 @@
 use serde::Deserialize;
 
 use crate::api::{lenient, non_negative, positive};
+use crate::record::is_id;
 
 /// Stands for a status nobody knows.
 const UNKNOWN: &str = "UNKNOWN";
@@ -48,19 +49,19 @@ struct Metrics {
 
 impl Query {
     pub(crate) fn id(&self) -> Option<&str> {
-        self.query_id.as_deref().filter(|id| !id.is_empty())
+        self.query_id.as_deref().filter(|id| is_id(id))
     }
 
     pub(crate) fn status(&self) -> &str {
-        self.status.as_deref().filter(|status| !status.is_empty()).unwrap_or(UNKNOWN)
+        self.status.as_deref().filter(|status| is_word(status)).unwrap_or(UNKNOWN)
     }
 
     pub(crate) fn statement_type(&self) -> Option<&str> {
-        self.statement_type.as_deref().filter(|kind| !kind.is_empty())
+        self.statement_type.as_deref().filter(|kind| is_word(kind))
     }
 
     pub(crate) fn warehouse(&self) -> Option<&str> {
-        self.warehouse_id.as_deref().filter(|id| !id.is_empty())
+        self.warehouse_id.as_deref().filter(|id| is_id(id))
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -92,6 +93,11 @@ impl Query {
     pub(crate) fn spilled_bytes(&self) -> i64 {
         self.metrics.as_ref().and_then(|metrics| metrics.spill_to_disk_bytes).unwrap_or_default().max(0)
     }
+}
+
+/// Statuses and types are words of the API; what is longer is none.
+const fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64
 }
 
 #[cfg(test)]
@@ -136,5 +142,8 @@ mod tests {
         assert_eq!((odd.duration(), odd.read_bytes(), odd.spilled_bytes()), (None, 0, 0));
         assert_eq!(query(json!({ "query_id": "", "query_start_time_ms": -1 })).start(), None);
         assert_eq!(query(json!({ "query_id": "" })).id(), None);
+        let long = "x".repeat(1_000);
+        let long = query(json!({ "query_id": long, "status": long, "statement_type": long, "warehouse_id": long }));
+        assert_eq!((long.id(), long.status(), long.statement_type(), long.warehouse()), (None, "UNKNOWN", None, None));
     }
 }

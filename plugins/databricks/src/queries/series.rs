@@ -16,8 +16,6 @@ const MAX_SERIES: usize = 2_000;
 const MAX_COARSE: usize = 1_000;
 /// Stands for what exceeds a bound.
 const OTHER: &str = "other";
-/// Statuses and types are words of the API; longer ones are none.
-const MAX_WORD: usize = 64;
 
 /// All series. The names are short because state holds thousands of these.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,7 +52,7 @@ impl Book {
     /// Counts a query that has ended.
     pub(crate) fn count(&mut self, query: &Query) {
         let total: usize = self.series.iter().map(|series| series.counts.len()).sum();
-        let Some(series) = self.series(query.warehouse(), short(query.status())) else { return };
+        let Some(series) = self.series(query.warehouse(), query.status()) else { return };
         series.count(query, total < MAX_SERIES);
     }
 
@@ -115,7 +113,7 @@ impl Book {
 
 impl Series {
     fn count(&mut self, query: &Query, has_room: bool) {
-        let statement_type = query.statement_type().map(short);
+        let statement_type = query.statement_type();
         let find = |counts: &[(Option<String>, i64)], kind: Option<&str>| {
             counts.iter().position(|(known, _)| known.as_deref() == kind)
         };
@@ -134,10 +132,6 @@ impl Series {
         self.read_bytes = self.read_bytes.saturating_add(query.read_bytes());
         self.spilled_bytes = self.spilled_bytes.saturating_add(query.spilled_bytes());
     }
-}
-
-fn short(word: &str) -> &str {
-    if word.len() > MAX_WORD { OTHER } else { word }
 }
 
 #[cfg(test)]
