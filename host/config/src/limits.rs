@@ -19,8 +19,9 @@ pub const DEFAULT_OUTPUT_BYTES: u64 = 32 * MIB;
 /// Default of [`Limits::output_points`].
 pub const DEFAULT_OUTPUT_POINTS: u64 = 1_000_000;
 
-/// Default of [`Limits::state_bytes`].
-pub const DEFAULT_STATE_BYTES: u64 = MIB;
+/// Default of [`Limits::state_bytes`]: what a receiver remembers of thousands of series, with room to spare. It is read
+/// and written with every collection that changes it.
+pub const DEFAULT_STATE_BYTES: u64 = 16 * MIB;
 
 /// Default of [`Limits::response_bytes`].
 pub const DEFAULT_RESPONSE_BYTES: u64 = 32 * MIB;

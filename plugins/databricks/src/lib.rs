@@ -5,6 +5,7 @@
 //! records. Every list is read to its end or not used: a count of half a list is worse than none.
 
 mod api;
+mod attributes;
 mod billing;
 mod cluster_events;
 mod clusters;
@@ -12,14 +13,14 @@ mod config;
 mod duration;
 mod errors;
 mod identity;
+mod ids;
 mod inventory;
 mod jobs;
 mod moment;
 mod node_types;
-mod pools;
 mod pipelines;
+mod pools;
 mod queries;
-mod record;
 mod runs;
 mod serving;
 mod warehouses;
@@ -36,8 +37,8 @@ use inventory::Inventory;
 use jobs::Jobs;
 use kiln_plugin::telemetry::{LogRecord, ResourceLogs, ResourceSpans, Span};
 use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver};
-use pools::Pools;
 use pipelines::Pipelines;
+use pools::Pools;
 use queries::Queries;
 use runs::{Context, Runs};
 use serving::Serving;
@@ -113,17 +114,17 @@ impl Receiver for Databricks {
             Context { config: &self.config, origin: &self.origin, jobs: self.jobs.last(), fleet: &self.fleet };
         let runs = self.runs.read(host, &mut api, errors, context)?;
         self.warehouses.read(&mut api, errors, |api, _| Warehouses::read(api));
+        let queries = self.queries.read(host, &mut api, errors)?;
+        let pipelines = self.pipelines.read(host, &mut api, errors)?;
         self.pools.read(&mut api, errors, |api, _| Pools::read(api));
         self.serving.read(&mut api, errors);
         self.identity.read(&mut api, errors);
         let context = billing::Context { config: &self.config, jobs: self.jobs.last() };
         self.billing.read(host, &mut api, errors, context)?;
         // What can wait comes last.
+        let events = self.cluster_events.read(host, &mut api, errors, self.clusters.last())?;
         self.serving.read_pages(host, &mut api, errors)?;
         self.inventory.read(host, &mut api, errors)?;
-        let queries = self.queries.read(host, &mut api, errors)?;
-        let pipelines = self.pipelines.read(host, &mut api, errors)?;
-        let events = self.cluster_events.read(host, &mut api, errors, self.clusters.last())?;
 
         let (sent, answered) = (api.sent, api.answered);
         if sent > 0

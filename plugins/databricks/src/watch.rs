@@ -39,10 +39,6 @@ impl Due {
         Self { part, enabled, interval, at: 0, forbidden: false }
     }
 
-    pub(crate) const fn part(&self) -> Part {
-        self.part
-    }
-
     /// Whether the identity may not read it.
     pub(crate) const fn is_forbidden(&self) -> bool {
         self.forbidden

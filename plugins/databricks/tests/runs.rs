@@ -453,7 +453,7 @@ fn a_collection_that_read_nothing_fails() {
     let simulation = Simulation::new();
     let mut instance = simulation.configure();
     instance.collect().unwrap();
-    let _ = simulation.fails("/api", Fault::Reset);
+    simulation.fails("/api", Fault::Reset);
     assert!(matches!(instance.collect().unwrap_err(), kiln_plugin::CollectError::Unavailable(_)));
     simulation.works_again();
     simulation.intercept(|_| Some(Reply::status(401, "Invalid access token.")));

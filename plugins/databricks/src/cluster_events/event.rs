@@ -10,7 +10,7 @@ use kiln_plugin::telemetry::{AttributeValue, LogRecord, Severity};
 use serde::Deserialize;
 
 use crate::api::{lenient, non_negative, positive};
-use crate::record::{Attributes, clip};
+use crate::attributes::{Attributes, clip};
 
 pub(crate) const EVENT_NAME: &str = "databricks.cluster.event";
 /// The load of an autoscaling cluster, told every few seconds: a metric in the clothes of an event.

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use super::told::{GONE, Told, UNREAD};
+use crate::attributes::clip;
 use crate::clusters::Cluster;
-use crate::record::{clip, digest, is_id};
+use crate::ids::{digest, is_id};
 
 const MINUTE: u64 = 60_000;
 pub(crate) const HOUR: u64 = 60 * MINUTE;

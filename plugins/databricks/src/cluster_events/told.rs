@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use super::memory::HOUR;
-use crate::record::digest;
+use crate::ids::digest;
 
 /// In milliseconds.
 const OVERLAP: u64 = 60_000;

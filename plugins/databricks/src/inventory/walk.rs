@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 /// Segments of a path.
 const MAX_DEPTH: usize = 64;
-/// What waits, as state has it: two trees and everything else share 1 MiB by default. A workspace may have 10,000
+/// What waits, as state has it, which is written with every step. A workspace may have 10,000
 /// users, each with a directory below `/Users`: that is about 300 KB.
 const MAX_WAITING_BYTES: usize = 384 * 1024;
 /// Directories of a walk.

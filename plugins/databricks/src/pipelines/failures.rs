@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LIST, segment};
 use crate::api::{Api, ApiError, encode, lenient};
-use crate::record::{Attributes, clip};
+use crate::attributes::{Attributes, clip};
 
 /// Pipelines of which events are read in one reading.
 const PIPELINES: usize = 5;

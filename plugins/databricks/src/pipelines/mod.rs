@@ -17,9 +17,10 @@ use kiln_plugin::{CollectError, Host};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, ApiError, Cursor, encode, lenient, listing};
+use crate::attributes::clip;
 use crate::config;
 use crate::errors::{Errors, load};
-use crate::record::{clip, is_id};
+use crate::ids::is_id;
 use crate::telemetry;
 use crate::watch::{Due, Part};
 

@@ -7,7 +7,7 @@ use kiln_plugin::UnixNanos;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_NAME;
-use crate::record::clip;
+use crate::attributes::clip;
 use crate::telemetry;
 
 /// Pipelines and ways to end.

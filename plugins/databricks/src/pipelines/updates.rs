@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::api::lenient;
-use crate::record::{digest, is_id};
+use crate::ids::{digest, is_id};
 
 /// For how long a pipeline is remembered that is in the list no more, in milliseconds.
 const REMEMBERED: u64 = 7 * 24 * 60 * 60 * 1_000;

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 use crate::api::{lenient, non_negative, positive};
-use crate::record::is_id;
+use crate::ids::is_id;
 
 /// Stands for a status nobody knows.
 const UNKNOWN: &str = "UNKNOWN";

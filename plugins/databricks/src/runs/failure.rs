@@ -2,7 +2,8 @@
 
 use kiln_plugin::telemetry::{Attribute, AttributeValue, LogRecord, Severity};
 
-use super::trace::{Attributes, RunIds, Trace, nanos};
+use super::trace::{RunIds, Trace, nanos};
+use crate::attributes::Attributes;
 
 /// The record of a failed run.
 pub(crate) fn record(trace: &Trace<'_>) -> LogRecord {

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::run::{Course, Run, Task};
 use super::series::JobKey;
 use crate::api::seconds;
+use crate::attributes::Attributes;
 
 /// The ids of a run's trace and of its root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,21 +189,9 @@ impl Trace<'_> {
     }
 }
 
-/// Attributes of which some are not known.
-#[derive(Default)]
-pub(crate) struct Attributes(pub(crate) Vec<Attribute>);
-
 impl Attributes {
-    pub(crate) fn text(&mut self, key: &str, value: Option<&str>) {
-        self.0.extend(value.filter(|value| !value.is_empty()).map(|value| Attribute::new(key, value)));
-    }
-
-    pub(crate) fn integer(&mut self, key: &str, value: Option<i64>) {
-        self.0.extend(value.map(|value| Attribute::new(key, value)));
-    }
-
     /// How something ended.
-    pub(crate) fn end(&mut self, course: Course<'_>) {
+    pub(super) fn end(&mut self, course: Course<'_>) {
         let termination = course.termination();
         self.text("result_state", Some(course.result_state()));
         self.text("databricks.termination.code", termination.and_then(|details| details.code.as_deref()));

@@ -1,7 +1,6 @@
-//! What log records and stored ids are made of, for the collectors that tell what happened.
+//! Attributes of spans and log records, of which the API tells some and leaves out others.
 
 use kiln_plugin::telemetry::Attribute;
-use sha2::{Digest as _, Sha256};
 
 /// Attributes of which some are not known.
 #[derive(Debug, Default)]
@@ -30,17 +29,6 @@ pub(crate) fn clip(text: &str, most: usize) -> String {
     format!("{}{ELLIPSIS}", text.get(..end).unwrap_or_default())
 }
 
-/// Whether a text may be an id of the API, which are remembered and sent back: real ones have 40 bytes or fewer.
-pub(crate) const fn is_id(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 128
-}
-
-/// Stands for an id where thousands are remembered. Two of a million share one with a chance of one to forty million.
-pub(crate) fn digest(id: &str) -> u64 {
-    let hash: [u8; 32] = Sha256::digest(id.as_bytes()).into();
-    hash.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,11 +39,5 @@ mod tests {
         assert_eq!(clip("longer", 5), "lo…");
         assert_eq!(clip("äöüß", 6), "ä…");
         assert_eq!(clip("ä", 1), "…");
-    }
-
-    #[test]
-    fn ids_that_differ_have_digests_that_differ() {
-        assert_eq!(digest("a"), digest("a"));
-        assert_ne!(digest("a"), digest("b"));
     }
 }
