@@ -31,8 +31,9 @@ pub(crate) struct Case {
     /// Components to write into `plugins/`, by file name.
     #[serde(default)]
     pub(crate) components: BTreeMap<String, Component>,
-    /// The simulated workspace, if any: `DATABRICKS_URL`, `DATABRICKS_TOKEN`.
-    pub(crate) databricks: Option<WorkspacePace>,
+    /// The simulated workspace, if any: `DATABRICKS_URL`, `DATABRICKS_TOKEN`, `DATABRICKS_CLIENT_ID`,
+    /// `DATABRICKS_CLIENT_SECRET`.
+    pub(crate) databricks: Option<SimulatedWorkspace>,
     /// The Spark UI, if any: `SPARK_URL`.
     pub(crate) spark: Option<SparkPages>,
     /// The backend, if any: `SINK_URL`.
@@ -43,6 +44,9 @@ pub(crate) struct Case {
     /// Text that must appear on standard error.
     #[serde(default)]
     pub(crate) stderr: Vec<String>,
+    /// Text that must appear in one line of it, and in no other.
+    #[serde(default)]
+    pub(crate) stderr_once: Vec<String>,
     /// Text that must not.
     #[serde(default)]
     pub(crate) stderr_without: Vec<String>,
@@ -52,6 +56,12 @@ pub(crate) struct Case {
     /// Points that must arrive at the backend.
     #[serde(default)]
     pub(crate) points: Vec<ExpectedPoint>,
+    /// Metrics of which no point may have arrived by the time everything else has.
+    #[serde(default)]
+    pub(crate) points_without: Vec<String>,
+    /// Traces that must arrive at the backend.
+    #[serde(default)]
+    pub(crate) traces: Vec<ExpectedTrace>,
     /// A file with points, spans and log records that must arrive; every field it gives must be as it says.
     pub(crate) arrives: Option<String>,
     /// Text that must appear at `/readyz`.
@@ -66,13 +76,25 @@ fn run() -> Vec<String> {
     vec!["run".to_owned()]
 }
 
-/// How fast the workspace answers.
+/// How much there is in the workspace, and how it answers.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WorkspacePace {
+pub(crate) struct SimulatedWorkspace {
+    /// How many jobs it has.
+    #[serde(default = "thirty")]
+    pub(crate) jobs: u32,
     /// How long every answer takes.
     #[serde(default)]
     pub(crate) slow_ms: u64,
+    /// Paths that are answered with 403.
+    #[serde(default)]
+    pub(crate) forbidden: Vec<String>,
+    /// A file to write the token into.
+    pub(crate) token_file: Option<String>,
+}
+
+fn thirty() -> u32 {
+    30
 }
 
 /// A component made for the case.
@@ -126,6 +148,36 @@ pub(crate) struct ExpectedPoint {
     pub(crate) attributes: BTreeMap<String, String>,
     /// The value, if it matters.
     pub(crate) value: Option<f64>,
+    /// How many such points must arrive.
+    #[serde(default = "one")]
+    pub(crate) times: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// Spans and log records of one and the same trace.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExpectedTrace {
+    /// Attributes its root span must have, by value; `*` for any.
+    pub(crate) root: BTreeMap<String, String>,
+    /// Attributes a child of the root must have.
+    pub(crate) child: BTreeMap<String, String>,
+    /// What a log record must be that names the trace and the root, if there must be one.
+    pub(crate) log: Option<ExpectedLog>,
+}
+
+/// A log record that must arrive.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExpectedLog {
+    /// `event_name`.
+    pub(crate) event: String,
+    /// Attributes it must have, by value; `*` for any.
+    #[serde(default)]
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 impl Case {

@@ -8,10 +8,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use kiln_testbed::sink::{Point, Telemetry};
-
 use crate::arrival::Arrival;
-use crate::case::{Case, ExpectedPoint};
+use crate::case::Case;
+use crate::expected;
 use crate::world::World;
 
 /// Far more than anything here takes; reached only by what never comes.
@@ -91,14 +90,13 @@ impl Kiln {
             self.wait_for_end()?;
             self.read_to_the_end();
         }
-        if !case.points.is_empty() {
-            let sink = world.sink.as_ref().ok_or("a case that expects points needs a [sink]")?;
-            let arrived =
-                |telemetry: &Telemetry| case.points.iter().all(|expected| find(telemetry, expected).is_some());
-            if sink.wait_for(PATIENCE, arrived).is_err() {
+        if !case.points.is_empty() || !case.traces.is_empty() {
+            let sink = world.sink.as_ref().ok_or("a case that expects telemetry needs a [sink]")?;
+            if sink.wait_for(PATIENCE, |telemetry| expected::missing(telemetry, case).is_none()).is_err() {
                 let telemetry = sink.telemetry();
-                let missing = case.points.iter().find(|expected| find(&telemetry, expected).is_none());
-                return Err(format!("did not arrive: {missing:#?}\narrived:\n{}", telemetry.summary()));
+                if let Some(missing) = expected::missing(&telemetry, case) {
+                    return Err(format!("did not arrive: {missing}\narrived:\n{}", telemetry.summary()));
+                }
             }
         }
         if let Some(file) = &case.arrives {
@@ -116,6 +114,21 @@ impl Kiln {
         }
         for wanted in &case.metrics {
             self.wait_for_page("/metrics", |page| page.lines().any(|line| line.starts_with(wanted)), wanted)?;
+        }
+        for wanted in &case.stderr_once {
+            self.stderr.wait_for(wanted)?;
+            let lines = self.stderr.text().lines().filter(|line| line.contains(wanted)).count();
+            if lines != 1 {
+                return Err(format!("this was printed in {lines} lines: {wanted}"));
+            }
+        }
+        if let Some(sink) = &world.sink {
+            let telemetry = sink.telemetry();
+            if let Some(unwanted) =
+                case.points_without.iter().find(|metric| telemetry.points_of(metric).next().is_some())
+            {
+                return Err(format!("points of this must not arrive: {unwanted}"));
+            }
         }
         match case.stderr_without.iter().find(|unwanted| self.stderr.text().contains(*unwanted)) {
             Some(unwanted) => Err(format!("this must not be printed: {unwanted}")),
@@ -191,21 +204,4 @@ fn get(address: &str, path: &str) -> std::io::Result<String> {
     let mut page = String::new();
     stream.read_to_string(&mut page)?;
     Ok(page)
-}
-
-fn find<'t>(telemetry: &'t Telemetry, expected: &ExpectedPoint) -> Option<&'t Point> {
-    let matches = |attributes: &kiln_testbed::sink::Attributes, wanted: &std::collections::BTreeMap<String, String>| {
-        wanted.iter().all(|(key, value)| match attributes.get(key) {
-            Some(_) if value == "*" => true,
-            Some(serde_json::Value::String(text)) => text == value,
-            Some(other) => serde_json::from_str(value).is_ok_and(|value: serde_json::Value| value == *other),
-            None => false,
-        })
-    };
-    telemetry.points_of(&expected.metric).find(|point| {
-        expected.unit.as_ref().is_none_or(|unit| point.unit == *unit)
-            && matches(&point.origin.resource, &expected.resource)
-            && matches(&point.attributes, &expected.attributes)
-            && expected.value.is_none_or(|value| point.number() == Some(value))
-    })
 }

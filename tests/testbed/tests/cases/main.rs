@@ -7,6 +7,7 @@
 
 mod arrival;
 mod case;
+mod expected;
 mod kiln;
 mod plugin_file;
 mod world;

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use kiln_testbed::databricks::{self, Workspace};
+use kiln_testbed::databricks::{Fault as WorkspaceFault, Options, Workspace, world};
 use kiln_testbed::sink::{Fault, Sink};
 use kiln_testbed::spark::{Pages, Phase, Prometheus, Spark};
 use tempfile::TempDir;
 
-use crate::case::{Case, Component, WorkspacePace};
+use crate::case::{Case, Component, SimulatedWorkspace};
 use crate::plugin_file::with_manifest;
 
 pub(crate) struct World {
@@ -40,10 +40,17 @@ impl World {
             std::fs::write(plugins.join(name), make(component)?).map_err(|error| format!("{name}: {error}"))?;
         }
         let start = |error: std::io::Error| format!("a server does not start: {error}");
-        let workspace = case.databricks.as_ref().map(|_| Workspace::start()).transpose().map_err(start)?;
-        if let (Some(workspace), Some(WorkspacePace { slow_ms: ms @ 1.. })) = (&workspace, &case.databricks) {
-            workspace.faults().at("/", databricks::Fault::Slow { ms: *ms });
-        }
+        let workspace = match &case.databricks {
+            None => None,
+            Some(description) => {
+                let workspace = start_workspace(description).map_err(start)?;
+                if let Some(path) = &description.token_file {
+                    let written = std::fs::write(home.path().join(path), workspace.token());
+                    written.map_err(|error| format!("{path}: {error}"))?;
+                }
+                Some(workspace)
+            }
+        };
         let spark = match &case.spark {
             None => None,
             Some(spark) => {
@@ -74,6 +81,8 @@ impl World {
         if let Some(workspace) = &workspace {
             set("DATABRICKS_URL", workspace.url());
             set("DATABRICKS_TOKEN", workspace.token().to_owned());
+            set("DATABRICKS_CLIENT_ID", workspace.client().id.clone());
+            set("DATABRICKS_CLIENT_SECRET", workspace.client().secret.clone());
         }
         if let Some(spark) = &spark {
             set("SPARK_URL", spark.url());
@@ -83,6 +92,18 @@ impl World {
         }
         Ok(Self { folder: home, sink, environment, _workspace: workspace, _spark: spark })
     }
+}
+
+fn start_workspace(description: &SimulatedWorkspace) -> std::io::Result<Workspace> {
+    let world = world::World::living(1, description.jobs);
+    let workspace = Workspace::start_with(Options { world, ..Options::default() })?;
+    for path in &description.forbidden {
+        workspace.faults().at(path, WorkspaceFault::Forbidden);
+    }
+    if description.slow_ms > 0 {
+        workspace.faults().at("/", WorkspaceFault::Slow { ms: description.slow_ms });
+    }
+    Ok(workspace)
 }
 
 /// The first block of YAML on a page, with the plugins where a case has them.
