@@ -1,0 +1,350 @@
+//! Kiln, killed again and again while it counts the runs of a workspace.
+//!
+//! What a process knows when it is killed is lost, what it has remembered on disk is not, and what it has sent cannot be
+//! called back. Whatever lies between the three, a backend must not see it: this test kills the real binary at moments
+//! that chance picks and compares what arrived with what happened.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kiln_testbed::databricks::world::{Clock, Job, Outcome, Run, Scene, Sum, Task, Truth, UnixMillis, World};
+use kiln_testbed::databricks::{Options, Workspace};
+use kiln_testbed::sink::{Point, Sink, Telemetry, Value};
+use tempfile::TempDir;
+
+const KILLS: usize = 24;
+const RUNS: i64 = 500;
+const JOBS: i64 = 12;
+/// Far more than anything here takes; reached only by what never comes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Scenario: 500 runs of 12 jobs and of none end before, while and after Kiln is killed 24 times: as it starts, in the
+/// middle of its requests, between sending and remembering. The workspace's clock moves on while Kiln is away.
+/// Guarantees: in the end each run has been counted exactly once, with its durations; at no time were more counted than
+/// had ended; no value ever fell, the start time never moved; and a run whose trace was sent twice has one trace.
+#[test]
+fn what_is_counted_survives_any_number_of_kills() {
+    let workspace = workspace();
+    let sink = Sink::start().unwrap();
+    let folder = configure(&workspace, &sink);
+    let mut dice = Dice(1);
+    let mut checkpoints: Vec<Checkpoint> = Vec::new();
+
+    let mut kiln = Kiln::start(folder.path());
+    // Who is killed before the first state is written starts counting again, with a start time that says so.
+    kiln.wait_until(|| folder.path().join("data/state/databricks.state").exists());
+    let first_kill = workspace.now();
+    for _ in 0..KILLS {
+        wait_for_a_moment(&mut dice, &workspace, &sink);
+        kiln.kill();
+        checkpoints.push(Checkpoint::now(&workspace, &sink));
+        workspace.advance(Duration::from_millis(10_000 + dice.below(40_000)));
+        kiln = Kiln::start(folder.path());
+    }
+    workspace.advance(Duration::from_secs(600));
+
+    let start = start_of(&sink.telemetry());
+    let end = workspace.now();
+    let expected = Counted::of(&workspace.truth(start, end));
+    let arrived = sink.wait_for(PATIENCE, |telemetry| Counted::latest(telemetry) == expected);
+    kiln.kill();
+    let telemetry = arrived.unwrap_or_else(|_| {
+        panic!("{:#?}\nshould have been\n{expected:#?}", Counted::latest(&sink.telemetry()));
+    });
+    checkpoints.push(Checkpoint::now(&workspace, &sink));
+
+    let ended: u64 = workspace.truth(first_kill, end).runs.iter().map(|group| group.count).sum();
+    assert!(ended >= 200, "{ended} runs ended after the first kill");
+    assert_eq!(starts(&telemetry), BTreeSet::from([start]));
+    assert_nothing_fell(&telemetry);
+    assert_never_too_much(&telemetry, &checkpoints, &workspace, start);
+    assert_one_trace_per_run(&telemetry);
+}
+
+/// Runs of 1 to 90 seconds that start from ten minutes ago until a quarter of an hour from now.
+fn workspace() -> Workspace {
+    let now = UnixMillis::now();
+    let mut dice = Dice(7);
+    let jobs = (1..=JOBS).map(|id| Job::new(id, &format!("job-{id}"), now.minus(Duration::from_secs(86_400))));
+    let runs = (1..=RUNS).map(|run_id| {
+        let start = now.minus(Duration::from_secs(600)).plus(Duration::from_millis(dice.below(1_500_000)));
+        let mut task = |key| {
+            let mut task = Task::new(key, Duration::from_millis(1_000 + dice.below(40_000)));
+            task.setup = Duration::from_millis(dice.below(3_000));
+            task.cleanup = Duration::from_millis(dice.below(1_000));
+            task
+        };
+        let tasks =
+            if run_id % 3 == 0 { vec![task("read"), task("write").after(&["read"])] } else { vec![task("all")] };
+        let mut run = Run::new(1 + run_id % JOBS, run_id, start, tasks);
+        if run_id % 10 == 0 {
+            // Submitted, and of no job that is listed.
+            (run.job_id, run.run_type, run.name) = (900_000 + run_id, "SUBMIT_RUN".to_owned(), "one-time".to_owned());
+        }
+        if run_id % 4 == 0 {
+            run.queue = Duration::from_millis(dice.below(5_000));
+        }
+        match dice.below(10) {
+            0 => run.ending(Outcome::Failed("no such table".to_owned())),
+            1 => run.ending(Outcome::Canceled),
+            _ => run,
+        }
+    });
+    let scene = Scene { jobs: jobs.collect(), runs: runs.collect(), ..Scene::default() };
+    let world = World::scripted(now, scene).with_clock(Clock::wall());
+    Workspace::start_with(Options { world, ..Options::default() }).unwrap()
+}
+
+fn configure(workspace: &Workspace, sink: &Sink) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let plugins = PathBuf::from(std::env::var("KILN_PLUGINS").expect("KILN_PLUGINS: run `scripts/test cases`"));
+    let config = format!(
+        r#"
+plugins_dir: {plugins}
+receivers:
+  databricks:
+    host: {workspace}
+    token: {token}
+    collection_interval: 200ms
+    initial_delay: 0s
+    initial_lookback: 1h
+    grants: {{ http: [ {{ origin: "{workspace}", addresses: [loopback] }} ] }}
+exporters:
+  otlp_http: {{ endpoint: "{sink}" }}
+service:
+  data_dir: data
+  telemetry: {{ endpoint: 127.0.0.1:0 }}
+  pipelines:
+    metrics: {{ receivers: [databricks], exporters: [otlp_http] }}
+    traces: {{ receivers: [databricks], exporters: [otlp_http] }}
+"#,
+        plugins = plugins.display(),
+        workspace = workspace.url(),
+        token = workspace.token(),
+        sink = sink.url(),
+    );
+    std::fs::write(folder.path().join("kiln.yaml"), config).unwrap();
+    folder
+}
+
+/// Some way into what a process that has just been started does: so many requests to the workspace, or so many to the
+/// backend.
+fn wait_for_a_moment(dice: &mut Dice, workspace: &Workspace, sink: &Sink) {
+    let more = usize::try_from(dice.below(60)).unwrap();
+    if dice.below(2) == 0 {
+        let so_far = workspace.requests().len();
+        let reached = workspace.wait_for_requests(PATIENCE, |requests| requests.len() >= so_far + more);
+        assert!(reached.is_ok(), "kiln asks nothing");
+    } else {
+        let more = 1 + more % 6;
+        let so_far = sink.telemetry().requests.len();
+        let reached = sink.wait_for(PATIENCE, |telemetry| telemetry.requests.len() >= so_far + more);
+        assert!(reached.is_ok(), "kiln sends nothing");
+    }
+}
+
+struct Kiln {
+    child: Child,
+}
+
+impl Kiln {
+    fn start(folder: &Path) -> Self {
+        let binary = std::env::var("KILN_BIN").expect("KILN_BIN: run `scripts/test cases`");
+        let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+        let child = Command::new(binary)
+            .arg("run")
+            .current_dir(folder)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { child }
+    }
+
+    fn wait_until(&mut self, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition() {
+            assert!(self.child.try_wait().unwrap().is_none(), "kiln ended by itself");
+            assert!(Instant::now() < deadline, "kiln remembers nothing");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// With SIGKILL: it learns nothing of it.
+    fn kill(&mut self) {
+        assert!(self.child.try_wait().unwrap().is_none(), "kiln ended by itself");
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Kiln {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How much had arrived at a time in the workspace.
+struct Checkpoint {
+    points: usize,
+    at: UnixMillis,
+}
+
+impl Checkpoint {
+    fn now(workspace: &Workspace, sink: &Sink) -> Self {
+        let points = sink.telemetry().points.len();
+        Self { points, at: workspace.now() }
+    }
+}
+
+/// Name of the job or run, type, result.
+type Series = (String, String, String);
+
+/// Runs, and for each duration how many were told and their sum in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Tally {
+    runs: u64,
+    durations: BTreeMap<&'static str, (u64, i64)>,
+}
+
+/// What was counted, by series.
+#[derive(Debug, Default, PartialEq)]
+struct Counted(BTreeMap<Series, Tally>);
+
+const COUNT: &str = "databricks.job_runs.count";
+const DURATIONS: [&str; 5] = [
+    "databricks.job.duration.run",
+    "databricks.job.duration.queue",
+    "databricks.job.duration.setup",
+    "databricks.job.duration.execution",
+    "databricks.job.duration.cleanup",
+];
+
+impl Counted {
+    /// What should have been. Runs of no job have no job in common, but their name.
+    fn of(truth: &Truth) -> Self {
+        let mut counted = Self::default();
+        for group in &truth.runs {
+            let series = (group.run_name.clone(), group.run_type.clone(), group.result_state.clone());
+            let tally = counted.0.entry(series).or_default();
+            tally.runs += group.count;
+            let told = &group.durations;
+            let sums = [told.run, told.queue, told.setup, told.execution, told.cleanup];
+            for (name, Sum { count, ms }) in DURATIONS.into_iter().zip(sums).filter(|(_, sum)| sum.count > 0) {
+                let known = tally.durations.entry(name).or_default();
+                *known = (known.0 + count, known.1 + ms);
+            }
+        }
+        counted
+    }
+
+    /// What arrived last of each series.
+    fn latest(telemetry: &Telemetry) -> Self {
+        let mut counted = Self::default();
+        for point in &telemetry.points {
+            counted.note(point);
+        }
+        counted
+    }
+
+    fn note(&mut self, point: &Point) {
+        let Some(series) = series_of(point) else { return };
+        let name = DURATIONS.into_iter().find(|name| *name == point.metric);
+        match (name, &point.value) {
+            (None, Value::Int(runs)) => self.0.entry(series).or_default().runs = u64::try_from(*runs).unwrap(),
+            (Some(name), Value::Histogram { count: count @ 1.., sum: Some(sum), .. }) => {
+                self.0.entry(series).or_default().durations.insert(name, (*count, in_millis(*sum)));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn series_of(point: &Point) -> Option<Series> {
+    if point.metric != COUNT && !DURATIONS.contains(&point.metric.as_str()) {
+        return None;
+    }
+    let text = |key| point.text(key).unwrap_or_else(|| panic!("{} has no {key}", point.metric)).to_owned();
+    Some((text("job_name"), text("run_type"), text("result_state")))
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "hours, in milliseconds")]
+fn in_millis(seconds: f64) -> i64 {
+    (seconds * 1000.0).round() as i64
+}
+
+fn starts(telemetry: &Telemetry) -> BTreeSet<UnixMillis> {
+    let counted = telemetry.points.iter().filter(|point| series_of(point).is_some());
+    counted.map(|point| UnixMillis(i64::try_from(point.start_nanos / 1_000_000).unwrap())).collect()
+}
+
+fn start_of(telemetry: &Telemetry) -> UnixMillis {
+    starts(telemetry).first().copied().expect("something that was counted")
+}
+
+fn assert_nothing_fell(telemetry: &Telemetry) {
+    let mut known: BTreeMap<(&str, Series), (f64, f64)> = BTreeMap::new();
+    for point in &telemetry.points {
+        let Some(series) = series_of(point) else { continue };
+        #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
+        let value = match &point.value {
+            Value::Histogram { count, sum, .. } => (*count as f64, sum.unwrap_or_default()),
+            _ => (point.number().unwrap(), 0.0),
+        };
+        let before = known.insert((&point.metric, series.clone()), value).unwrap_or_default();
+        assert!(value.0 >= before.0 && value.1 >= before.1, "{} {series:?}: {value:?} after {before:?}", point.metric);
+    }
+}
+
+/// What had arrived by a time is not more than what had ended by then.
+fn assert_never_too_much(telemetry: &Telemetry, checkpoints: &[Checkpoint], workspace: &Workspace, start: UnixMillis) {
+    let mut from = 0;
+    for checkpoint in checkpoints {
+        let points = &telemetry.points[from.min(telemetry.points.len())..checkpoint.points.min(telemetry.points.len())];
+        let most = Counted::of(&workspace.truth(start, checkpoint.at));
+        for point in points {
+            let mut counted = Counted::default();
+            counted.note(point);
+            for (series, tally) in counted.0 {
+                let most = most.0.get(&series).cloned().unwrap_or_default();
+                assert!(tally.runs <= most.runs, "{series:?}: {tally:?} when there were {most:?}");
+                for (name, (count, ms)) in &tally.durations {
+                    let most = most.durations.get(name).copied().unwrap_or_default();
+                    assert!(*count <= most.0 && *ms <= most.1, "{name} {series:?}: {count}, {ms} ms of {most:?}");
+                }
+            }
+        }
+        from = checkpoint.points;
+    }
+}
+
+fn assert_one_trace_per_run(telemetry: &Telemetry) {
+    let mut traces: BTreeMap<i64, BTreeSet<(&str, &str)>> = BTreeMap::new();
+    for root in telemetry.spans.iter().filter(|span| span.parent_span_id.is_empty()) {
+        let run_id = root.attributes["databricks.run.id"].as_i64().unwrap();
+        traces.entry(run_id).or_default().insert((&root.trace_id, &root.span_id));
+    }
+    assert!(traces.len() >= 200, "{} runs have a trace", traces.len());
+    assert!(traces.values().all(|ids| ids.len() == 1), "a run has several traces: {traces:#?}");
+    let all: BTreeSet<_> = traces.values().flatten().collect();
+    assert_eq!(all.len(), traces.len(), "runs share a trace");
+}
+
+/// Throws that depend on the seed alone (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
