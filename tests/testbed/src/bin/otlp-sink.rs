@@ -1,5 +1,5 @@
 //! An OTLP backend as a process, for demonstrations and for tests in other languages: `GET /-/telemetry` shows
-//! everything it was sent, `POST /-/faults` makes it misbehave.
+//! everything it was sent, `DELETE` of the same forgets it, `POST /-/faults` makes it misbehave.
 
 use clap::Parser;
 use kiln_testbed::process;

@@ -7,15 +7,15 @@
 //! before and after decompression.
 
 use super::faults::Fault;
-use super::{Received, Shared, Signal, flatten};
+use super::{Received, Shared, Signal, Telemetry, flatten};
 use crate::faults::json;
-use crate::request::Request as Record;
+use crate::request::{Request as Record, parse_query};
 use crate::server::Connection;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use flate2::read::MultiGzDecoder;
@@ -45,14 +45,23 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/logs", post(receive))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
-        .route("/-/telemetry", get(show))
+        .route("/-/telemetry", get(show).delete(forget))
         .merge(crate::faults::routes(shared.faults.clone()).with_state(()))
         .with_state(shared)
 }
 
-/// `GET /-/telemetry`: everything stored, as JSON, for people and for tests in other languages.
-async fn show(State(shared): State<Arc<Shared>>) -> Response {
-    json(&shared.state.read(Clone::clone))
+/// `GET /-/telemetry`: everything stored, as JSON, for people and for tests in other languages. With `?metric=NAME`, as
+/// often as there are names, only the points of those metrics and the requests.
+async fn show(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
+    let query = parse_query(&uri);
+    let names: Vec<&str> = query.iter().filter(|(key, _)| key == "metric").map(|(_, name)| name.as_str()).collect();
+    json(&shared.state.read(|telemetry| if names.is_empty() { telemetry.clone() } else { telemetry.only(&names) }))
+}
+
+/// `DELETE /-/telemetry`: forgets everything so far, as [`super::Sink::forget`].
+async fn forget(State(shared): State<Arc<Shared>>) -> StatusCode {
+    shared.state.update(|telemetry| *telemetry = Telemetry::default());
+    StatusCode::NO_CONTENT
 }
 
 /// Senders that build their URL wrongly should be told so by a test.

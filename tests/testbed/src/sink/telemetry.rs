@@ -238,6 +238,12 @@ impl Telemetry {
         self.points.iter().filter(move |point| point.metric == metric)
     }
 
+    /// The points of these metrics, and every request.
+    pub(super) fn only(&self, metrics: &[&str]) -> Self {
+        let points = self.points.iter().filter(|point| metrics.contains(&point.metric.as_str())).cloned().collect();
+        Self { points, requests: self.requests.clone(), ..Self::default() }
+    }
+
     /// How much there is, for the message of a test that waited in vain.
     #[must_use]
     pub fn summary(&self) -> String {
