@@ -24,6 +24,10 @@ test *stages:
 demo *arguments:
     ./scripts/demo {{ arguments }}
 
+# Measure Kiln at a size that no test has, and check that what it says is true
+bench *arguments:
+    ./scripts/bench {{ arguments }}
+
 # Check licences, advisories and bans (installs cargo-deny the first time)
 deny:
     ./scripts/deny

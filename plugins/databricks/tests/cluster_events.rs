@@ -127,7 +127,10 @@ impl World {
         self.asked_for.push(id.to_owned());
         let status = self.failing.get(&self.asked).or_else(|| self.refused.get(id));
         if let Some(status) = status {
-            return Reply::status(*status, r#"{"error_code":"SIMULATED","message":"Cluster does not exist, as asked"}"#);
+            return Reply::status(
+                *status,
+                r#"{"error_code":"SIMULATED","message":"Cluster does not exist, as asked"}"#,
+            );
         }
         assert_eq!(ask["order"], "ASC");
         let from = ask["start_time"].as_u64().unwrap();
