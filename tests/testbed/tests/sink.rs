@@ -353,3 +353,18 @@ async fn other_languages_can_look_at_everything_and_script_faults() {
     let broken = client().post(format!("{}/-/faults", sink.url())).body("{}").send().await.unwrap();
     assert_eq!(broken.status(), 400);
 }
+
+#[tokio::test]
+async fn a_caller_over_http_sees_the_metrics_it_names_and_has_the_rest_forgotten() {
+    let sink = Sink::start().unwrap();
+    let _ = post(&sink, "/v1/metrics", metrics(vec![gauge("a", 1.0), gauge("b", 2.0), gauge("c", 3.0)])).await;
+    let page = format!("{}/-/telemetry", sink.url());
+    let shown = client().get(format!("{page}?metric=a&metric=c")).send().await.unwrap().text().await.unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let names: Vec<_> = shown["points"].as_array().unwrap().iter().map(|point| point["metric"].clone()).collect();
+    assert_eq!(names, ["a", "c"]);
+    assert_eq!(shown["requests"][0]["items"], 3);
+
+    assert_eq!(client().delete(page).send().await.unwrap().status(), 204);
+    assert!(sink.telemetry().points.is_empty() && sink.telemetry().requests.is_empty());
+}
