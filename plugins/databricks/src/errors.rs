@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use kiln_plugin::state::StateError;
-use kiln_plugin::telemetry::Attribute;
-use kiln_plugin::{CollectError, Host, Level, PartialFailure, UnixNanos};
-use serde::de::DeserializeOwned;
+use kiln_plugin::{CollectError, Host, PartialFailure, UnixNanos};
 use serde::{Deserialize, Serialize};
 
 use crate::api::ApiError;
+use crate::memory::load;
 use crate::telemetry;
 use crate::watch::Part;
 
@@ -88,18 +86,5 @@ impl Tally {
                 metrics.databricks_scraper_errors(self.start, &attributes, *count);
             }
         }
-    }
-}
-
-/// What is stored under a key. What this version cannot read is begun anew, with a new start time: counts restart where
-/// everyone can see it, instead of never being collected again.
-pub(crate) fn load<T: DeserializeOwned>(host: &Host, key: &str) -> Result<Option<T>, CollectError> {
-    match host.state().get(key) {
-        Err(StateError::Unreadable { key, error }) => {
-            let attributes = [Attribute::new("state", key), Attribute::new("error", error.to_string())];
-            host.log(Level::Warn, "counting starts anew: what was stored cannot be read", &attributes);
-            Ok(None)
-        }
-        stored => Ok(stored?),
     }
 }

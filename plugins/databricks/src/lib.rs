@@ -16,6 +16,7 @@ mod identity;
 mod ids;
 mod inventory;
 mod jobs;
+mod memory;
 mod moment;
 mod node_types;
 mod pipelines;

@@ -113,3 +113,33 @@ fn what_can_be_read_is_read() {
         assert_eq!(collected.metrics.value("databricks.jobs.total", &[]), 250.0, "{fault:?}");
     }
 }
+
+/// Scenario: what is to be remembered of runs grows beyond what the operator allows, and later there is more room.
+/// Guarantees: runs are not reported while they cannot be remembered, everything else is; the report is the same in every
+/// collection and says what to do; afterwards each run is counted once.
+#[test]
+fn without_room_in_state_only_what_needs_it_is_missing() {
+    let simulation = Simulation::new();
+    simulation.job(7, "job-7");
+    let mut instance = simulation.configure();
+    instance.collect().unwrap();
+    simulation.host.limit_state(700);
+    (0..40).for_each(|id| simulation.plan(id, simulation.later(MINUTE), MINUTE));
+    simulation.advance(5 * MINUTE);
+    let mut messages = Vec::new();
+    for _ in 0..3 {
+        let collected = instance.collect().unwrap();
+        assert_eq!(collected.metrics.value("databricks.jobs.total", &[]), 1.0);
+        assert!(collected.metrics.points("databricks.job_runs.count").is_empty() && collected.spans.is_empty());
+        messages.extend(collected.outcome.failures.iter().map(|failure| failure.message.clone()));
+        simulation.advance(MINUTE);
+    }
+    messages.dedup();
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].contains("raise `limits.state_bytes`"), "{}", messages[0]);
+    simulation.host.limit_state(100_000);
+    let collected = instance.collect().unwrap();
+    assert_eq!(counted(&collected), 40.0);
+    let attributes = [("collector", "runs"), ("error.type", "state_full")];
+    assert_eq!(collected.metrics.value("databricks.scraper.errors", &attributes), 3.0);
+}

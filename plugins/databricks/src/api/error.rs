@@ -22,6 +22,8 @@ pub(crate) enum ApiError {
         /// How many items were passed over.
         items: usize,
     },
+    /// What was read cannot be remembered, so it is not reported.
+    NoRoom,
     /// An answer that makes no sense, or the workspace's own account of a failure.
     Failed {
         /// Path of the endpoint.
@@ -39,6 +41,7 @@ impl ApiError {
             Self::Endless(_) => return Cow::Borrowed("endless"),
             Self::OutOfTime(_) => return Cow::Borrowed("out_of_time"),
             Self::Odd { .. } => return Cow::Borrowed("invalid_data"),
+            Self::NoRoom => return Cow::Borrowed("state_full"),
             Self::Failed { .. } => return Cow::Borrowed("failed"),
         };
         Cow::Borrowed(match problem {
@@ -108,6 +111,10 @@ impl fmt::Display for ApiError {
             Self::Odd { path, items } => {
                 write!(f, "{path}: {items} items were not what the API documents, passed over")
             }
+            Self::NoRoom => f.write_str(
+                "not reported, because there is no room to remember it: raise `limits.state_bytes` of the receiver, or \
+                 lower `max_jobs`",
+            ),
             Self::Failed { path, reason } => write!(f, "{path}: {reason}"),
         }
     }
@@ -125,6 +132,7 @@ impl From<ApiError> for CollectError {
         match error {
             ApiError::Fetch(error) => error.into(),
             ApiError::OutOfTime(_) => Self::Unavailable(error.to_string()),
+            ApiError::NoRoom => Self::Failed(error.to_string()),
             ApiError::Endless(_) | ApiError::Odd { .. } | ApiError::Failed { .. } => {
                 Self::InvalidData(error.to_string())
             }

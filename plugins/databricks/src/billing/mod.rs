@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, ApiError};
 use crate::config::{Config, CostSource};
-use crate::errors::{Errors, load};
+use crate::errors::Errors;
 use crate::jobs::Jobs;
+use crate::memory::{keep, load};
 use crate::telemetry;
 use crate::watch::{Due, Part};
 use costs::{Costs, Key};
@@ -122,8 +123,8 @@ impl Billing {
         if let Some(odd) = api.take_odd() {
             errors.note(PART, odd);
         }
-        host.state().set(STATE, &memory)?;
-        self.last = Some(memory.costs).filter(|_| !self.due.is_forbidden());
+        let is_kept = keep(host, STATE, &memory, PART, errors)?;
+        self.last = Some(memory.costs).filter(|_| is_kept && !self.due.is_forbidden());
         Ok(())
     }
 
@@ -183,23 +184,23 @@ fn follow(
         Ok(answer) => answer,
         // Results are there for an hour, and known for half a day.
         Err(error) if error.is_gone() || error.is_forbidden() => return Err(error),
-        Err(error) => return keep(memory, statement, api).and(Err(error)),
+        Err(error) => return wait_on(memory, statement, api).and(Err(error)),
     };
     match answer.progress() {
-        Progress::Running => keep(memory, statement, api),
+        Progress::Running => wait_on(memory, statement, api),
         Progress::Failed(reason) => Err(failed(format!("the statement {} failed: {reason}", statement.id))),
         Progress::Succeeded => match answer.rows(api, &statement.id) {
             Ok(rows) => {
                 enter(memory, statement.span, rows, errors, context);
                 Ok(())
             }
-            Err(error) => keep(memory, statement, api).and(Err(error)),
+            Err(error) => wait_on(memory, statement, api).and(Err(error)),
         },
     }
 }
 
 /// Leaves a statement for the next collection, unless it has taken too long.
-fn keep(memory: &mut Memory, statement: Statement, api: &Api<'_>) -> Result<(), ApiError> {
+fn wait_on(memory: &mut Memory, statement: Statement, api: &Api<'_>) -> Result<(), ApiError> {
     let started = memory.started.unwrap_or_default();
     if api.now().saturating_sub(started) > GIVEN_UP_AFTER {
         let minutes = GIVEN_UP_AFTER / 60_000;

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Api, ApiError, lenient, non_negative};
 use crate::clusters::Clusters;
 use crate::config;
-use crate::errors::{Errors, load};
+use crate::errors::Errors;
+use crate::memory::{keep, load};
 use crate::watch::Part;
 
 use event::Event;
@@ -148,8 +149,8 @@ impl ClusterEvents {
         if let Some(odd) = collection.api.take_odd() {
             errors.note(PART, odd);
         }
-        host.state().set(STATE, &collection.memory)?;
-        Ok(collection.records)
+        let is_kept = keep(host, STATE, &collection.memory, PART, errors)?;
+        Ok(if is_kept { collection.records } else { Vec::new() })
     }
 }
 

@@ -12,13 +12,13 @@ mod walk;
 
 use core::time::Duration;
 
-use kiln_plugin::state::StateError;
 use kiln_plugin::{CollectError, Host, PartialFailure};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{AT_ONCE, Api, ApiError, encode};
 use crate::config;
-use crate::errors::{Errors, load};
+use crate::errors::Errors;
+use crate::memory::{keep, load};
 use crate::telemetry;
 use crate::watch::Due;
 use tree::Tree;
@@ -223,16 +223,11 @@ impl Walker {
 
     /// A walk for which state has no room must not cost everything else that is remembered.
     fn remember(&self, host: &Host, memory: &mut Memory, errors: &mut Errors) -> Result<(), CollectError> {
-        match host.state().set(self.tree.state(), memory) {
-            Err(StateError::Full { reason, .. }) if memory.walk.is_some() => {
-                memory.walk = None;
-                let what =
-                    format!("not counted: state has no room for the walk ({reason}); raise `limits.state_bytes`");
-                errors.note(self.tree.part(), self.failed(what));
-                Ok(host.state().set(self.tree.state(), memory)?)
-            }
-            result => Ok(result?),
+        let had_room = keep(host, self.tree.state(), memory, self.tree.part(), errors)?;
+        if !had_room && memory.walk.take().is_some() {
+            keep(host, self.tree.state(), memory, self.tree.part(), errors)?;
         }
+        Ok(())
     }
 }
 

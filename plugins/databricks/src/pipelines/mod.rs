@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Api, ApiError, Cursor, encode, lenient, listing};
 use crate::attributes::clip;
 use crate::config;
-use crate::errors::{Errors, load};
+use crate::errors::Errors;
 use crate::ids::is_id;
+use crate::memory::{keep, load};
 use crate::telemetry;
 use crate::watch::{Due, Part};
 
@@ -132,8 +133,7 @@ impl Pipelines {
         trouble.extend(api.take_odd());
         trouble.into_iter().for_each(|error| errors.note(PART, error));
         memory.updates.settle(api.now());
-        host.state().set(STATE, &memory)?;
-        Ok(Some(Reading { memory, logs }))
+        Ok(keep(host, STATE, &memory, PART, errors)?.then_some(Reading { memory, logs }))
     }
 
     /// Adds how many there are.

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Api, ApiError, Cursor, Listing, encode, lenient};
 use crate::config;
-use crate::errors::{Errors, load};
+use crate::errors::Errors;
+use crate::memory::{keep, load};
 use crate::telemetry;
 use crate::watch::{Due, Part};
 
@@ -149,8 +150,7 @@ impl Queries {
         let mut memory = collection.memory;
         memory.ledger.settle(api.now());
         memory.note_running(is_known);
-        host.state().set(STATE, &memory)?;
-        Ok(Some(Reading(memory)))
+        Ok(keep(host, STATE, &memory, PART, errors)?.then_some(Reading(memory)))
     }
 }
 

@@ -23,8 +23,9 @@ use serde::{Deserialize, Serialize};
 use crate::api::{AT_ONCE, Api, ApiError, Cursor, lenient, listing};
 use crate::clusters::Fleet;
 use crate::config::{Config, CostSource};
-use crate::errors::{Errors, load};
+use crate::errors::Errors;
 use crate::jobs::Jobs;
+use crate::memory::{keep, load};
 use crate::telemetry;
 use crate::watch::{Due, Part};
 
@@ -147,8 +148,8 @@ impl Runs {
         let (mut memory, (spans, logs)) = (collection.memory, collection.reading);
         memory.ledger.settle();
         memory.successes.forget(api.now(), millis(context.config.success_window));
-        host.state().set(STATE, &memory)?;
-        Ok(Some(Reading { memory, spans, logs }))
+        let is_kept = keep(host, STATE, &memory, PART, errors)?;
+        Ok(is_kept.then_some(Reading { memory, spans, logs }))
     }
 
     /// Adds the runs that are active.

@@ -251,12 +251,14 @@ impl RunSeries {
 
     fn count(&mut self, run: &Run) {
         self.count = self.count.saturating_add(1);
-        // A run that never began has no duration and no phases.
-        let Some(duration) = run.duration() else { return };
-        self.duration.record(seconds(duration));
-        if let Some(queue) = run.course().queue {
+        let duration = run.duration();
+        // A run may be cancelled while it waits; one that never even waited has nothing to measure.
+        if let Some(queue) = run.course().queue.filter(|queue| *queue > 0 || duration.is_some()) {
             self.queue.record(seconds(queue));
         }
+        // A run that never began has no duration and no phases.
+        let Some(duration) = duration else { return };
+        self.duration.record(seconds(duration));
         let [setup, execution, cleanup] = run.phases();
         if let Some(setup) = setup {
             self.setup.record(seconds(setup));
@@ -284,15 +286,19 @@ impl RunSeries {
             };
         }
         add!(databricks_job_runs_count, DatabricksJobRunsCount, self.count);
-        // A result that no run ever began with has nothing to show but its count.
-        if self.duration.count() == 0 {
-            return;
+        // What no run of this result has is no series.
+        macro_rules! add_histogram {
+            ($method:ident, $attributes:ident, $histogram:expr) => {
+                if $histogram.count() > 0 {
+                    add!($method, $attributes, $histogram);
+                }
+            };
         }
-        add!(databricks_job_duration_run, DatabricksJobDurationRun, &self.duration);
-        add!(databricks_job_duration_queue, DatabricksJobDurationQueue, &self.queue);
-        add!(databricks_job_duration_setup, DatabricksJobDurationSetup, &self.setup);
-        add!(databricks_job_duration_execution, DatabricksJobDurationExecution, &self.execution);
-        add!(databricks_job_duration_cleanup, DatabricksJobDurationCleanup, &self.cleanup);
+        add_histogram!(databricks_job_duration_run, DatabricksJobDurationRun, &self.duration);
+        add_histogram!(databricks_job_duration_queue, DatabricksJobDurationQueue, &self.queue);
+        add_histogram!(databricks_job_duration_setup, DatabricksJobDurationSetup, &self.setup);
+        add_histogram!(databricks_job_duration_execution, DatabricksJobDurationExecution, &self.execution);
+        add_histogram!(databricks_job_duration_cleanup, DatabricksJobDurationCleanup, &self.cleanup);
     }
 }
 

@@ -15,7 +15,8 @@ use kiln_plugin::{CollectError, Host, PartialFailure, UnixNanos};
 use super::page::Page;
 use super::{PART, PATH};
 use crate::api::{AT_ONCE, Api, ApiError};
-use crate::errors::{Errors, load};
+use crate::errors::Errors;
+use crate::memory::{keep, load};
 use crate::telemetry;
 
 /// Endpoints whose metrics are read.
@@ -95,7 +96,7 @@ impl Pages {
             self.starts.retain(|name, _| known.contains_key(name));
         }
         if self.starts != stored {
-            host.state().set(STATE, &self.starts)?;
+            keep(host, STATE, &self.starts, PART, errors)?;
         }
         Ok(())
     }

@@ -184,6 +184,11 @@ impl TestHost {
         self.save_state().0.iter().map(|(key, value)| key.len() + value.len()).sum()
     }
 
+    /// How much state the operator allows, in bytes; without a limit until this is called.
+    pub fn limit_state(&self, bytes: usize) {
+        self.world.state_limit.set(bytes);
+    }
+
     /// Puts a value under a key of the state, as an older version of the plugin might have.
     pub fn set_state(&self, key: &str, value: &Value) {
         self.world.state.borrow_mut().put(key, value.to_string().into_bytes());

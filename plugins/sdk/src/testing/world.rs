@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(super) now: Cell<UnixNanos>,
     /// Never goes back, whatever the clock is set to.
     pub(super) monotonic: Cell<u64>,
+    /// Bytes of state, keys and values.
+    pub(super) state_limit: Cell<usize>,
     metrics: RefCell<Vec<ResourceMetrics>>,
     spans: RefCell<Vec<ResourceSpans>>,
     logs: RefCell<Vec<ResourceLogs>>,
@@ -79,6 +81,7 @@ impl World {
             log: RefCell::default(),
             now: Cell::new(NEW_YEAR_2026),
             monotonic: Cell::new(1),
+            state_limit: Cell::new(usize::MAX),
             metrics: RefCell::default(),
             spans: RefCell::default(),
             logs: RefCell::default(),
@@ -173,7 +176,14 @@ impl Imports for World {
 
     fn state_set(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         self.check_state();
-        self.state.borrow_mut().current.insert(key.to_owned(), value.to_vec());
+        let mut state = self.state.borrow_mut();
+        let others = state.current.iter().filter(|(other, _)| *other != key);
+        let others: usize = others.map(|(key, value)| key.len() + value.len()).sum();
+        let size = others + key.len() + value.len();
+        if size > self.state_limit.get() {
+            return Err(StoreError::Full(format!("state would grow to {size} bytes")));
+        }
+        state.current.insert(key.to_owned(), value.to_vec());
         Ok(())
     }
 
