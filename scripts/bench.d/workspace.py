@@ -363,7 +363,9 @@ class Comparison:
         for phase in DURATIONS:
             metric = f"databricks.job.duration.{phase}"
             values = {of(point): histogram(point) for point in self.points[metric]}
-            began = lambda group: (group[phase]["count"], group[phase]["ms"]) if group["run"]["ms"] else (0, 0)
+            # What never began may have waited.
+            told = lambda group: group["run"]["ms"] or (phase == "queue" and group["queue"]["ms"])
+            began = lambda group: (group[phase]["count"], group[phase]["ms"]) if told(group) else (0, 0)
             self.between(metric, values, before, after, began)
 
     def tasks(self):
