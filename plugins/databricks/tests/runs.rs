@@ -213,6 +213,30 @@ fn a_backlog_is_read_within_the_budget() {
     assert_eq!(collected.metrics.value("databricks.job.success_rate", &[]), 100.0);
 }
 
+/// Scenario: 60 runs end at once, each with more tasks than a list shows, and a budget of 20 requests.
+/// Guarantees: their tasks are asked for within the budget, every run is counted once, and every task of it.
+#[test]
+fn tasks_that_no_list_shows_are_asked_for_within_the_budget() {
+    let simulation = Simulation::new();
+    let config = with(only(&["runs"]), json!({ "requests_per_cycle": 20, "initial_lookback": "0s" }));
+    let mut instance = simulation.configure_with(config);
+    instance.collect().unwrap();
+    for id in 1..=60 {
+        let tasks = (0..101).map(|n| Task::new(&format!("t{n}"), MINUTE)).collect();
+        simulation.workspace.add_run(Run::new(7, id, simulation.later(MINUTE), tasks));
+    }
+    simulation.advance(5 * MINUTE);
+    let mut collected = instance.collect().unwrap();
+    for _ in 0..20 {
+        let requests = simulation.requested().len();
+        assert!(requests <= 50, "{requests}");
+        collected = instance.collect().unwrap();
+    }
+    assert_eq!(counted(&collected), 60.0);
+    let tasks = collected.metrics.histogram("databricks.tasks.duration", &[("task_key", "t100")]);
+    assert_eq!((tasks.count, tasks.sum), (60, Some(3_600.0)));
+}
+
 #[test]
 fn what_is_remembered_follows_what_lists_can_show() {
     let simulation = Simulation::new();

@@ -334,10 +334,16 @@ impl Collection<'_, '_> {
         let job = job_key(&run, self.context.jobs);
         let is_observed = self.context.config.job_names.allow(job.name.as_deref().unwrap_or_default());
         let lacks_tasks = is_observed && run.has_more && self.memory.ledger.is_news(run_id, end);
-        if lacks_tasks && let Err(error) = self.complete(run_id, &mut run) {
-            self.errors.note(PART, error);
-            self.memory.ledger.postpone(run_id, start);
-            return;
+        if lacks_tasks {
+            if self.spare() == 0 {
+                self.memory.ledger.postpone(run_id, start);
+                return;
+            }
+            if let Err(error) = self.complete(run_id, &mut run) {
+                self.errors.note(PART, error);
+                self.memory.ledger.postpone(run_id, start);
+                return;
+            }
         }
         match self.memory.ledger.finish(run_id, start, end) {
             Verdict::Count if is_observed => {
