@@ -1,19 +1,13 @@
-//! What could not be read: reported with the collection, and counted in `databricks.scraper.errors`.
+//! What could not be read in a collection: reported with it, and counted.
 //!
-//! The counts are cumulative and kept in state. A collection that fails as a whole leaves no state behind, so what it
-//! counted waits in memory for the next one that succeeds.
+//! A collection that fails as a whole leaves no state behind, so what it counted waits here for the next one that succeeds.
 
 use std::collections::BTreeMap;
 
-use kiln_plugin::{CollectError, Host, PartialFailure, UnixNanos};
-use serde::{Deserialize, Serialize};
+use kiln_plugin::{CollectError, PartialFailure};
 
 use crate::api::ApiError;
-use crate::memory::load;
-use crate::telemetry;
-use crate::watch::Part;
-
-const STATE: &str = "errors";
+use crate::part::Part;
 
 /// What went wrong, by part and class.
 #[derive(Debug, Default)]
@@ -59,32 +53,13 @@ impl Errors {
         core::mem::take(&mut self.failures)
     }
 
-    /// Adds what was counted to what is remembered, and gives the sum.
-    pub(crate) fn settle(&mut self, host: &Host, now: UnixNanos) -> Result<Tally, CollectError> {
-        let mut tally: Tally = load(host, STATE)?.unwrap_or_else(|| Tally { start: now, counts: BTreeMap::new() });
-        for ((part, kind), new) in core::mem::take(&mut self.new) {
-            let count = tally.counts.entry(part.to_owned()).or_default().entry(kind).or_default();
-            *count = count.saturating_add(new);
-        }
-        host.state().set(STATE, &tally)?;
-        Ok(tally)
+    /// Hands over what was counted, by part and class.
+    pub(crate) fn take_counts(&mut self) -> BTreeMap<(&'static str, String), i64> {
+        core::mem::take(&mut self.new)
     }
-}
 
-/// Counts since the start time.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Tally {
-    start: UnixNanos,
-    counts: BTreeMap<String, BTreeMap<String, i64>>,
-}
-
-impl Tally {
-    pub(crate) fn add_to(&self, metrics: &mut telemetry::Metrics) {
-        for (collector, counts) in &self.counts {
-            for (error_type, count) in counts {
-                let attributes = telemetry::DatabricksScraperErrors { collector, error_type };
-                metrics.databricks_scraper_errors(self.start, &attributes, *count);
-            }
-        }
+    /// Takes back what could not be added up yet.
+    pub(crate) fn put_back(&mut self, counts: BTreeMap<(&'static str, String), i64>) {
+        self.new = counts;
     }
 }

@@ -9,9 +9,11 @@ mod attributes;
 mod billing;
 mod cluster_events;
 mod clusters;
+mod compute;
 mod config;
 mod duration;
 mod errors;
+mod fleet;
 mod identity;
 mod ids;
 mod inventory;
@@ -19,20 +21,23 @@ mod jobs;
 mod memory;
 mod moment;
 mod node_types;
+mod part;
 mod pipelines;
 mod pools;
 mod queries;
 mod runs;
 mod serving;
+mod tally;
 mod warehouses;
 mod watch;
 
 use api::{Api, Workspace};
 use billing::Billing;
 use cluster_events::ClusterEvents;
-use clusters::{Clusters, Fleet};
+use clusters::Clusters;
 pub use config::Config;
 use errors::Errors;
+use fleet::Fleet;
 use identity::Identity;
 use inventory::Inventory;
 use jobs::Jobs;
@@ -43,6 +48,7 @@ use pools::Pools;
 use queries::Queries;
 use runs::{Context, Runs};
 use serving::Serving;
+use tally::Tally;
 use warehouses::Warehouses;
 use watch::Watch;
 
@@ -135,7 +141,7 @@ impl Receiver for Databricks {
             return Err(error);
         }
         let now = kiln_plugin::UnixNanos::from_millis(api.now());
-        let tally = errors.settle(host, now)?;
+        let tally = Tally::settle(host, errors, now)?;
 
         let resource = telemetry::Resource {
             service_name: "databricks",

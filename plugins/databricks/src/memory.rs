@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::ApiError;
 use crate::errors::Errors;
-use crate::watch::Part;
+use crate::part::Part;
 
 /// What is stored under a key. What this version cannot read is begun anew, with a new start time: counts restart where
 /// everyone can see it, instead of never being collected again.

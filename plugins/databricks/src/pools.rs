@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::api::{Api, ApiError, lenient};
+use crate::part::Part;
 use crate::telemetry;
-use crate::watch::Part;
 
 pub(crate) const PART: Part =
     Part { name: "pools", permission: "Can attach to on the instance pools, or to be a workspace admin" };

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::api::{Api, ApiError, lenient, listing};
+use crate::part::Part;
 use crate::telemetry;
-use crate::watch::Part;
 
 pub(crate) const PART: Part =
     Part { name: "warehouses", permission: "Can view on the SQL warehouses, or to be a workspace admin" };

@@ -10,18 +10,10 @@ use kiln_plugin::PartialFailure;
 
 use crate::api::{Api, ApiError};
 use crate::errors::Errors;
+use crate::part::Part;
 
 /// How long a part is left alone that the identity may not read.
 const FORBIDDEN_FOR: Duration = Duration::from_secs(60 * 60);
-
-/// A part of the workspace, as the operator and `databricks.scraper.errors` know it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Part {
-    /// The value of `collector`.
-    pub(crate) name: &'static str,
-    /// What the identity needs.
-    pub(crate) permission: &'static str,
-}
 
 /// When a part is due.
 #[derive(Debug)]

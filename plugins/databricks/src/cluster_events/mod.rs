@@ -20,7 +20,7 @@ use crate::clusters::Clusters;
 use crate::config;
 use crate::errors::Errors;
 use crate::memory::{keep, load};
-use crate::watch::Part;
+use crate::part::Part;
 
 use event::Event;
 use memory::{Memory, Next};

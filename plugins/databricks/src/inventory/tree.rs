@@ -4,8 +4,8 @@ use serde::Deserialize;
 
 use super::walk::{Counts, Entry, Exclude};
 use crate::api::lenient;
+use crate::part::Part;
 use crate::telemetry;
-use crate::watch::Part;
 use kiln_plugin::http::{FetchError, Page};
 
 /// Every type an object can have (databricks-sdk, `workspace.ObjectType`), so that one nothing has shows as zero.

@@ -22,8 +22,9 @@ use crate::config;
 use crate::errors::Errors;
 use crate::ids::is_id;
 use crate::memory::{keep, load};
+use crate::part::Part;
 use crate::telemetry;
-use crate::watch::{Due, Part};
+use crate::watch::Due;
 
 use failures::{Failed, Failures};
 use series::Book;

@@ -20,8 +20,9 @@ use crate::api::{Api, ApiError, Cursor, Listing, encode, lenient};
 use crate::config;
 use crate::errors::Errors;
 use crate::memory::{keep, load};
+use crate::part::Part;
 use crate::telemetry;
-use crate::watch::{Due, Part};
+use crate::watch::Due;
 
 use ledger::{Ledger, Stretch};
 use query::Query;

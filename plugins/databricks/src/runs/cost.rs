@@ -8,45 +8,16 @@
 
 use std::collections::BTreeMap;
 
-use super::run::{NewCluster, Run, Task};
+use super::run::{Run, Task};
 use crate::api::seconds;
-use crate::clusters::Fleet;
+use crate::compute::{Make, NewCluster};
 use crate::config::Cost;
+use crate::fleet::Fleet;
 use crate::node_types;
 
 /// What an instance costs.
 #[derive(Debug)]
 pub(crate) struct Tariff<'a>(pub(crate) &'a Cost);
-
-/// What a cluster is made of.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Make {
-    pub(crate) driver: String,
-    pub(crate) worker: String,
-    pub(crate) photon: bool,
-    /// How many it is to have, if nobody saw how many it had.
-    pub(crate) workers: f64,
-}
-
-impl Make {
-    /// Of the description of a cluster; a driver whose type is not told is of the workers' type.
-    #[allow(clippy::cast_precision_loss, reason = "no cluster has 2^53 workers")]
-    pub(crate) fn of(cluster: &NewCluster) -> Option<Self> {
-        let worker = cluster.node_type_id.clone()?;
-        let bounds = cluster.autoscale.map(|scale| (scale.min_workers, scale.max_workers));
-        let workers = match bounds {
-            Some((Some(min), Some(max))) => (min.max(0) as f64 + max.max(0) as f64) / 2.0,
-            _ => cluster.num_workers.unwrap_or_default().max(0) as f64,
-        };
-        let photon = cluster.runtime_engine.as_deref() == Some("PHOTON");
-        Some(Self {
-            driver: cluster.driver_node_type_id.clone().unwrap_or_else(|| worker.clone()),
-            worker,
-            photon,
-            workers,
-        })
-    }
-}
 
 /// A cluster in the service of a run.
 struct Use {

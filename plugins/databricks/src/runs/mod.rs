@@ -6,10 +6,10 @@
 //! budget allows. [`ledger`] says why nothing is missed and nothing counted twice.
 
 mod active;
-pub(crate) mod cost;
+mod cost;
 mod failure;
 mod ledger;
-pub(crate) mod run;
+mod run;
 mod series;
 mod success;
 mod trace;
@@ -21,13 +21,14 @@ use kiln_plugin::{CollectError, Host};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{AT_ONCE, Api, ApiError, Cursor, lenient, listing};
-use crate::clusters::Fleet;
 use crate::config::{Config, CostSource};
 use crate::errors::Errors;
+use crate::fleet::Fleet;
 use crate::jobs::Jobs;
 use crate::memory::{keep, load};
+use crate::part::Part;
 use crate::telemetry;
-use crate::watch::{Due, Part};
+use crate::watch::Due;
 
 use active::Active;
 use cost::Tariff;

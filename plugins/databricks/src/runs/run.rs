@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::api::lenient::{self, Items};
 use crate::api::{non_negative, positive};
+use crate::compute::NewCluster;
 
 /// Stands where the API says nothing.
 const UNKNOWN: &str = "UNKNOWN";
@@ -153,29 +154,6 @@ pub(crate) struct JobCluster {
     pub(crate) job_cluster_key: Option<String>,
     #[serde(default, deserialize_with = "lenient::object")]
     pub(crate) new_cluster: Option<NewCluster>,
-}
-
-/// A cluster made for a run.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct NewCluster {
-    #[serde(default, deserialize_with = "lenient::text")]
-    pub(crate) node_type_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    pub(crate) driver_node_type_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient::number")]
-    pub(crate) num_workers: Option<i64>,
-    #[serde(default, deserialize_with = "lenient::object")]
-    pub(crate) autoscale: Option<Autoscale>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    pub(crate) runtime_engine: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(crate) struct Autoscale {
-    #[serde(default, deserialize_with = "lenient::number")]
-    pub(crate) min_workers: Option<i64>,
-    #[serde(default, deserialize_with = "lenient::number")]
-    pub(crate) max_workers: Option<i64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -14,8 +14,9 @@ use serde::Deserialize;
 use crate::api::{Api, ApiError, lenient};
 use crate::config;
 use crate::errors::Errors;
+use crate::part::Part;
 use crate::telemetry;
-use crate::watch::{Part, Watch};
+use crate::watch::Watch;
 use pages::Pages;
 
 pub(crate) const PART: Part =
