@@ -1,21 +1,19 @@
 //! What the receiver promises about the events of clusters.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use core::time::Duration;
-use std::cell::RefCell;
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use kiln_plugin::http::{Method, Request};
-use kiln_plugin::telemetry::{AttributeValue, LogRecord, Severity};
-use kiln_plugin::testing::{Collected, Instance, Reply, TestHost};
-use kiln_plugin_databricks::{Databricks, telemetry};
+use kiln_plugin::telemetry::{AttributeValue, Severity};
+use kiln_plugin::testing::{Collected, Reply};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use support::scripted::{self, Histories, MINUTE, Scripted, Service, Step, attribute, records};
 
 const LIST: &str = "/api/2.1/clusters/list";
 const PATH: &str = "/api/2.1/clusters/events";
-const MINUTE: u64 = 60_000;
 
 /// From a start to an end; times are milliseconds.
 #[derive(Clone, Debug)]
@@ -43,63 +41,18 @@ struct World {
     page: usize,
     /// Whether pages are told apart as older versions of the API do it.
     is_old: bool,
-    /// Requests for events that fail, counted from the next one, and with what.
-    failing: BTreeMap<usize, u16>,
     refused: BTreeMap<String, u16>,
-    asked: usize,
     /// Of the events of which clusters.
     asked_for: Vec<String>,
-    now: u64,
+    service: Service,
 }
 
-struct Simulation {
-    host: TestHost,
-    world: Rc<RefCell<World>>,
-}
+type Simulation = scripted::Simulation<World>;
 
 impl Simulation {
-    fn new() -> Self {
-        let host = TestHost::new(telemetry::MANIFEST);
-        let world = Rc::new(RefCell::new(World { page: 500, ..World::default() }));
-        let listing = Rc::clone(&world);
-        host.on_path(LIST, move |_| listing.borrow().list());
-        let answering = Rc::clone(&world);
-        host.on_path(PATH, move |request| answering.borrow_mut().answer(request));
-        Self { host, world }
-    }
-
-    fn configure(&self) -> Instance<Databricks> {
-        self.configure_with(&json!({ "interval": "1m" }), 60)
-    }
-
-    fn configure_with(&self, clusters: &Value, budget: u32) -> Instance<Databricks> {
-        let off = json!({ "enabled": false });
-        let mut collectors = json!({ "clusters": clusters });
-        for other in ["jobs", "runs", "queries", "warehouses", "pipelines", "serving", "pools", "inventory", "identity"]
-        {
-            collectors[other] = off.clone();
-        }
-        let config = json!({ "host": "https://example.cloud.databricks.com", "token": "secret",
-            "requests_per_cycle": budget, "collectors": collectors });
-        self.host.configure(config).unwrap()
-    }
-
-    fn now(&self) -> u64 {
-        self.host.now().as_millis()
-    }
-
     fn add(&self, id: &str, start: u64, end: u64, resizes: &[u64]) {
         let life = Life { start, end, resizes: resizes.to_vec() };
         self.world.borrow_mut().clusters.entry(id.to_owned()).or_default().push(life);
-    }
-
-    fn advance(&self, minutes: u64) {
-        self.host.advance(Duration::from_millis(minutes * MINUTE));
-    }
-
-    fn collect(&self, instance: &mut Instance<Databricks>) -> Collected {
-        self.world.borrow_mut().now = self.now();
-        instance.collect().unwrap()
     }
 
     fn take_asked_for(&self) -> Vec<String> {
@@ -107,26 +60,53 @@ impl Simulation {
     }
 }
 
+impl Scripted for World {
+    const COLLECTOR: &'static str = "clusters";
+    const BUDGET: u32 = 60;
+
+    fn new() -> Self {
+        Self { page: 500, ..Self::default() }
+    }
+
+    fn paths() -> Vec<String> {
+        [LIST, PATH].map(str::to_owned).to_vec()
+    }
+
+    fn answer(&mut self, path: &str, request: &Request) -> Reply {
+        match path {
+            LIST => self.list(),
+            _ => self.events(request),
+        }
+    }
+
+    fn service(&mut self) -> &mut Service {
+        &mut self.service
+    }
+}
+
 impl World {
     fn list(&self) -> Reply {
         let body = |(id, lives): (&String, &Vec<Life>)| {
-            let life = lives.iter().find(|life| life.start <= self.now && self.now < life.end + 30_000)?;
-            let state = if self.now < life.end { "RUNNING" } else { "TERMINATING" };
-            let resized = life.resizes.iter().filter(|time| **time <= self.now).count();
+            let life =
+                lives.iter().find(|life| life.start <= self.service.now && self.service.now < life.end + 30_000)?;
+            let state = if self.service.now < life.end { "RUNNING" } else { "TERMINATING" };
+            let resized = life.resizes.iter().filter(|time| **time <= self.service.now).count();
             Some(json!({ "cluster_id": id, "cluster_name": format!("name of {id}"), "state": state,
                 "num_workers": 1 + resized % 3, "start_time": life.start }))
         };
         Reply::json(&json!({ "clusters": self.clusters.iter().filter_map(body).collect::<Vec<_>>() }))
     }
 
-    fn answer(&mut self, request: &Request) -> Reply {
+    /// Of these requests some fail; those for the list do not.
+    fn events(&mut self, request: &Request) -> Reply {
         assert_eq!(request.method, Method::Post);
-        self.asked += 1;
         let ask: Value = serde_json::from_slice(request.body.as_ref().unwrap()).unwrap();
         let id = ask["cluster_id"].as_str().unwrap();
         self.asked_for.push(id.to_owned());
-        let status = self.failing.get(&self.asked).or_else(|| self.refused.get(id));
-        if let Some(status) = status {
+        if let Some(failure) = self.service.failure() {
+            return failure;
+        }
+        if let Some(status) = self.refused.get(id) {
             return Reply::status(
                 *status,
                 r#"{"error_code":"SIMULATED","message":"Cluster does not exist, as asked"}"#,
@@ -135,8 +115,11 @@ impl World {
         assert_eq!(ask["order"], "ASC");
         let from = ask["start_time"].as_u64().unwrap();
         let lives = &self.clusters[id];
-        let all: Vec<_> =
-            lives.iter().flat_map(Life::events).filter(|(time, _)| from <= *time && *time <= self.now).collect();
+        let all: Vec<_> = lives
+            .iter()
+            .flat_map(Life::events)
+            .filter(|(time, _)| from <= *time && *time <= self.service.now)
+            .collect();
         let skip = match (&ask["page_token"], &ask["offset"]) {
             (Value::String(token), _) => token.parse().unwrap(),
             (_, offset) => offset.as_u64().map_or(0, |offset| usize::try_from(offset).unwrap()),
@@ -154,18 +137,6 @@ impl World {
             }
         }
         Reply::json(&body)
-    }
-}
-
-fn records(collected: &Collected) -> Vec<&LogRecord> {
-    collected.logs.iter().flat_map(|logs| &logs.records).collect()
-}
-
-fn attribute(record: &LogRecord, key: &str) -> String {
-    let found = record.attributes.iter().find(|attribute| attribute.key == key);
-    match &found.unwrap_or_else(|| panic!("{key} is missing: {record:?}")).value {
-        AttributeValue::Text(text) => text.clone(),
-        other => panic!("{other:?}"),
     }
 }
 
@@ -255,7 +226,7 @@ fn clusters_that_look_as_they_did_are_asked_for_in_turn_and_not_in_every_collect
 #[test]
 fn events_are_read_only_if_nothing_else_needs_the_requests() {
     let simulation = Simulation::new();
-    let mut instance = simulation.configure_with(&json!({ "interval": "1m" }), 10);
+    let mut instance = simulation.configure_with(json!({}), 10);
     simulation.collect(&mut instance);
     let now = simulation.now();
     simulation.world.borrow_mut().page = 1;
@@ -275,7 +246,7 @@ fn events_can_be_turned_off_and_clusters_stay() {
     let simulation = Simulation::new();
     let now = simulation.now();
     simulation.add("a", now - MINUTE, now + MINUTE, &[]);
-    let mut instance = simulation.configure_with(&json!({ "interval": "1m", "events": false }), 60);
+    let mut instance = simulation.configure_with(json!({ "events": false }), 60);
     for _ in 0..20 {
         let collected = simulation.collect(&mut instance);
         assert_eq!(collected.logs.len(), 0);
@@ -373,30 +344,7 @@ fn pages_that_do_not_end_stop_for_a_while() {
     assert!(simulation.host.take_requests().iter().all(|request| !request.contains(PATH)));
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Poll {
-        after: u64,
-        fails_at: Option<usize>,
-    },
-    /// A collection whose batch is lost.
-    Lose {
-        after: u64,
-        fails_at: Option<usize>,
-    },
-    Restart,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let fails_at = || prop::option::weighted(0.3, 1_usize..8);
-    let after = || prop_oneof![6 => 30_000_u64..3 * MINUTE, 1 => MINUTE..90 * MINUTE];
-    let step = prop_oneof![
-        8 => (after(), fails_at()).prop_map(|(after, fails_at)| Step::Poll { after, fails_at }),
-        1 => (after(), fails_at()).prop_map(|(after, fails_at)| Step::Lose { after, fails_at }),
-        1 => Just(Step::Restart),
-    ];
-    prop::collection::vec(step, 1..60)
-}
+const HISTORIES: Histories = Histories { steps: 1..60, fails_at: 1..8, soon: 6, arriving: 8 };
 
 /// Lives of a cluster, apart from one another: gap before, length, and when within it is resized.
 fn lives() -> impl Strategy<Value = Vec<(u64, u64, Vec<u64>)>> {
@@ -410,7 +358,7 @@ proptest! {
     #[test]
     fn every_event_is_told_exactly_once(
         clusters in prop::collection::vec(lives(), 1..12),
-        steps in steps(),
+        steps in HISTORIES.steps(),
         page in 1_usize..6,
         is_old: bool,
     ) {
@@ -429,36 +377,18 @@ proptest! {
                 time = end;
             }
         }
-        let mut instance = simulation.configure();
         let (mut began, mut all, mut seen) = (None, Vec::new(), BTreeSet::new());
-        let last = Step::Poll { after: 3 * MINUTE, fails_at: None };
-        for step in steps.iter().chain(core::iter::repeat_n(&last, 300)) {
-            let (Step::Poll { after, fails_at } | Step::Lose { after, fails_at }) = step else {
-                instance = simulation.configure();
-                continue;
-            };
-            let before = simulation.host.state("cluster_events");
-            {
-                let mut world = simulation.world.borrow_mut();
-                world.failing = fails_at.iter().map(|at| (world.asked + at, 500)).collect();
+        let last = Step::undisturbed(3 * MINUTE);
+        simulation.play(60, steps.iter().chain(core::iter::repeat_n(&last, 300)), |now, collected| {
+            began.get_or_insert(now);
+            all.extend(told(&collected));
+            // The list may be older than the collection, by less than its interval.
+            for (id, lives) in &simulation.world.borrow().clusters {
+                let is_listed = |life: &&Life| life.start + MINUTE <= now && now < life.end;
+                seen.extend(lives.iter().filter(is_listed).map(|life| (id.clone(), life.start)));
             }
-            let now = simulation.now();
-            simulation.world.borrow_mut().now = now;
-            // It fails as a whole if all it asked for did.
-            let collected = instance.collect();
-            if matches!(step, Step::Lose { .. }) {
-                simulation.host.set_state("cluster_events", before.as_ref().unwrap_or(&Value::Null));
-            } else if let Ok(collected) = collected {
-                began.get_or_insert(now);
-                all.extend(told(&collected));
-                // The list may be older than the collection, by less than its interval.
-                for (id, lives) in &simulation.world.borrow().clusters {
-                    let is_listed = |life: &&Life| life.start + MINUTE <= now && now < life.end;
-                    seen.extend(lives.iter().filter(is_listed).map(|life| (id.clone(), life.start)));
-                }
-            }
-            simulation.host.advance(Duration::from_millis(*after));
-        }
+            Ok(())
+        })?;
         let began = began.unwrap();
         let once: BTreeSet<_> = all.iter().cloned().collect();
         prop_assert_eq!(once.len(), all.len(), "told twice");

@@ -1,22 +1,20 @@
 //! What the receiver promises about pipelines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use core::time::Duration;
-use std::cell::RefCell;
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use kiln_plugin::http::Request;
-use kiln_plugin::telemetry::{AttributeValue, LogRecord, Severity};
-use kiln_plugin::testing::{Collected, Instance, Reply, TestHost};
-use kiln_plugin_databricks::{Databricks, telemetry};
+use kiln_plugin::telemetry::{AttributeValue, Severity};
+use kiln_plugin::testing::{Collected, Reply};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use support::scripted::{self, Histories, MINUTE, Scripted, Service, Step, attribute, records};
 
 const LIST: &str = "/api/2.0/pipelines";
 const PIPELINES: &str = "databricks.pipelines.count";
 const UPDATES: &str = "databricks.pipeline_updates.count";
-const MINUTE: u64 = 60_000;
 const IDS: [&str; 4] = ["p-0", "p-1", "p-2", "p-3"];
 
 /// Times are milliseconds.
@@ -34,71 +32,22 @@ struct World {
     /// How many updates the list shows of a pipeline, and how many items a page of one has.
     shown: usize,
     page: usize,
-    /// Requests that fail, counted from the next one.
-    failing: Vec<usize>,
-    asked: usize,
     /// Pipelines of which nothing but the list may be read.
     refused: BTreeSet<String>,
     /// From when on the event log shows something after it happened.
     log_lags: u64,
-    now: u64,
+    service: Service,
 }
 
-struct Simulation {
-    host: TestHost,
-    world: Rc<RefCell<World>>,
-}
+type Simulation = scripted::Simulation<World>;
 
 impl Simulation {
-    fn new() -> Self {
-        let host = TestHost::new(telemetry::MANIFEST);
-        let world = Rc::new(RefCell::new(World { shown: 5, page: 100, ..World::default() }));
-        let mut paths = vec![LIST.to_owned()];
-        for id in IDS {
-            paths.extend([format!("{LIST}/{id}/updates"), format!("{LIST}/{id}/events")]);
-        }
-        for path in paths {
-            let answering = Rc::clone(&world);
-            host.on_path(&path.clone(), move |request| answering.borrow_mut().answer(&path, request));
-        }
-        Self { host, world }
-    }
-
-    fn configure(&self) -> Instance<Databricks> {
-        self.configure_with(true, 60)
-    }
-
-    fn configure_with(&self, enabled: bool, budget: u32) -> Instance<Databricks> {
-        let off = json!({ "enabled": false });
-        let mut collectors = json!({ "pipelines": { "enabled": enabled, "interval": "1m" } });
-        for other in ["jobs", "runs", "clusters", "warehouses", "queries", "serving", "pools", "inventory", "identity"]
-        {
-            collectors[other] = off.clone();
-        }
-        let config = json!({ "host": "https://example.cloud.databricks.com", "token": "secret",
-            "requests_per_cycle": budget, "collectors": collectors });
-        self.host.configure(config).unwrap()
-    }
-
-    fn now(&self) -> u64 {
-        self.host.now().as_millis()
-    }
-
     fn add(&self, pipeline: &str, created: u64, end: u64, state: &'static str) -> String {
         let mut world = self.world.borrow_mut();
         let updates = world.pipelines.entry(pipeline.to_owned()).or_default();
         let id = format!("{pipeline}-u{}", updates.len());
         updates.push(Update { id: id.clone(), created, end, state });
         id
-    }
-
-    fn advance(&self, minutes: u64) {
-        self.host.advance(Duration::from_millis(minutes * MINUTE));
-    }
-
-    fn collect(&self, instance: &mut Instance<Databricks>) -> Collected {
-        self.world.borrow_mut().now = self.now();
-        instance.collect().unwrap()
     }
 }
 
@@ -119,12 +68,22 @@ fn iso(millis: u64) -> String {
     format!("{day}T{hours:02}:{minutes:02}:{seconds:02}.{:03}Z", rest % 1_000)
 }
 
-impl World {
+impl Scripted for World {
+    const COLLECTOR: &'static str = "pipelines";
+    const BUDGET: u32 = 60;
+
+    fn new() -> Self {
+        Self { shown: 5, page: 100, ..Self::default() }
+    }
+
+    fn paths() -> Vec<String> {
+        let of = |id| [format!("{LIST}/{id}/updates"), format!("{LIST}/{id}/events")];
+        core::iter::once(LIST.to_owned()).chain(IDS.into_iter().flat_map(of)).collect()
+    }
+
     fn answer(&mut self, path: &str, request: &Request) -> Reply {
-        self.asked += 1;
-        if let Some(index) = self.failing.iter().position(|failing| *failing == self.asked) {
-            self.failing.remove(index);
-            return Reply::status(500, r#"{"error_code":"SIMULATED","message":"as asked"}"#);
+        if let Some(failure) = self.service.failure() {
+            return failure;
         }
         let query = request.url.split_once('?').map_or("", |(_, query)| query);
         let get = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
@@ -140,13 +99,14 @@ impl World {
         let updates = self.created(&self.pipelines[id]);
         if what == "updates" {
             let all: Vec<Value> = updates
-                .map(|update| json!({ "update_id": update.id, "state": update.state(self.now), "creation_time": update.created }))
+                .map(|update| json!({ "update_id": update.id, "state": update.state(self.service.now), "creation_time": update.created }))
                 .collect();
             return self.reply("updates", &all, get("page_token"));
         }
         assert_eq!(get("filter").is_some(), get("page_token").is_none());
         assert!(get("filter").is_none_or(|filter| filter == "level%3D%27ERROR%27"));
-        let failed = updates.filter(|update| update.state == "FAILED" && update.end + self.log_lags <= self.now);
+        let failed =
+            updates.filter(|update| update.state == "FAILED" && update.end + self.log_lags <= self.service.now);
         let all: Vec<Value> = failed
             .map(|update| {
                 json!({ "id": format!("e-{}", update.id), "level": "ERROR", "event_type": "flow_progress",
@@ -158,8 +118,14 @@ impl World {
         self.reply("events", &all, get("page_token"))
     }
 
+    fn service(&mut self) -> &mut Service {
+        &mut self.service
+    }
+}
+
+impl World {
     fn created<'u>(&'u self, updates: &'u [Update]) -> impl Iterator<Item = &'u Update> {
-        let mut created: Vec<&Update> = updates.iter().filter(|update| update.created <= self.now).collect();
+        let mut created: Vec<&Update> = updates.iter().filter(|update| update.created <= self.service.now).collect();
         created.sort_by_key(|update| core::cmp::Reverse(update.created));
         created.into_iter()
     }
@@ -168,7 +134,7 @@ impl World {
         let shown = self.created(updates).take(self.shown);
         let latest: Vec<Value> = shown
             .map(|update| {
-                json!({ "update_id": update.id, "state": update.state(self.now), "creation_time": iso(update.created) })
+                json!({ "update_id": update.id, "state": update.state(self.service.now), "creation_time": iso(update.created) })
             })
             .collect();
         json!({ "pipeline_id": id, "name": format!("name of {id}"), "state": "IDLE", "health": "HEALTHY",
@@ -187,19 +153,7 @@ impl World {
 }
 
 fn total(collected: &Collected) -> f64 {
-    collected.metrics.points(UPDATES).iter().map(|point| point.value).sum()
-}
-
-fn records(collected: &Collected) -> Vec<&LogRecord> {
-    collected.logs.iter().flat_map(|logs| &logs.records).collect()
-}
-
-fn attribute(record: &LogRecord, key: &str) -> String {
-    let found = record.attributes.iter().find(|attribute| attribute.key == key);
-    match &found.unwrap_or_else(|| panic!("{key} is missing: {record:?}")).value {
-        AttributeValue::Text(text) => text.clone(),
-        other => panic!("{other:?}"),
-    }
+    support::total(collected, UPDATES)
 }
 
 /// The updates whose errors were told.
@@ -273,7 +227,7 @@ fn what_the_list_no_longer_shows_is_read_from_the_pipeline() {
 #[test]
 fn a_gap_that_the_budget_does_not_reach_is_closed_later() {
     let simulation = Simulation::new();
-    let mut instance = simulation.configure_with(true, 10);
+    let mut instance = simulation.configure_with(json!({}), 10);
     simulation.world.borrow_mut().page = 4;
     simulation.collect(&mut instance);
     let now = simulation.now();
@@ -381,35 +335,12 @@ fn bad_items_cost_only_themselves() {
 #[test]
 fn a_collector_that_is_off_asks_and_says_nothing() {
     let simulation = Simulation::new();
-    let collected = simulation.collect(&mut simulation.configure_with(false, 60));
+    let collected = simulation.collect(&mut simulation.configure_with(json!({ "enabled": false }), 60));
     assert_eq!(simulation.host.take_requests(), Vec::<String>::new());
     assert_eq!(collected.metrics.points(PIPELINES), []);
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Poll {
-        after: u64,
-        fails_at: Option<usize>,
-    },
-    /// A collection whose batch is lost.
-    Lose {
-        after: u64,
-        fails_at: Option<usize>,
-    },
-    Restart,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let fails_at = || prop::option::weighted(0.3, 1_usize..10);
-    let after = || prop_oneof![4 => 30_000_u64..3 * MINUTE, 1 => MINUTE..90 * MINUTE];
-    let step = prop_oneof![
-        6 => (after(), fails_at()).prop_map(|(after, fails_at)| Step::Poll { after, fails_at }),
-        1 => (after(), fails_at()).prop_map(|(after, fails_at)| Step::Lose { after, fails_at }),
-        1 => Just(Step::Restart),
-    ];
-    prop::collection::vec(step, 1..25)
-}
+const HISTORIES: Histories = Histories { steps: 1..25, fails_at: 1..10, soon: 4, arriving: 6 };
 
 /// One after the other: time between, length, and how it ends.
 fn updates() -> impl Strategy<Value = Vec<(u64, u64, usize)>> {
@@ -423,7 +354,7 @@ proptest! {
     #[test]
     fn every_update_is_counted_and_every_failure_told_exactly_once(
         histories in prop::collection::vec(updates(), 4),
-        steps in steps(),
+        steps in HISTORIES.steps(),
         shown in 1_usize..5,
         page in 5_usize..12,
     ) {
@@ -444,37 +375,18 @@ proptest! {
                 simulation.add(id, created, time, ENDS[*end]);
             }
         }
-        let mut instance = simulation.configure_with(true, 10);
-        let (mut began, mut all, mut largest) = (None, Vec::new(), 0.0);
-        let last = Step::Poll { after: 10 * MINUTE, fails_at: None };
-        let mut collected = None;
-        for step in steps.iter().chain(core::iter::repeat_n(&last, 150)) {
-            let (Step::Poll { after, fails_at } | Step::Lose { after, fails_at }) = step else {
-                instance = simulation.configure_with(true, 10);
-                continue;
-            };
-            let before = simulation.host.state("pipelines");
-            let now = simulation.now();
-            {
-                let mut world = simulation.world.borrow_mut();
-                world.now = now;
-                world.failing = fails_at.iter().map(|at| world.asked + at).collect();
-            }
-            // It fails as a whole if all it asked for did.
-            let result = instance.collect();
-            if matches!(step, Step::Lose { .. }) {
-                simulation.host.set_state("pipelines", before.as_ref().unwrap_or(&Value::Null));
-            } else if let Ok(result) = result {
-                prop_assert!(total(&result) >= largest);
-                largest = total(&result);
-                all.extend(told(&result));
-                collected = Some(result);
-            }
-            if began.is_none() && simulation.host.state("pipelines").is_some_and(|state| !state.is_null()) {
+        let (mut began, mut all, mut largest, mut collected) = (None, Vec::new(), 0.0, None);
+        let last = Step::undisturbed(10 * MINUTE);
+        simulation.play(10, steps.iter().chain(core::iter::repeat_n(&last, 150)), |now, result| {
+            prop_assert!(total(&result) >= largest);
+            largest = total(&result);
+            all.extend(told(&result));
+            collected = Some(result);
+            if began.is_none() && simulation.host.state("pipelines").is_some() {
                 began = Some(now);
             }
-            simulation.host.advance(Duration::from_millis(*after));
-        }
+            Ok(())
+        })?;
         let (began, collected) = (began.unwrap(), collected.unwrap());
         let (mut expected, mut failed) = (BTreeMap::new(), BTreeSet::new());
         for (id, updates) in &simulation.world.borrow().pipelines {

@@ -1,21 +1,22 @@
 //! What the receiver promises about SQL queries.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod support;
+
 use core::time::Duration;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use kiln_plugin::http::Request;
-use kiln_plugin::testing::{Collected, Instance, Reply, TestHost};
-use kiln_plugin_databricks::{Databricks, telemetry};
+use kiln_plugin::testing::{Collected, Reply};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use support::scripted::{self, Histories, MINUTE, Scripted, Service, Step};
 
 const PATH: &str = "/api/2.0/sql/history/queries";
 const COUNT: &str = "databricks.queries.count";
 const RUNNING: &str = "databricks.queries.running";
-const MINUTE: u64 = 60_000;
 
 /// Times are milliseconds.
 #[derive(Clone, Debug)]
@@ -54,68 +55,33 @@ struct World {
     queries: Vec<Query>,
     /// The server may give fewer than it is asked for.
     page: usize,
-    /// Requests that fail, counted from the next one.
-    failing: Vec<usize>,
-    asked: usize,
     forgotten: Vec<usize>,
-    now: u64,
+    service: Service,
 }
 
-struct Simulation {
-    host: TestHost,
-    world: Rc<RefCell<World>>,
-}
+type Simulation = scripted::Simulation<World>;
 
 impl Simulation {
-    fn new() -> Self {
-        let host = TestHost::new(telemetry::MANIFEST);
-        let world = Rc::new(RefCell::new(World { page: 200, ..World::default() }));
-        let answering = Rc::clone(&world);
-        host.on_path(PATH, move |request| answering.borrow_mut().answer(request));
-        Self { host, world }
-    }
-
-    fn configure(&self) -> Instance<Databricks> {
-        self.configure_with(true)
-    }
-
-    fn configure_with(&self, enabled: bool) -> Instance<Databricks> {
-        let off = json!({ "enabled": false });
-        let mut collectors = json!({ "queries": { "enabled": enabled, "interval": "1m" } });
-        for other in
-            ["jobs", "runs", "clusters", "warehouses", "pipelines", "serving", "pools", "inventory", "identity"]
-        {
-            collectors[other] = off.clone();
-        }
-        let config = json!({ "host": "https://example.cloud.databricks.com", "token": "secret",
-            "requests_per_cycle": 10, "collectors": collectors });
-        self.host.configure(config).unwrap()
-    }
-
-    fn now(&self) -> u64 {
-        self.host.now().as_millis()
-    }
-
     fn add(&self, queries: impl IntoIterator<Item = Query>) {
         self.world.borrow_mut().queries.extend(queries);
     }
-
-    fn advance(&self, minutes: u64) {
-        self.host.advance(Duration::from_millis(minutes * MINUTE));
-    }
-
-    fn collect(&self, instance: &mut Instance<Databricks>) -> Collected {
-        self.world.borrow_mut().now = self.now();
-        instance.collect().unwrap()
-    }
 }
 
-impl World {
-    fn answer(&mut self, request: &Request) -> Reply {
-        self.asked += 1;
-        if let Some(index) = self.failing.iter().position(|failing| *failing == self.asked) {
-            self.failing.remove(index);
-            return Reply::status(500, r#"{"error_code":"SIMULATED","message":"as asked"}"#);
+impl Scripted for World {
+    const COLLECTOR: &'static str = "queries";
+    const BUDGET: u32 = 10;
+
+    fn new() -> Self {
+        Self { page: 200, ..Self::default() }
+    }
+
+    fn paths() -> Vec<String> {
+        vec![PATH.to_owned()]
+    }
+
+    fn answer(&mut self, _: &str, request: &Request) -> Reply {
+        if let Some(failure) = self.service.failure() {
+            return failure;
         }
         let query = request.url.split_once('?').map_or("", |(_, query)| query);
         let all = |name: &str| -> Vec<String> {
@@ -133,12 +99,14 @@ impl World {
             true => from <= query.start && query.start < to,
             false => ids.contains(&format!("query-{}", query.id)),
         };
-        let known = self.queries.iter().filter(|query| query.visible <= self.now && query.start <= self.now);
+        let known =
+            self.queries.iter().filter(|query| query.visible <= self.service.now && query.start <= self.service.now);
         let mut listed: Vec<&Query> =
             known.filter(|query| !self.forgotten.contains(&query.id)).filter(is_wanted).collect();
         listed.sort_by_key(|query| core::cmp::Reverse((query.start, query.id)));
         let skip: usize = all("page_token").first().map_or(0, |token| token.replace("%2B", "").parse().unwrap());
-        let shown: Vec<Value> = listed.iter().skip(skip).take(self.page).map(|query| query.body(self.now)).collect();
+        let shown: Vec<Value> =
+            listed.iter().skip(skip).take(self.page).map(|query| query.body(self.service.now)).collect();
         let next = skip + self.page;
         let has_next = next < listed.len();
         let mut body = json!({ "has_next_page": has_next, "res": shown });
@@ -147,10 +115,14 @@ impl World {
         }
         Reply::json(&body)
     }
+
+    fn service(&mut self) -> &mut Service {
+        &mut self.service
+    }
 }
 
 fn total(collected: &Collected) -> f64 {
-    collected.metrics.points(COUNT).iter().map(|point| point.value).sum()
+    support::total(collected, COUNT)
 }
 
 #[test]
@@ -299,7 +271,7 @@ fn counts_stay_and_start_when_counting_began_while_nothing_can_be_read() {
 #[test]
 fn a_collector_that_is_off_asks_and_says_nothing() {
     let simulation = Simulation::new();
-    let collected = simulation.collect(&mut simulation.configure_with(false));
+    let collected = simulation.collect(&mut simulation.configure_with(json!({ "enabled": false }), 10));
     assert_eq!(simulation.host.take_requests(), Vec::<String>::new());
     assert_eq!(total(&collected), 0.0);
 }
@@ -347,8 +319,7 @@ fn a_list_that_does_not_end_is_an_error_and_skips_nothing() {
     let collected = instance.collect().unwrap();
     assert_eq!(total(&collected), 1.0);
     assert!(collected.outcome.failures[0].message.contains("does not end"));
-    let world = Rc::clone(&simulation.world);
-    simulation.host.on_path(PATH, move |request| world.borrow_mut().answer(request));
+    simulation.answers(PATH);
     simulation.advance(1);
     assert_eq!(total(&simulation.collect(&mut instance)), 20.0);
 }
@@ -362,43 +333,20 @@ fn counting_begins_by_the_clock_of_the_workspace() {
         let began = there(simulation.now());
         let world = Rc::clone(&simulation.world);
         simulation.host.on_path(PATH, move |request| {
-            let now = world.borrow().now / 1_000;
+            let now = world.borrow().service.now / 1_000;
             let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(now));
-            world.borrow_mut().answer(request).with_header("date", &date)
+            world.borrow_mut().answer(PATH, request).with_header("date", &date)
         });
         simulation.add([Query::new(1, began - MINUTE, began - 5_000), Query::new(2, began - MINUTE, began + 5_000)]);
         for expected in [0.0, 1.0, 1.0] {
-            simulation.world.borrow_mut().now = there(simulation.now());
+            simulation.world.borrow_mut().service.now = there(simulation.now());
             assert_eq!(total(&instance.collect().unwrap()), expected, "{ahead}");
             simulation.advance(1);
         }
     }
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Poll {
-        after: u64,
-        fails_at: Option<usize>,
-    },
-    /// A collection whose batch is lost.
-    Lose {
-        after: u64,
-        fails_at: Option<usize>,
-    },
-    Restart,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let fails_at = || prop::option::weighted(0.3, 1_usize..12);
-    let after = || prop_oneof![4 => 30_000_u64..3 * MINUTE, 1 => MINUTE..90 * MINUTE];
-    let step = prop_oneof![
-        6 => (after(), fails_at()).prop_map(|(after, fails_at)| Step::Poll { after, fails_at }),
-        1 => (after(), fails_at()).prop_map(|(after, fails_at)| Step::Lose { after, fails_at }),
-        1 => Just(Step::Restart),
-    ];
-    prop::collection::vec(step, 1..25)
-}
+const HISTORIES: Histories = Histories { steps: 1..25, fails_at: 1..12, soon: 4, arriving: 6 };
 
 fn history() -> impl Strategy<Value = Vec<(u64, u64, u64)>> {
     let length = prop_oneof![6 => 0_u64..2 * MINUTE, 1 => MINUTE..300 * MINUTE];
@@ -411,7 +359,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_query_is_counted_exactly_once(history in history(), steps in steps(), page in 1_usize..8) {
+    fn every_query_is_counted_exactly_once(history in history(), steps in HISTORIES.steps(), page in 1_usize..8) {
         let simulation = Simulation::new();
         simulation.world.borrow_mut().page = page;
         // The history begins before the first collection.
@@ -420,42 +368,18 @@ proptest! {
             let start = epoch + start;
             Query { id, start, end: start + length, visible: start + late }
         }));
-        let mut instance = simulation.configure();
-        let mut began = None;
-        let mut largest = 0.0;
-        for step in &steps {
-            let (Step::Poll { after, fails_at } | Step::Lose { after, fails_at }) = step else {
-                instance = simulation.configure();
-                continue;
-            };
-            let before = simulation.host.state("queries");
-            let first = simulation.now();
-            {
-                let mut world = simulation.world.borrow_mut();
-                world.now = first;
-                world.failing = fails_at.iter().map(|at| world.asked + at).collect();
-            }
-            let collected = instance.collect();
-            let is_lost = matches!(step, Step::Lose { .. });
-            if is_lost {
-                simulation.host.set_state("queries", before.as_ref().unwrap_or(&Value::Null));
-            } else if let Ok(collected) = &collected {
-                prop_assert!(total(collected) >= largest);
-                largest = total(collected);
-            }
+        let (mut began, mut largest, mut collected) = (None, 0.0, None);
+        let last = Step::undisturbed(10 * MINUTE);
+        simulation.play(10, steps.iter().chain(core::iter::repeat_n(&last, 80)), |now, result| {
+            prop_assert!(total(&result) >= largest);
+            largest = total(&result);
+            collected = Some(result);
             // Counting begins with the first answer that is not lost.
-            if began.is_none() && simulation.host.state("queries").is_some_and(|state| !state.is_null()) {
-                began = Some(first);
+            if began.is_none() && simulation.host.state("queries").is_some() {
+                began = Some(now);
             }
-            simulation.host.advance(Duration::from_millis(*after));
-        }
-        simulation.world.borrow_mut().failing.clear();
-        let mut collected = None;
-        for _ in 0..80 {
-            began.get_or_insert(simulation.now());
-            collected = Some(simulation.collect(&mut instance));
-            simulation.advance(10);
-        }
+            Ok(())
+        })?;
         let began = began.unwrap();
         let expected = simulation.world.borrow().queries.iter()
             .filter(|query| query.end >= began && query.start >= began - 10 * MINUTE && query.start <= simulation.now())

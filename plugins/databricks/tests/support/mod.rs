@@ -1,6 +1,8 @@
 //! The receiver between the SDK's test host and the testbed's simulated workspace, which the official client checks.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod scripted;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
