@@ -183,8 +183,10 @@ proptest! {
         plans in prop::collection::vec(plan(), 0..160),
         lookback in prop_oneof![Just("0s"), Just("2h"), Just("24h")],
         budget in 10_u32..60,
+        page in prop_oneof![Just(2_u32), Just(5), Just(24)],
     ) {
         let simulation = Simulation::new();
+        simulation.page_runs_by(page);
         let zero = simulation.now();
         let began = match lookback { "0s" => zero, "2h" => simulation.ago(2 * HOUR), _ => simulation.ago(DAY) };
         let mut runs = Vec::new();
@@ -227,7 +229,7 @@ proptest! {
         simulation.works_again();
         let mut collected = instance.collect().unwrap();
         told(&collected, &mut traces);
-        for _ in 0..60 {
+        for _ in 0..100 {
             collected = instance.collect().unwrap();
             told(&collected, &mut traces);
         }

@@ -3,7 +3,7 @@
 
 pub(crate) mod scripted;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -35,6 +35,7 @@ pub(crate) struct Simulation {
     pub(crate) host: TestHost,
     pub(crate) workspace: Rc<Offline>,
     intercept: Rc<RefCell<Option<Intercept>>>,
+    runs_per_page: Rc<Cell<u32>>,
 }
 
 /// Everything off but these.
@@ -60,12 +61,20 @@ impl Simulation {
         let now = UnixMillis(i64::try_from(host.now().as_millis()).unwrap());
         let workspace = Rc::new(Offline::scripted(now));
         let intercept: Rc<RefCell<Option<Intercept>>> = Rc::default();
-        let (asked, first) = (Rc::clone(&workspace), Rc::clone(&intercept));
+        let runs_per_page = Rc::new(Cell::new(24));
+        let (asked, first, limit) = (Rc::clone(&workspace), Rc::clone(&intercept), Rc::clone(&runs_per_page));
         host.on_any(move |request| {
             let intercepted = first.borrow().as_ref().and_then(|intercept| intercept(request));
-            intercepted.unwrap_or_else(|| answer(&asked, request))
+            let mut request = request.clone();
+            request.url = request.url.replace("limit=24", &format!("limit={}", limit.get()));
+            intercepted.unwrap_or_else(|| answer(&asked, &request))
         });
-        Self { host, workspace, intercept }
+        Self { host, workspace, intercept, runs_per_page }
+    }
+
+    /// Makes lists of runs as long, in pages, as those of a larger workspace.
+    pub(crate) fn page_runs_by(&self, runs: u32) {
+        self.runs_per_page.set(runs);
     }
 
     /// Lets something else answer in the workspace's place.
