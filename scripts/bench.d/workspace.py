@@ -302,7 +302,11 @@ class Comparison:
         self.runs()
         self.tasks()
         self.success_rate(window)
-        self.sum_only("databricks.job_runs.active")
+        # A small workspace may have nothing to do for a while; the truth does not say.
+        if self.points["databricks.job_runs.active"]:
+            self.sum_only("databricks.job_runs.active")
+        else:
+            print(f"  {'databricks.job_runs.active':<40} {'no series':<15} no run was active", flush=True)
         self.sum_only("databricks.job.cost")
         self.at_a_moment("databricks.warehouses.count", "warehouse_state", [m["warehouses"] for m in moments])
         running = [{state: n for state, n in m["clusters"].items() if state != "TERMINATED"} for m in moments]
