@@ -6,6 +6,8 @@
 use kiln_plugin::UnixNanos;
 use serde::Deserialize;
 
+use crate::telemetry as t;
+
 /// An application as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Application {
@@ -13,8 +15,24 @@ pub(crate) struct Application {
     pub(crate) id: Option<String>,
     /// What its author called it.
     pub(crate) name: Option<String>,
+    /// Id of the attempt that runs, where the cluster manager has attempts: `1`, `2`.
+    pub(crate) attempt: Option<String>,
+    /// Version of Spark.
+    pub(crate) version: Option<String>,
     /// Since when what is cumulative has been counted: its start, or when it was first seen.
     pub(crate) start: UnixNanos,
+}
+
+impl Application {
+    /// What its telemetry is about.
+    pub(crate) fn resource(&self) -> t::Resource<'_> {
+        t::Resource {
+            service_name: self.name.as_deref().unwrap_or("spark"),
+            spark_application_id: self.id.as_deref(),
+            spark_application_name: self.name.as_deref(),
+            spark_version: self.version.as_deref(),
+        }
+    }
 }
 
 /// An entry of `/api/v1/applications`, of whose fields these are read.
@@ -26,9 +44,11 @@ pub(crate) struct Listed {
     attempts: Vec<Attempt>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Attempt {
+    attempt_id: Option<String>,
+    app_spark_version: Option<String>,
     start_time_epoch: Option<i64>,
 }
 
@@ -45,9 +65,16 @@ impl Listed {
     /// The application, if `first_seen` is to stand in where its start is not said. Of several attempts the last one
     /// runs, and Spark names it first.
     pub(crate) fn application(self, first_seen: UnixNanos) -> Application {
-        let millis = self.attempts.first().and_then(|attempt| u64::try_from(attempt.start_time_epoch?).ok());
+        let latest = self.attempts.into_iter().next().unwrap_or_default();
+        let millis = latest.start_time_epoch.and_then(|millis| u64::try_from(millis).ok());
         let start = millis.filter(|millis| *millis > 0).map(UnixNanos::from_millis);
-        Application { id: Some(self.id), name: Some(self.name), start: start.unwrap_or(first_seen) }
+        Application {
+            id: Some(self.id),
+            name: Some(self.name),
+            attempt: latest.attempt_id,
+            version: latest.app_spark_version.filter(|version| !version.is_empty()),
+            start: start.unwrap_or(first_seen),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! id of an application, an executor or a query. What is on one of the two pages is delivered when the other is missing.
 
 mod application;
+mod config;
 mod driver;
 mod driver_metrics;
 mod executor;
@@ -11,16 +12,18 @@ mod names;
 mod page;
 mod quantity;
 mod reading;
+mod rest;
 mod streaming;
 mod tally;
 
 use kiln_plugin::telemetry::Attribute;
 use kiln_plugin::{CollectError, ConfigError, Host, Level, Outcome, PartialFailure, Receiver, UnixNanos};
-use serde::Deserialize;
 
 use crate::application::{Application, Listed};
+pub use crate::config::Config;
 use crate::executor::Owner;
 use crate::page::Source;
+use crate::rest::Rest;
 use crate::tally::Tally;
 
 kiln_plugin::manifest!("plugin.toml");
@@ -28,41 +31,31 @@ kiln_plugin::export_receiver!(Spark);
 
 const APPLICATIONS: &str = "/api/v1/applications";
 
-/// What the operator writes.
-#[derive(Debug, Deserialize)]
-pub struct Config {
-    endpoint: String,
-}
-
 /// The receiver.
 #[derive(Debug)]
 pub struct Spark {
+    config: Config,
     endpoint: String,
     /// What was read from last time, and whether Spark itself said so.
     application: Application,
     confirmed: bool,
     /// How many lines were skipped last time, so that a page that stays bad is not reported again and again.
     skipped: [usize; 2],
+    rest: Rest,
 }
 
 impl Receiver for Spark {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, ConfigError> {
-        let endpoint = config.endpoint.trim_end_matches('/');
-        let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
-        match host {
-            Some(host) if !host.is_empty() && !host.contains(['/', '?', '#']) => Ok(Self {
-                endpoint: endpoint.to_owned(),
-                application: Application::default(),
-                confirmed: false,
-                skipped: [0; 2],
-            }),
-            _ => Err(ConfigError::new(
-                "/endpoint",
-                "must be scheme, host and port of Spark's UI and nothing else, for example http://localhost:4040",
-            )),
-        }
+        Ok(Self {
+            endpoint: config.endpoint()?,
+            application: Application::default(),
+            confirmed: false,
+            skipped: [0; 2],
+            rest: Rest::new(&config),
+            config,
+        })
     }
 
     fn collect(&mut self, host: &mut Host) -> Result<Outcome, CollectError> {
@@ -82,12 +75,7 @@ impl Receiver for Spark {
         let mut failures = Vec::new();
         self.identify(host, owner, &mut failures);
         let application = &self.application;
-        let mut metrics = telemetry::Metrics::new(&telemetry::Resource {
-            service_name: application.name.as_deref().unwrap_or("spark"),
-            spark_application_id: application.id.as_deref(),
-            spark_application_name: application.name.as_deref(),
-            spark_version: owner.version,
-        });
+        let mut metrics = telemetry::Metrics::new(&application.resource());
         let start = application.start;
         let driver = driver.map(|text| driver::read(&text, application.id.as_deref(), start, &mut metrics));
         let executors = executors.map(|text| executor::read(&text, start, &mut metrics));
@@ -105,6 +93,7 @@ impl Receiver for Spark {
             (Ok(()), Ok(())) => {}
         }
         host.emit_metrics([metrics])?;
+        self.rest.collect(host, &self.endpoint, core::slice::from_ref(&self.application), &mut failures)?;
         Ok(Outcome::with_failures(failures))
     }
 }
@@ -135,6 +124,8 @@ impl Spark {
         let application = chosen.map(|chosen| chosen.application(host.now())).unwrap_or_else(|| Application {
             id: id.map(str::to_owned),
             name: owner.application.map(|(_, name)| name.to_owned()).filter(|name| !name.is_empty()),
+            attempt: None,
+            version: None,
             start: host.now(),
         });
         // The start of what is being counted cannot change in the middle.
@@ -143,7 +134,8 @@ impl Spark {
         } else {
             application.start
         };
-        self.application = Application { start, ..application };
+        let version = owner.version.map(str::to_owned).or(application.version);
+        self.application = Application { start, version, ..application };
     }
 
     fn report(&mut self, host: &Host, source: Source, read: &Result<Tally, CollectError>) {

@@ -1,0 +1,87 @@
+//! What the operator writes, as the manifest's schema describes it: defaults are the schema's and stand nowhere else.
+
+use kiln_plugin::ConfigError;
+use serde::Deserialize;
+
+/// The configuration.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Config {
+    endpoint: String,
+    application_names: Vec<String>,
+    pub(crate) source: DriverSource,
+    pub(crate) executors: Executors,
+    pub(crate) streaming: Streaming,
+    pub(crate) rest: Rest,
+}
+
+/// Which of its pages the driver's metrics are read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DriverSource {
+    /// `/metrics/prometheus/`, which has to be configured in Spark.
+    Prometheus,
+    /// `/metrics/json/`, which every driver has.
+    Json,
+    /// The JSON page if there is one, the Prometheus page otherwise.
+    Auto,
+}
+
+/// How executors are told apart.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Executors {
+    pub(crate) per_executor: PerExecutor,
+    pub(crate) limit: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PerExecutor {
+    /// As long as there are no more of them than the limit.
+    Auto,
+    Always,
+    Never,
+}
+
+/// How streaming queries are told apart.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Streaming {
+    pub(crate) query_limit: usize,
+}
+
+/// What is read from `/api/v1`.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Rest {
+    pub(crate) jobs: Switch,
+    pub(crate) stages: Switch,
+    pub(crate) sql: Switch,
+    pub(crate) storage: Switch,
+    pub(crate) executors: Switch,
+    pub(crate) dstreams: Switch,
+    pub(crate) environment: Switch,
+    pub(crate) traces: Switch,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Switch {
+    pub(crate) enabled: bool,
+}
+
+impl Config {
+    /// Scheme, host and port of the UI, without a slash at the end.
+    pub(crate) fn endpoint(&self) -> Result<String, ConfigError> {
+        let endpoint = self.endpoint.trim_end_matches('/');
+        let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+        match host {
+            Some(host) if !host.is_empty() && !host.contains(['/', '?', '#']) => Ok(endpoint.to_owned()),
+            _ => Err(ConfigError::new(
+                "/endpoint",
+                "must be scheme, host and port of Spark's UI and nothing else, for example http://localhost:4040",
+            )),
+        }
+    }
+
+    /// Whether an application of this name is observed.
+    pub(crate) fn observes(&self, name: &str) -> bool {
+        self.application_names.is_empty() || self.application_names.iter().any(|wanted| wanted == name)
+    }
+}
