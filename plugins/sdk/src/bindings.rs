@@ -26,6 +26,8 @@ wit_bindgen::generate!({
     generate_all,
     generate_unused_types: true,
     additional_derives: [PartialEq],
+    // A handle is equal to no other.
+    additional_derives_ignore: ["opened"],
 });
 
 pub use kiln::plugin::*;

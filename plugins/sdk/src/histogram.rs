@@ -70,6 +70,8 @@ impl<B: Bounds> Histogram<B> {
             max: self.extremes.map(|(_, max)| max),
             bounds: B::BOUNDS.to_vec(),
             bucket_counts: self.counts.clone(),
+            exemplars: Vec::new(),
+            no_recorded_value: false,
         }
     }
 }

@@ -5,6 +5,9 @@
 //! would ask for capabilities it never uses.
 
 use crate::bindings::{emit, http, log, state};
+#[cfg(target_arch = "wasm32")]
+use crate::http::Body;
+use crate::http::Opened;
 use crate::telemetry::{Attribute, ResourceLogs, ResourceMetrics, ResourceSpans};
 
 /// The functions of the contract's import interfaces.
@@ -19,6 +22,8 @@ pub(crate) trait Imports {
     fn send(&self, request: &http::Request) -> Result<http::Response, http::Error>;
     /// `http.send-all`
     fn send_all(&self, requests: &[http::Request]) -> Vec<Result<http::Response, http::Error>>;
+    /// `http.open`
+    fn open(&self, request: &http::Request) -> Result<Opened, http::Error>;
     /// `state.get`
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, state::Error>;
     /// `state.set`
@@ -62,6 +67,11 @@ impl Imports for Component {
         http::send_all(requests)
     }
 
+    fn open(&self, request: &http::Request) -> Result<Opened, http::Error> {
+        let http::Opened { status, headers, body } = http::open(request)?;
+        Ok(Opened { status, headers, body: Body(body) })
+    }
+
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, state::Error> {
         state::get(key)
     }
@@ -98,3 +108,11 @@ pub(crate) type Backend = Component;
 /// Where a host's calls go.
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) type Backend = std::rc::Rc<crate::testing::World>;
+
+/// Where the pieces of a body come from.
+#[cfg(target_arch = "wasm32")]
+pub(crate) type Pieces = http::Body;
+
+/// Where the pieces of a body come from.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) type Pieces = crate::testing::Pieces;

@@ -211,12 +211,12 @@ const fn number_points(data: &mut MetricData) -> Option<&mut Vec<NumberPoint>> {
     match data {
         MetricData::Gauge(points) => Some(points),
         MetricData::Sum(sum) => Some(&mut sum.points),
-        MetricData::Histogram(_) | MetricData::Summary(_) => None,
+        MetricData::Histogram(_) | MetricData::ExponentialHistogram(_) | MetricData::Summary(_) => None,
     }
 }
 
 const fn number_point(start: UnixNanos, attributes: Vec<Attribute>, value: Number) -> NumberPoint {
-    NumberPoint { attributes, start_time: start.as_nanos(), time: 0, value: Some(value) }
+    NumberPoint { attributes, start_time: start.as_nanos(), time: 0, value: Some(value), exemplars: Vec::new() }
 }
 
 impl From<MetricSet> for ResourceMetrics {

@@ -41,6 +41,22 @@ impl From<bool> for AttributeValue {
     }
 }
 
+impl NumberPoint {
+    /// A point without a start time, of the time the host gives it.
+    #[must_use]
+    pub const fn new(attributes: Vec<Attribute>, value: Number) -> Self {
+        Self { attributes, start_time: 0, time: 0, value: Some(value), exemplars: Vec::new() }
+    }
+}
+
+impl ExponentialBuckets {
+    /// No bucket has a value.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { offset: 0, counts: Vec::new() }
+    }
+}
+
 impl From<i64> for Number {
     fn from(value: i64) -> Self {
         Self::Integer(value)

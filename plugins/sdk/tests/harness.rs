@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use core::time::Duration;
+use std::io::BufRead as _;
 
 use kiln_plugin::http::{HttpError, Request};
-use kiln_plugin::telemetry::{Attribute, Metric, MetricData, Resource, ResourceMetrics, Scope};
+use kiln_plugin::telemetry::{
+    Attribute, Exemplar, ExponentialBuckets, ExponentialHistogram, ExponentialHistogramPoint, Metric, MetricData,
+    Number, NumberPoint, Resource, ResourceMetrics, Scope, Temporality,
+};
 use kiln_plugin::testing::{Instance, Reply, TestHost};
 use kiln_plugin::{CollectError, ConfigError, Host, Level, Outcome, Receiver};
 use serde_json::{Value, json};
@@ -189,6 +193,139 @@ fn typed_metrics_pass_and_two_points_of_one_series_do_not() {
         Ok(())
     };
     assert!(collect(&host, twice).unwrap_err().contains("two points of one series"));
+}
+
+const PAGE: &str = "https://queue.example/api/x";
+
+#[test]
+fn a_body_comes_in_pieces_and_reads_as_a_whole() {
+    let host = TestHost::new(telemetry::MANIFEST);
+    host.on_get("/api/x", Reply::text("one\ntwo\nthree").in_pieces(4).with_header("etag", "7"));
+    let step: Step = |host| {
+        let mut opened = host.http().open(&Request::get(PAGE)).map_err(broken)?;
+        assert_eq!((opened.status, opened.header("etag")), (200, Some("7")));
+        assert_eq!(opened.body.read(), Ok(Some(b"one\n".to_vec())));
+        let rest: Vec<_> = opened.body.into_reader().lines().map(Result::unwrap).collect();
+        assert_eq!(rest, ["two", "three"]);
+        assert_eq!(host.http().get_text(PAGE)?, "one\ntwo\nthree");
+        Ok(())
+    };
+    assert!(collect(&host, step).is_ok());
+}
+
+#[test]
+fn a_body_breaks_where_the_script_says() {
+    let host = TestHost::new(telemetry::MANIFEST);
+    let gone = || HttpError::Protocol("gone".to_owned());
+    host.on_get("/api/x", Reply::text("one two").in_pieces(2).breaking_after(3, gone()));
+    let step: Step = |host| {
+        let gone = Err(HttpError::Protocol("gone".to_owned()));
+        let mut opened = host.http().open(&Request::get(PAGE)).map_err(broken)?;
+        assert_eq!(opened.body.read(), Ok(Some(b"on".to_vec())));
+        assert_eq!(opened.body.read(), Ok(Some(b"e".to_vec())));
+        assert_eq!(opened.body.read(), gone);
+        assert_eq!(opened.body.read(), gone);
+        let opened = host.http().open(&Request::get(PAGE)).map_err(broken)?;
+        let error = std::io::read_to_string(opened.body.into_reader()).unwrap_err();
+        assert_eq!(error.to_string(), "the connection broke: gone");
+        assert!(host.http().get(PAGE).is_err());
+        Ok(())
+    };
+    assert!(collect(&host, step).is_ok());
+}
+
+#[test]
+fn eight_bodies_are_open_at_once_and_no_more() {
+    let host = TestHost::new(telemetry::MANIFEST);
+    host.on_get("/api/x", Reply::text("one"));
+    let step: Step = |host| {
+        let open = || host.http().open(&Request::get(PAGE));
+        let mut opened: Vec<_> = (0..8).map(|_| open().unwrap()).collect();
+        assert!(matches!(open(), Err(HttpError::InvalidRequest(_))));
+        opened.pop();
+        assert!(open().is_ok());
+        assert!(matches!(host.http().open(&Request::get("https://other.example/")), Err(HttpError::Denied(_))));
+        Ok(())
+    };
+    assert!(collect(&host, step).is_ok());
+}
+
+fn broken(error: HttpError) -> CollectError {
+    failed(format!("{error:?}"))
+}
+
+fn exponential(change: impl FnOnce(&mut ExponentialHistogramPoint)) -> MetricData {
+    let mut point = ExponentialHistogramPoint {
+        attributes: Vec::new(),
+        start_time: 1,
+        time: 2,
+        count: 4,
+        sum: None,
+        min: None,
+        max: None,
+        scale: 20,
+        zero_count: 1,
+        zero_threshold: 0.0,
+        positive: ExponentialBuckets { offset: -1, counts: vec![1, 2] },
+        negative: ExponentialBuckets::empty(),
+        exemplars: Vec::new(),
+        no_recorded_value: false,
+    };
+    change(&mut point);
+    MetricData::ExponentialHistogram(ExponentialHistogram { temporality: Temporality::Cumulative, points: vec![point] })
+}
+
+fn emit_data(data: MetricData) -> Result<(), String> {
+    struct Emits(Option<MetricData>);
+    impl Receiver for Emits {
+        type Config = Value;
+        fn configure(_: Value) -> Result<Self, ConfigError> {
+            Ok(Self(None))
+        }
+        fn collect(&mut self, host: &mut Host) -> Result<Outcome, CollectError> {
+            let (name, description, unit) = ("example.raw.x".to_owned(), String::new(), String::new());
+            let metric = Metric { name, description, unit, metadata: Vec::new(), data: self.0.take().unwrap() };
+            let scope = Scope { name: String::new(), version: String::new(), attributes: Vec::new() };
+            let resource = Resource { attributes: vec![Attribute::new("example.host", "h")] };
+            host.emit_metrics([ResourceMetrics { resource, scope, metrics: vec![metric] }])?;
+            Ok(Outcome::complete())
+        }
+    }
+    let host = TestHost::new(telemetry::MANIFEST);
+    let mut instance = host.configure::<Emits>(json!({ "host": "https://queue.example", "token": "secret" })).unwrap();
+    instance.plugin_mut().0 = Some(data);
+    instance.collect().map(|_| ()).map_err(|error| format!("{error:?}"))
+}
+
+#[test]
+fn exponential_histograms_have_to_add_up_unless_they_have_ended() {
+    assert_eq!(emit_data(exponential(|_| {})), Ok(()));
+    let refused = |change: fn(&mut ExponentialHistogramPoint)| emit_data(exponential(change)).unwrap_err();
+    assert!(refused(|point| point.count = 5).contains("add up"));
+    assert!(refused(|point| point.scale = 21).contains("scale"));
+    assert!(refused(|point| point.zero_threshold = -1.0).contains("zero threshold"));
+    assert!(refused(|point| point.positive.counts = vec![u64::MAX, 2]).contains("add up"));
+    let ended = exponential(|point| (point.count, point.scale, point.no_recorded_value) = (5, 21, true));
+    assert_eq!(emit_data(ended), Ok(()));
+}
+
+#[test]
+fn exemplars_have_whole_ids_or_none_and_are_few() {
+    let exemplar = |trace_id: &[u8], span_id: &[u8]| Exemplar {
+        attributes: Vec::new(),
+        time: 0,
+        value: Number::Integer(1),
+        trace_id: trace_id.to_vec(),
+        span_id: span_id.to_vec(),
+    };
+    let with = |exemplars: Vec<Exemplar>| {
+        emit_data(MetricData::Gauge(vec![NumberPoint { exemplars, ..NumberPoint::new(Vec::new(), 1.into()) }]))
+    };
+    assert_eq!(with(vec![exemplar(&[1; 16], &[1; 8]); 128]), Ok(()));
+    assert_eq!(with(vec![exemplar(&[], &[])]), Ok(()));
+    assert!(with(vec![exemplar(&[], &[]); 129]).unwrap_err().contains("more than 128 exemplars"));
+    assert!(with(vec![exemplar(&[1; 15], &[])]).unwrap_err().contains("id"));
+    assert!(with(vec![exemplar(&[], &[0; 8])]).unwrap_err().contains("id"));
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use kiln_policy::{AttributeDeclaration, AttributeType, Declared, MetricDeclaration, MetricKind, NumberType};
 
+use super::points;
 use crate::telemetry::{
-    Attribute, AttributeValue, HistogramPoint, Metric, MetricData, Number, NumberPoint, Resource, ResourceLogs,
-    ResourceMetrics, ResourceSpans, Temporality,
+    Attribute, AttributeValue, Metric, MetricData, Number, Resource, ResourceLogs, ResourceMetrics, ResourceSpans,
 };
 
 pub(super) struct Declarations(Declared);
@@ -71,7 +71,7 @@ impl Declarations {
         if !self.0.allows_metric(&metric.name) {
             return Err("the manifest does not declare it".to_owned());
         }
-        check_data(&metric.data)?;
+        points::check(&metric.data)?;
         match self.0.metrics.get(&metric.name) {
             Some(declared) => self.check_declared(metric, declared),
             None => Ok(()),
@@ -98,8 +98,7 @@ impl Declarations {
                 declared.attributes.iter().filter_map(|key| Some((key.as_str(), self.0.attributes.get(key)?)));
             check_attributes(keys, declared)
         };
-        for point in number_points(&metric.data) {
-            attributes(&point.attributes)?;
+        for point in points::numbers(&metric.data) {
             let declared_type = match (&point.value, declared.number) {
                 (Some(Number::Integer(_)), NumberType::Int) | (Some(Number::Float(_)), NumberType::Double) => true,
                 (Some(_), _) => false,
@@ -109,51 +108,8 @@ impl Declarations {
                 return Err("the type of the number must be that of the manifest".to_owned());
             }
         }
-        histogram_points(&metric.data).iter().try_for_each(|point| attributes(&point.attributes))
+        points::attributes(&metric.data).into_iter().try_for_each(attributes)
     }
-}
-
-fn number_points(data: &MetricData) -> &[NumberPoint] {
-    match data {
-        MetricData::Gauge(points) => points,
-        MetricData::Sum(sum) => &sum.points,
-        MetricData::Histogram(_) | MetricData::Summary(_) => &[],
-    }
-}
-
-fn histogram_points(data: &MetricData) -> &[HistogramPoint] {
-    match data {
-        MetricData::Histogram(histogram) => &histogram.points,
-        MetricData::Gauge(_) | MetricData::Sum(_) | MetricData::Summary(_) => &[],
-    }
-}
-
-fn check_data(data: &MetricData) -> Result<(), String> {
-    if let MetricData::Sum(sum) = data
-        && sum.temporality == Temporality::Cumulative
-        && sum.monotonic
-        && sum.points.iter().any(|point| point.start_time == 0)
-    {
-        return Err("a cumulative monotonic sum needs a start time".to_owned());
-    }
-    for point in histogram_points(data) {
-        let counted: u64 = point.bucket_counts.iter().sum();
-        let arity = point.bucket_counts.len() == point.bounds.len() + 1;
-        if point.start_time == 0 || !arity || counted != point.count {
-            return Err("a histogram needs a start time, and buckets that fit its bounds and its count".to_owned());
-        }
-    }
-    let numbers = number_points(data).iter().map(|point| &point.attributes);
-    let histograms = histogram_points(data).iter().map(|point| &point.attributes);
-    let mut series = BTreeSet::new();
-    for attributes in numbers.chain(histograms) {
-        let mut keys: Vec<_> = attributes.iter().map(|attribute| format!("{attribute:?}")).collect();
-        keys.sort_unstable();
-        if !series.insert(keys.join(", ")) {
-            return Err(format!("two points of one series: {}", keys.join(", ")));
-        }
-    }
-    Ok(())
 }
 
 fn check_keys(attributes: &[Attribute], is_declared: impl Fn(&String) -> bool) -> Result<(), String> {

@@ -71,7 +71,7 @@ impl Emitted {
             let points: &[NumberPoint] = match &metric.data {
                 MetricData::Gauge(points) => points,
                 MetricData::Sum(sum) => &sum.points,
-                MetricData::Histogram(_) | MetricData::Summary(_) => &[],
+                MetricData::Histogram(_) | MetricData::ExponentialHistogram(_) | MetricData::Summary(_) => &[],
             };
             points.iter().map(|point| Point {
                 resource: text(&resource.resource.attributes),
@@ -116,7 +116,10 @@ impl Emitted {
         let points = metrics.flat_map(|(resource, metric)| {
             let points: &[HistogramPoint] = match &metric.data {
                 MetricData::Histogram(histogram) => &histogram.points,
-                MetricData::Gauge(_) | MetricData::Sum(_) | MetricData::Summary(_) => &[],
+                MetricData::Gauge(_)
+                | MetricData::Sum(_)
+                | MetricData::ExponentialHistogram(_)
+                | MetricData::Summary(_) => &[],
             };
             points.iter().map(|point| (text(&resource.resource.attributes), point))
         });

@@ -38,6 +38,7 @@
 mod config;
 mod declared;
 mod emitted;
+mod points;
 mod script;
 mod world;
 
@@ -48,6 +49,7 @@ use kiln_policy::Manifest;
 use serde_json::Value;
 
 pub use emitted::{Emitted, Point};
+pub(crate) use script::Pieces;
 pub use script::Reply;
 pub use world::LogLine;
 

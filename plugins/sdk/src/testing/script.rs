@@ -1,15 +1,16 @@
 //! Scripted HTTP: what is answered to which request, and which requests were made.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use serde::Serialize;
 
-use crate::http::{Header, HttpError, Method, Request, Response};
+use crate::http::{Body, Header, HttpError, Method, Opened, Request, Response};
 
 /// An answer, or a sequence of answers of which the last one stays.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    result: Result<Response, HttpError>,
+    answer: Answer,
     then: Option<Box<Reply>>,
 }
 
@@ -18,7 +19,7 @@ impl Reply {
     #[must_use]
     pub fn new(content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let response = Response { status: 200, headers: Vec::new(), body: body.into() };
-        Self { result: Ok(response), then: None }.with_header("content-type", content_type)
+        Self { answer: Answer::of(Ok(response)), then: None }.with_header("content-type", content_type)
     }
 
     /// JSON, status 200.
@@ -39,21 +40,41 @@ impl Reply {
     /// A status and a body.
     #[must_use]
     pub fn status(status: u16, body: &str) -> Self {
-        Self { result: Ok(Response { status, headers: Vec::new(), body: body.into() }), then: None }
+        Self { answer: Answer::of(Ok(Response { status, headers: Vec::new(), body: body.into() })), then: None }
     }
 
     /// No answer, as the host reports it.
     #[must_use]
     pub const fn error(error: HttpError) -> Self {
-        Self { result: Err(error), then: None }
+        Self { answer: Answer::of(Err(error)), then: None }
     }
 
     /// The same answer with one header more.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: &str) -> Self {
-        if let Ok(response) = &mut self.result {
+        if let Ok(response) = &mut self.answer.result {
             response.headers.push(Header { name: name.to_owned(), value: value.to_owned() });
         }
+        self
+    }
+
+    /// The same answer, whose body [`Http::open`](crate::http::Http::open) hands out in pieces of this many bytes, at
+    /// most 64 KiB.
+    ///
+    /// # Panics
+    /// No piece can be empty.
+    #[must_use]
+    pub const fn in_pieces(mut self, bytes: usize) -> Self {
+        assert!(bytes > 0, "a piece has at least one byte");
+        self.answer.piece = if bytes < LARGEST_PIECE { bytes } else { LARGEST_PIECE };
+        self
+    }
+
+    /// The same answer, whose body breaks with this error when so many bytes of it have been read. Where it is read
+    /// whole, the error is all there is.
+    #[must_use]
+    pub fn breaking_after(mut self, bytes: usize, error: HttpError) -> Self {
+        self.answer.breaks = Some((bytes, error));
         self
     }
 
@@ -68,11 +89,70 @@ impl Reply {
     }
 }
 
+/// What the host hands out at once, at most.
+const LARGEST_PIECE: usize = 64 << 10;
+
+/// What one request is answered with.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    result: Result<Response, HttpError>,
+    piece: usize,
+    breaks: Option<(usize, HttpError)>,
+}
+
+impl Answer {
+    const fn of(result: Result<Response, HttpError>) -> Self {
+        Self { result, piece: LARGEST_PIECE, breaks: None }
+    }
+
+    /// As `http.send` answers.
+    pub(super) fn whole(self) -> Result<Response, HttpError> {
+        match self.breaks {
+            Some((_, error)) => self.result.and(Err(error)),
+            None => self.result,
+        }
+    }
+
+    /// As `http.open` answers.
+    pub(super) fn open(self, place: Rc<()>) -> Result<Opened, HttpError> {
+        let Response { status, headers, mut body } = self.result?;
+        let end = match self.breaks {
+            Some((bytes, error)) => {
+                body.truncate(bytes);
+                Err(error)
+            }
+            None => Ok(()),
+        };
+        let pieces = Pieces { left: body.into(), piece: self.piece, end, _place: place };
+        Ok(Opened { status, headers, body: Body(pieces) })
+    }
+}
+
+/// The rest of a scripted body, and how it ends.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    left: VecDeque<u8>,
+    piece: usize,
+    end: Result<(), HttpError>,
+    /// Counts as an open body for as long as it is held.
+    _place: Rc<()>,
+}
+
+impl Pieces {
+    pub(crate) fn read(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
+        if self.left.is_empty() {
+            return self.end.clone().map(|()| None);
+        }
+        let piece = self.piece.min(self.left.len());
+        Ok(Some(self.left.drain(..piece).collect()))
+    }
+}
+
 type Respond = Box<dyn Fn(&Request) -> Reply>;
 
 #[derive(Default)]
 pub(super) struct Script {
-    replies: BTreeMap<String, VecDeque<Result<Response, HttpError>>>,
+    replies: BTreeMap<String, VecDeque<Answer>>,
     paths: BTreeMap<String, Respond>,
     any: Option<Respond>,
     sent: Vec<String>,
@@ -83,7 +163,7 @@ impl Script {
         let mut sequence = VecDeque::new();
         let mut next = Some(Box::new(reply));
         while let Some(reply) = next {
-            sequence.push_back(reply.result);
+            sequence.push_back(reply.answer);
             next = reply.then;
         }
         self.replies.insert(key(method, path_and_query), sequence);
@@ -101,7 +181,7 @@ impl Script {
         std::mem::take(&mut self.sent)
     }
 
-    pub(super) fn answer(&mut self, request: &Request, url: &url::Url) -> Result<Response, HttpError> {
+    pub(super) fn answer(&mut self, request: &Request, url: &url::Url) -> Answer {
         let path_and_query = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
@@ -116,7 +196,7 @@ impl Script {
             let scripted: Vec<_> = self.replies.keys().chain(self.paths.keys()).map(|key| format!("  {key}")).collect();
             panic!("the plugin sent a request that has no script:\n  {key}\nscripted are:\n{}", scripted.join("\n"));
         };
-        respond(request).result
+        respond(request).answer
     }
 }
 

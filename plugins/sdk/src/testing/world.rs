@@ -2,15 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use kiln_policy::{Grants, Manifest, OriginRequest, Policy, Setting};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::declared::Declarations;
-use super::script::Script;
+use super::script::{Answer, Script};
 use crate::host::Level;
-use crate::http::{HttpError, Method, Request, Response};
+use crate::http::{HttpError, Method, Opened, Request, Response};
 use crate::imports::Imports;
 use crate::state::StoreError;
 use crate::telemetry::{Attribute, EmitError, ResourceLogs, ResourceMetrics, ResourceSpans};
@@ -18,6 +19,9 @@ use crate::time::UnixNanos;
 
 /// 2026-01-01T00:00:00Z.
 const NEW_YEAR_2026: UnixNanos = UnixNanos::from_millis(1_767_225_600_000);
+
+/// So many bodies an instance may have open at once, as the contract says.
+const OPEN_BODIES: usize = 8;
 
 /// One message to the operator.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +72,8 @@ pub(crate) struct World {
     metrics: RefCell<Vec<ResourceMetrics>>,
     spans: RefCell<Vec<ResourceSpans>>,
     logs: RefCell<Vec<ResourceLogs>>,
+    /// Held once by each open body.
+    open_bodies: Rc<()>,
     has_state: bool,
 }
 
@@ -85,6 +91,7 @@ impl World {
             metrics: RefCell::default(),
             spans: RefCell::default(),
             logs: RefCell::default(),
+            open_bodies: Rc::default(),
             has_state: manifest.requests.state.is_some(),
         }
     }
@@ -127,6 +134,21 @@ impl World {
         (self.metrics.take(), self.spans.take(), self.logs.take())
     }
 
+    /// Judges a request as the host does, and finds what it is answered with.
+    fn answer(&self, request: &Request) -> Result<Answer, HttpError> {
+        let url = Url::parse(&request.url).map_err(|error| HttpError::InvalidRequest(error.to_string()))?;
+        let method = match request.method {
+            Method::Get => kiln_policy::Method::Get,
+            Method::Head => kiln_policy::Method::Head,
+            Method::Post => kiln_policy::Method::Post,
+            Method::Put => kiln_policy::Method::Put,
+            Method::Patch => kiln_policy::Method::Patch,
+            Method::Delete => kiln_policy::Method::Delete,
+        };
+        self.policy.borrow().check(method, &url).map_err(|denial| HttpError::Denied(denial.to_string()))?;
+        Ok(self.script.borrow_mut().answer(request, &url))
+    }
+
     fn check_state(&self) {
         assert!(self.has_state, "the plugin uses state, but its manifest has no [requests.state]");
     }
@@ -152,21 +174,19 @@ impl Imports for World {
     }
 
     fn send(&self, request: &Request) -> Result<Response, HttpError> {
-        let url = Url::parse(&request.url).map_err(|error| HttpError::InvalidRequest(error.to_string()))?;
-        let method = match request.method {
-            Method::Get => kiln_policy::Method::Get,
-            Method::Head => kiln_policy::Method::Head,
-            Method::Post => kiln_policy::Method::Post,
-            Method::Put => kiln_policy::Method::Put,
-            Method::Patch => kiln_policy::Method::Patch,
-            Method::Delete => kiln_policy::Method::Delete,
-        };
-        self.policy.borrow().check(method, &url).map_err(|denial| HttpError::Denied(denial.to_string()))?;
-        self.script.borrow_mut().answer(request, &url)
+        self.answer(request)?.whole()
     }
 
     fn send_all(&self, requests: &[Request]) -> Vec<Result<Response, HttpError>> {
         requests.iter().map(|request| self.send(request)).collect()
+    }
+
+    fn open(&self, request: &Request) -> Result<Opened, HttpError> {
+        // The world itself holds one more.
+        if Rc::strong_count(&self.open_bodies) > OPEN_BODIES {
+            return Err(HttpError::InvalidRequest(format!("{OPEN_BODIES} bodies are open already")));
+        }
+        self.answer(request)?.open(Rc::clone(&self.open_bodies))
     }
 
     fn state_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -3,9 +3,10 @@
 //! The same values stand in `tests/cases/everything-arrives/case.toml`.
 
 use kiln_plugin::telemetry::{
-    Attribute, AttributeValue, Histogram, HistogramPoint, LogRecord, Metric, MetricData, Number, NumberPoint, Quantile,
-    Resource, ResourceLogs, ResourceMetrics, ResourceSpans, Scope, Severity, Span, SpanEvent, SpanKind, SpanLink,
-    SpanStatus, Sum, SummaryPoint, Temporality,
+    Attribute, AttributeValue, Exemplar, ExponentialBuckets, ExponentialHistogram, ExponentialHistogramPoint,
+    Histogram, HistogramPoint, LogRecord, Metric, MetricData, Number, NumberPoint, Quantile, Resource, ResourceLogs,
+    ResourceMetrics, ResourceSpans, Scope, Severity, Span, SpanEvent, SpanKind, SpanLink, SpanStatus, Sum,
+    SummaryPoint, Temporality,
 };
 use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver};
 use serde::Deserialize;
@@ -61,8 +62,14 @@ fn scope() -> Scope {
     Scope { name: "kiln/everything".into(), version: "1.2".into(), attributes: vec![Attribute::new("of", "scope")] }
 }
 
+fn exemplars(value: Number) -> Vec<Exemplar> {
+    let (trace_id, span_id) = (TRACE.to_vec(), SPAN.to_vec());
+    vec![Exemplar { attributes: vec![Attribute::new("user", "u")], time: 15, value, trace_id, span_id }]
+}
+
 fn number(value: Option<Number>) -> NumberPoint {
-    NumberPoint { attributes: attributes(), start_time: 10, time: 20, value }
+    let exemplars = value.map(exemplars).unwrap_or_default();
+    NumberPoint { attributes: attributes(), start_time: 10, time: 20, value, exemplars }
 }
 
 fn metric(name: &str, data: MetricData) -> Metric {
@@ -76,20 +83,37 @@ fn metrics() -> ResourceMetrics {
         monotonic: true,
         points: vec![number(Some(Number::Integer(5))), number(None)],
     };
-    let histogram = Histogram {
-        temporality: Temporality::Cumulative,
-        points: vec![HistogramPoint {
-            attributes: attributes(),
-            start_time: 10,
-            time: 20,
-            count: 3,
-            sum: Some(4.5),
-            min: Some(0.5),
-            max: Some(3.0),
-            bounds: vec![1.0, 2.0],
-            bucket_counts: vec![1, 0, 2],
-        }],
+    let histogram = HistogramPoint {
+        attributes: attributes(),
+        start_time: 10,
+        time: 20,
+        count: 3,
+        sum: Some(4.5),
+        min: Some(0.5),
+        max: Some(3.0),
+        bounds: vec![1.0, 2.0],
+        bucket_counts: vec![1, 0, 2],
+        exemplars: exemplars(Number::Float(2.5)),
+        no_recorded_value: false,
     };
+    let histograms = vec![histogram.clone(), HistogramPoint { no_recorded_value: true, ..histogram }];
+    let exponential = ExponentialHistogramPoint {
+        attributes: attributes(),
+        start_time: 10,
+        time: 20,
+        count: 7,
+        sum: Some(6.5),
+        min: Some(-2.0),
+        max: Some(5.0),
+        scale: -3,
+        zero_count: 1,
+        zero_threshold: 0.25,
+        positive: ExponentialBuckets { offset: -2, counts: vec![3, 0, 2] },
+        negative: ExponentialBuckets { offset: 300, counts: vec![1] },
+        exemplars: exemplars(Number::Integer(5)),
+        no_recorded_value: false,
+    };
+    let exponentials = vec![exponential.clone(), ExponentialHistogramPoint { no_recorded_value: true, ..exponential }];
     let summary = SummaryPoint {
         attributes: attributes(),
         start_time: 10,
@@ -97,12 +121,19 @@ fn metrics() -> ResourceMetrics {
         count: 2,
         sum: 3.0,
         quantiles: vec![Quantile { quantile: 0.5, value: 1.5 }],
+        no_recorded_value: false,
     };
+    let summaries = vec![summary.clone(), SummaryPoint { no_recorded_value: true, ..summary }];
+    let temporality = Temporality::Cumulative;
     let metrics = vec![
         metric("kiln.test.gauge", MetricData::Gauge(vec![number(Some(Number::Float(1.5)))])),
         metric("kiln.test.sum", MetricData::Sum(sum)),
-        metric("kiln.test.histogram", MetricData::Histogram(histogram)),
-        metric("kiln.test.summary", MetricData::Summary(vec![summary])),
+        metric("kiln.test.histogram", MetricData::Histogram(Histogram { temporality, points: histograms })),
+        metric(
+            "kiln.test.exponential_histogram",
+            MetricData::ExponentialHistogram(ExponentialHistogram { temporality, points: exponentials }),
+        ),
+        metric("kiln.test.summary", MetricData::Summary(summaries)),
     ];
     ResourceMetrics { resource: resource(), scope: scope(), metrics }
 }

@@ -2,12 +2,15 @@
 //!
 //! A status of 200 is not yet success: what is read as JSON must parse, and what is read as text must be text.
 
+mod body;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::collection::CollectError;
 pub use crate::bindings::http::{Error as HttpError, Header, Method, Request, Response};
 use crate::imports::{Backend, Imports};
+pub use body::{Body, BodyReader, Broken, Opened};
 
 /// So much of an error's body is repeated to the operator.
 const EXCERPT_BYTES: usize = 200;
@@ -41,8 +44,12 @@ impl Response {
     /// The first header of this name, which is written in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|header| header.name == name).map(|header| header.value.as_str())
+        header(&self.headers, name)
     }
+}
+
+fn header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
+    headers.iter().find(|header| header.name == name).map(|header| header.value.as_str())
 }
 
 /// The host's HTTP client.
@@ -62,6 +69,15 @@ impl Http<'_> {
     #[must_use]
     pub fn send_all(self, requests: &[Request]) -> Vec<Result<Response, HttpError>> {
         self.0.send_all(requests)
+    }
+
+    /// Sends a request and returns whatever the server answers as soon as its head is there. For pages that need not fit
+    /// into memory: the body is read piece by piece. At most 8 may be open at once.
+    ///
+    /// # Errors
+    /// No answer came, or the host would not send the request.
+    pub fn open(self, request: &Request) -> Result<Opened, HttpError> {
+        self.0.open(request)
     }
 
     /// Fetches a page with GET. Anything but a 2xx status is an error.
