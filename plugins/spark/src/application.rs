@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 use crate::telemetry as t;
 
+/// The list of applications, of which a driver has one.
+pub(crate) const APPLICATIONS: &str = "/api/v1/applications";
+
 /// An application as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Application {
@@ -53,6 +56,16 @@ struct Attempt {
 }
 
 impl Listed {
+    /// The list, if that is what it is.
+    pub(crate) fn read(body: &[u8]) -> Option<Vec<Self>> {
+        serde_json::from_slice(body).ok()
+    }
+
+    /// What its author called it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The entry of this id; without an id, the only one there is.
     pub(crate) fn choose(mut listed: Vec<Self>, id: Option<&str>) -> Option<Self> {
         match id {

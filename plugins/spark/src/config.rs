@@ -1,12 +1,11 @@
 //! What the operator writes, as the manifest's schema describes it: defaults are the schema's and stand nowhere else.
 
-use kiln_plugin::ConfigError;
 use serde::Deserialize;
 
 /// The configuration.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Config {
-    endpoint: String,
+    pub(crate) endpoint: String,
     application_names: Vec<String>,
     pub(crate) source: DriverSource,
     pub(crate) executors: Executors,
@@ -67,19 +66,6 @@ pub(crate) struct Switch {
 }
 
 impl Config {
-    /// Scheme, host and port of the UI, without a slash at the end.
-    pub(crate) fn endpoint(&self) -> Result<String, ConfigError> {
-        let endpoint = self.endpoint.trim_end_matches('/');
-        let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
-        match host {
-            Some(host) if !host.is_empty() && !host.contains(['/', '?', '#']) => Ok(endpoint.to_owned()),
-            _ => Err(ConfigError::new(
-                "/endpoint",
-                "must be scheme, host and port of Spark's UI and nothing else, for example http://localhost:4040",
-            )),
-        }
-    }
-
     /// Whether an application of this name is observed.
     pub(crate) fn observes(&self, name: &str) -> bool {
         self.application_names.is_empty() || self.application_names.iter().any(|wanted| wanted == name)

@@ -1,44 +1,53 @@
-//! Reads an Apache Spark application from the Prometheus endpoints of its own UI.
+//! Reads an Apache Spark application from its own UI: the pages of metrics, and the REST API.
 //!
 //! Names of metrics are those of the OpenTelemetry Collector's receiver for Spark where it has one, and never hold the
-//! id of an application, an executor or a query. What is on one of the two pages is delivered when the other is missing.
+//! id of an application, an executor or a query. What is on one page is delivered when another is missing, and while
+//! there is no application nothing is but that.
 
 mod application;
 mod config;
 mod driver;
-mod driver_metrics;
+mod endpoint;
 mod executor;
-mod names;
+mod lifecycle;
+mod lines;
 mod page;
-mod quantity;
-mod reading;
 mod rest;
-mod streaming;
 mod tally;
 
 use kiln_plugin::telemetry::Attribute;
 use kiln_plugin::{CollectError, ConfigError, Host, Level, Outcome, PartialFailure, Receiver, UnixNanos};
 
-use crate::application::{Application, Listed};
+use crate::application::{APPLICATIONS, Application, Listed};
 pub use crate::config::Config;
-use crate::executor::Owner;
-use crate::page::Source;
+use crate::config::DriverSource;
+use crate::driver::{Content, DriverPage, Namespace, Reading, Terms, json, prometheus};
+use crate::endpoint::Endpoint;
+use crate::executor::{Kept, Roster, Totals};
+use crate::lifecycle::{Lifecycle, Sight};
+use crate::page::{Location, Source, Trouble};
 use crate::rest::Rest;
 use crate::tally::Tally;
 
 kiln_plugin::manifest!("plugin.toml");
 kiln_plugin::export_receiver!(Spark);
 
-const APPLICATIONS: &str = "/api/v1/applications";
+/// Under what the state keeps the sums of executors.
+const EXECUTORS: &str = "executors";
 
 /// The receiver.
 #[derive(Debug)]
 pub struct Spark {
     config: Config,
-    endpoint: String,
+    endpoint: Endpoint,
+    lifecycle: Lifecycle,
     /// What was read from last time, and whether Spark itself said so.
     application: Application,
     confirmed: bool,
+    /// What the names of the driver's metrics had in front of them last time.
+    namespace: Option<String>,
+    /// Sums over executors, once there are any.
+    totals: Option<Totals>,
     /// How many lines were skipped last time, so that a page that stays bad is not reported again and again.
     skipped: [usize; 2],
     rest: Rest,
@@ -49,9 +58,12 @@ impl Receiver for Spark {
 
     fn configure(config: Config) -> Result<Self, ConfigError> {
         Ok(Self {
-            endpoint: config.endpoint()?,
+            endpoint: Endpoint::new(&config.endpoint)?,
+            lifecycle: Lifecycle::default(),
             application: Application::default(),
             confirmed: false,
+            namespace: None,
+            totals: None,
             skipped: [0; 2],
             rest: Rest::new(&config),
             config,
@@ -59,71 +71,115 @@ impl Receiver for Spark {
     }
 
     fn collect(&mut self, host: &mut Host) -> Result<Outcome, CollectError> {
-        let urls = Source::ALL.map(|source| format!("{}{}", self.endpoint, source.path()));
-        let [driver_url, executors_url] = &urls;
-        let answers: Result<[_; 2], _> = host.http().get_all(&urls).try_into();
-        let Ok([driver, executors]) = answers else {
-            return Err(CollectError::Failed("the host did not answer every request".to_owned()));
-        };
-        let driver = page::text(Source::Driver, driver_url, &driver);
-        let executors = page::text(Source::Executors, executors_url, &executors);
+        let endpoint = self.endpoint.locate(host, &self.config, self.lifecycle.is_attached());
+        let driver = self.driver_page(host, &endpoint);
+        let executors = executors_page(host, &endpoint);
         if let (Err(driver), Err(executors)) = (&driver, &executors) {
-            return Err(page::neither(driver, executors));
+            match page::neither(driver, executors) {
+                CollectError::Unavailable(_) => {}
+                error => return Err(error),
+            }
         }
 
-        let owner = executors.as_ref().map(|text| Owner::find(text)).unwrap_or_default();
         let mut failures = Vec::new();
-        self.identify(host, owner, &mut failures);
-        let application = &self.application;
-        let mut metrics = telemetry::Metrics::new(&application.resource());
-        let start = application.start;
-        let driver = driver.map(|text| driver::read(&text, application.id.as_deref(), start, &mut metrics));
-        let executors = executors.map(|text| executor::read(&text, start, &mut metrics));
-        self.report(host, Source::Driver, &driver);
-        self.report(host, Source::Executors, &executors);
+        let mut sight = self.identify(host, &endpoint, &driver, &executors, &mut failures);
+        if let Some(name) = self.application.name.as_deref().filter(|_| sight == Sight::Application)
+            && !self.config.observes(name)
+        {
+            let message = format!("the application at {endpoint} is called `{name}`, which is not in the list");
+            failures.push(PartialFailure::new("application_names", message));
+            self.application = Application::default();
+            sight = Sight::Nothing;
+        }
+        self.lifecycle.note(sight, &endpoint, host);
 
-        let driver = found(Source::Driver, driver_url, driver);
-        let executors = found(Source::Executors, executors_url, executors);
-        match (driver, executors) {
-            (Err(driver), Err(executors)) => return Err(page::neither(&driver, &executors)),
-            (Err(error), Ok(())) => failures.push(PartialFailure::new(Source::Driver.path(), page::sentence(&error))),
-            (Ok(()), Err(error)) => {
-                failures.push(PartialFailure::new(Source::Executors.path(), page::sentence(&error)));
+        // What comes up next may be another application.
+        let known = self.lifecycle.is_of_the_last();
+        let application = if known { self.application.clone() } else { Application::default() };
+        let mut metrics = telemetry::Metrics::new(&application.resource());
+        self.lifecycle.add_to(&mut metrics);
+        if sight == Sight::Application {
+            match driver.and_then(|page| self.add_driver(host, page, &mut metrics)) {
+                Ok(()) => {}
+                Err(trouble) => failures.push(trouble.into()),
             }
-            (Ok(()), Ok(())) => {}
+            match executors {
+                Ok(roster) => self.add_executors(host, roster, &mut metrics)?,
+                Err(trouble) => failures.push(trouble.into()),
+            }
+        } else {
+            failures.extend(driver.err().into_iter().chain(executors.err()).map(Into::into));
         }
         host.emit_metrics([metrics])?;
-        self.rest.collect(host, &self.endpoint, core::slice::from_ref(&self.application), &mut failures)?;
+        if sight == Sight::Application && application.id.is_some() {
+            self.rest.collect(host, &endpoint, core::slice::from_ref(&self.application), &mut failures)?;
+        }
         Ok(Outcome::with_failures(failures))
     }
 }
 
-/// A page without a metric is as good as none.
-fn found(source: Source, url: &str, read: Result<Tally, CollectError>) -> Result<(), CollectError> {
-    match read {
-        Ok(tally) if tally.is_empty() => Err(page::empty(source, url)),
-        Ok(_) => Ok(()),
-        Err(error) => Err(error),
-    }
+/// The executors' page.
+fn executors_page(host: &Host, endpoint: &str) -> Result<Roster, Trouble> {
+    let location = Location::new(Source::Executors, endpoint);
+    let mut roster = Roster::default();
+    location.read(host, |line| roster.take_line(line))?;
+    if roster.tally.is_empty() { Err(location.empty()) } else { Ok(roster) }
 }
 
 impl Spark {
-    /// Finds out which application it is. An application that is known is not asked for again.
-    fn identify(&mut self, host: &Host, owner: Owner<'_>, failures: &mut Vec<PartialFailure>) {
-        let id = owner.application.map(|(id, _)| id);
-        if self.confirmed && id.is_some() && id == self.application.id.as_deref() {
-            return;
+    /// The driver's page, from the source the operator wants.
+    fn driver_page(&self, host: &Host, endpoint: &str) -> Result<DriverPage, Trouble> {
+        match self.config.source {
+            DriverSource::Prometheus => DriverPage::prometheus(host, endpoint),
+            DriverSource::Json => DriverPage::json(host, endpoint),
+            DriverSource::Auto => match DriverPage::json(host, endpoint) {
+                // A page that hangs takes as long as the other one may have.
+                Err(trouble) if trouble.sight == Sight::Answers && !trouble.is_starting => {
+                    DriverPage::prometheus(host, endpoint)
+                }
+                page => page,
+            },
         }
-        let listed = host.http().get_json::<Vec<Listed>>(&format!("{}{APPLICATIONS}", self.endpoint));
+    }
+
+    /// Finds out which application it is, and whether there is one. An application that is known is not asked for
+    /// again.
+    fn identify(
+        &mut self,
+        host: &Host,
+        endpoint: &str,
+        driver: &Result<DriverPage, Trouble>,
+        executors: &Result<Roster, Trouble>,
+        failures: &mut Vec<PartialFailure>,
+    ) -> Sight {
+        let owner = executors.as_ref().ok().and_then(|roster| roster.application.as_ref());
+        let version = executors.as_ref().ok().and_then(|roster| roster.version.clone());
+        let id = owner.map(|(id, _)| id.as_str());
+        if self.confirmed && id.is_some() && id == self.application.id.as_deref() {
+            return Sight::Application;
+        }
+        let neither = match (driver, executors) {
+            (Err(driver), Err(executors)) => Some(driver.sight.max(executors.sight)),
+            _ => None,
+        };
+        let is_starting =
+            [driver.as_ref().err(), executors.as_ref().err()].into_iter().flatten().any(|t| t.is_starting);
+        if let Some(sight) = neither.filter(|sight| *sight != Sight::Answers || is_starting) {
+            return sight;
+        }
+        let listed = host.http().get_json::<Vec<Listed>>(&format!("{endpoint}{APPLICATIONS}"));
         let listed = listed.unwrap_or_else(|error| {
             failures.push(PartialFailure::new(APPLICATIONS, error.reason()));
             Vec::new()
         });
         let chosen = Listed::choose(listed, id);
+        if let (None, Some(sight)) = (&chosen, neither) {
+            return sight;
+        }
         self.confirmed = chosen.is_some();
         let application = chosen.map(|chosen| chosen.application(host.now())).unwrap_or_else(|| Application {
             id: id.map(str::to_owned),
-            name: owner.application.map(|(_, name)| name.to_owned()).filter(|name| !name.is_empty()),
+            name: owner.map(|(_, name)| name.clone()).filter(|name| !name.is_empty()),
             attempt: None,
             version: None,
             start: host.now(),
@@ -134,17 +190,86 @@ impl Spark {
         } else {
             application.start
         };
-        let version = owner.version.map(str::to_owned).or(application.version);
-        self.application = Application { start, version, ..application };
+        self.application = Application { start, version: version.or(application.version), ..application };
+        Sight::Application
     }
 
-    fn report(&mut self, host: &Host, source: Source, read: &Result<Tally, CollectError>) {
-        let Ok(tally) = read else { return };
-        let [driver, executors] = &mut self.skipped;
-        let before = match source {
-            Source::Driver => driver,
-            Source::Executors => executors,
+    fn add_driver(&mut self, host: &Host, page: DriverPage, metrics: &mut telemetry::Metrics) -> Result<(), Trouble> {
+        let mut tally = Tally::default();
+        let id = self.application.id.clone();
+        let location = page.location;
+        match page.content {
+            Content::Prometheus(body) => {
+                let text = String::from_utf8_lossy(&body);
+                let whole = page::whole_lines(&text);
+                if !text.get(whole.len()..).unwrap_or_default().trim_ascii().is_empty() {
+                    tally.skip("the page ends within a line");
+                }
+                let (namespace, readings) =
+                    prometheus::readings(whole, id.as_deref(), &mut tally).ok_or_else(|| location.empty())?;
+                self.add_readings(host, &location, &namespace, &readings, &mut tally, metrics)?;
+            }
+            Content::Json(registry) => {
+                let page = json::Page::new(registry, id.as_deref(), &mut tally).ok_or_else(|| location.empty())?;
+                self.add_readings(host, &location, &page.namespace, &page.readings(), &mut tally, metrics)?;
+            }
+        }
+        self.report(host, 0, location.source, &tally);
+        Ok(())
+    }
+
+    fn add_readings(
+        &mut self,
+        host: &Host,
+        location: &Location,
+        namespace: &Namespace,
+        readings: &[Reading<'_>],
+        tally: &mut Tally,
+        metrics: &mut telemetry::Metrics,
+    ) -> Result<(), Trouble> {
+        if namespace.is_of_another() {
+            return Err(location.of_another());
+        }
+        // Of an application nobody knows, this is all that says that it is another one.
+        let before = self.namespace.replace(namespace.prefix().to_owned());
+        if self.application.id.is_none() && before.is_some_and(|before| before != namespace.prefix()) {
+            self.application.start = host.now();
+        }
+        let terms = Terms { start: self.application.start, query_limit: self.config.streaming.query_limit };
+        driver::add(readings, namespace, terms, tally, metrics);
+        Ok(())
+    }
+
+    fn add_executors(
+        &mut self,
+        host: &Host,
+        mut roster: Roster,
+        metrics: &mut telemetry::Metrics,
+    ) -> Result<(), CollectError> {
+        let id = self.application.id.clone().unwrap_or_default();
+        let mut totals = match self.totals.take() {
+            Some(totals) if totals.application() == id => totals,
+            Some(_) => Totals::new(&id, None),
+            None => Totals::new(&id, host.state().get::<Kept>(EXECUTORS).unwrap_or_default()),
         };
+        let mut tally = core::mem::take(&mut roster.tally);
+        let application = &self.application;
+        let emit = |full: &mut telemetry::Metrics| {
+            let next = telemetry::Metrics::new(&application.resource());
+            host.emit_metrics([core::mem::replace(full, next)])
+        };
+        let start = application.start;
+        let apart = roster.add(self.config.executors, start, &mut totals, &mut tally, metrics, emit)?;
+        if !apart {
+            host.state().set(EXECUTORS, totals.kept())?;
+        }
+        self.totals = Some(totals);
+        self.report(host, 1, Source::Executors, &tally);
+        Ok(())
+    }
+
+    fn report(&mut self, host: &Host, page: usize, source: Source, tally: &Tally) {
+        let Some(before) = self.skipped.get_mut(page) else { return };
         if tally.skipped() > 0 && tally.skipped() != *before {
             let attributes = [
                 Attribute::new("lines", i64::try_from(tally.skipped()).unwrap_or(i64::MAX)),

@@ -4,117 +4,226 @@
 //! switched off leads to the page of jobs, by redirect or at once. What is missing is said with the setting that
 //! brings it.
 
-use std::borrow::Cow;
+use kiln_plugin::http::{HttpError, Problem, Request};
+use kiln_plugin::{CollectError, Host, PartialFailure};
 
-use kiln_plugin::CollectError;
-use kiln_plugin::http::{FetchError, HttpError, Page, Problem};
+use crate::lifecycle::Sight;
+use crate::lines::Lines;
 
 /// What Spark says on every path until it is ready.
 const STARTING_UP: &[u8] = b"Spark is starting up";
 
-/// The two pages of metrics.
+/// The pages of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    Driver,
+    Prometheus,
+    Json,
     Executors,
 }
 
 impl Source {
-    /// Both, in the order in which they are asked for.
-    pub(crate) const ALL: [Self; 2] = [Self::Driver, Self::Executors];
-
-    /// Where it is. Without the slash at its end the first one is a redirect.
+    /// Where it is. Without the slash at its end the first two are redirects.
     pub(crate) const fn path(self) -> &'static str {
         match self {
-            Self::Driver => "/metrics/prometheus/",
+            Self::Prometheus => "/metrics/prometheus/",
+            Self::Json => "/metrics/json/",
             Self::Executors => "/metrics/executors/prometheus",
         }
     }
 
     const fn remedy(self) -> &'static str {
         match self {
-            Self::Driver => {
+            Self::Prometheus => {
                 "to have the metrics of the driver, start the application with \
                  spark.metrics.conf.driver.sink.prometheusServlet.class=org.apache.spark.metrics.sink.PrometheusServlet \
-                 and spark.metrics.conf.driver.sink.prometheusServlet.path=/metrics/prometheus"
+                 and spark.metrics.conf.driver.sink.prometheusServlet.path=/metrics/prometheus, or set `source: json`"
+            }
+            Self::Json => {
+                "to have the metrics of the driver, leave the sink `servlet` of Spark's metrics as it is by default"
             }
             Self::Executors => {
                 "to have the metrics of the executors, start the application with spark.ui.prometheus.enabled=true"
             }
         }
     }
+
+    /// Whether a page of this kind can be served as this.
+    fn is_served_as(self, content_type: &str) -> bool {
+        match self {
+            Self::Json => content_type.starts_with("text/json") || content_type.starts_with("application/json"),
+            Self::Prometheus | Self::Executors => content_type.starts_with("text/plain"),
+        }
+    }
 }
 
-/// The text of the page, if it is one of metrics.
-///
-/// # Errors
-/// It is not; says what to do about it.
-pub(crate) fn text<'a>(
+/// Why there is no page, and what that says about the application.
+#[derive(Debug)]
+pub(crate) struct Trouble {
     source: Source,
-    url: &str,
-    answer: &'a Result<Page, FetchError>,
-) -> Result<Cow<'a, str>, CollectError> {
-    let response = match answer {
-        Ok(page) => page.response(),
-        Err(error) => return Err(failure(source, url, error)),
-    };
-    let plain = response.header("content-type").is_none_or(|found| found.starts_with("text/plain"));
-    let body = response.body.trim_ascii_start();
-    if body.starts_with(STARTING_UP) {
-        return Err(CollectError::Unavailable(format!("{url}: Spark is still starting up")));
-    }
-    if !plain || body.starts_with(b"<") {
-        let remedy = source.remedy();
-        return Err(CollectError::Unavailable(format!("{url}: the answer is a web page and not metrics; {remedy}")));
-    }
-    Ok(String::from_utf8_lossy(&response.body))
+    error: CollectError,
+    pub(crate) sight: Sight,
+    /// Whether Spark itself says that it is starting.
+    pub(crate) is_starting: bool,
 }
 
-/// A page of metrics on which there are none.
-pub(crate) fn empty(source: Source, url: &str) -> CollectError {
-    CollectError::InvalidData(format!("{url}: the answer holds no metric of Spark; {}", source.remedy()))
-}
-
-fn failure(source: Source, url: &str, error: &FetchError) -> CollectError {
-    let reason = error.reason();
-    match error.problem() {
-        Problem::Status { status: status @ (300..=399 | 404), .. } => {
-            let remedy = source.remedy();
-            CollectError::Unavailable(format!("{url}: Spark does not have this page (status {status}); {remedy}"))
-        }
-        Problem::Status { status: 401 | 403, .. } => CollectError::Unauthorized(format!(
-            "{url}: {reason}; the UI asks for a login, which spark.ui.filters and spark.acls.enable configure"
-        )),
-        Problem::Http(HttpError::Denied(_) | HttpError::InvalidRequest(_) | HttpError::TooLarge(_)) => {
-            CollectError::Failed(format!("{url}: {reason}"))
-        }
-        Problem::Http(HttpError::Connect(_)) => CollectError::Unavailable(format!(
-            "{url}: {reason}; `endpoint` must be the UI of an application that is running"
-        )),
-        Problem::Http(_) | Problem::Status { .. } => CollectError::Unavailable(format!("{url}: {reason}")),
-        Problem::ContentType { .. } | Problem::Json(_) | Problem::NotUtf8 => {
-            CollectError::InvalidData(format!("{url}: {reason}"))
+impl Trouble {
+    /// What is wrong, in words.
+    fn sentence(&self) -> &str {
+        match &self.error {
+            CollectError::Unauthorized(message)
+            | CollectError::Unavailable(message)
+            | CollectError::InvalidData(message)
+            | CollectError::Failed(message) => message,
         }
     }
+}
+
+impl From<Trouble> for PartialFailure {
+    fn from(trouble: Trouble) -> Self {
+        Self::new(trouble.source.path(), trouble.sentence())
+    }
+}
+
+/// A page and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Location {
+    pub(crate) source: Source,
+    url: String,
+}
+
+impl Location {
+    pub(crate) fn new(source: Source, endpoint: &str) -> Self {
+        Self { source, url: format!("{endpoint}{}", source.path()) }
+    }
+
+    /// The whole page.
+    ///
+    /// # Errors
+    /// It is not one of metrics; says what to do about it.
+    pub(crate) fn fetch(&self, host: &Host) -> Result<Vec<u8>, Trouble> {
+        let response = host.http().send(&Request::get(&self.url)).map_err(|error| self.no_answer(error))?;
+        self.check_status(response.status)?;
+        self.check(response.header("content-type"), &response.body)?;
+        Ok(response.body)
+    }
+
+    /// Hands the page out line by line, however large it is.
+    ///
+    /// # Errors
+    /// It is not one of metrics, or breaks off.
+    pub(crate) fn read(&self, host: &Host, mut take: impl FnMut(&str)) -> Result<(), Trouble> {
+        let mut opened = host.http().open(&Request::get(&self.url)).map_err(|error| self.no_answer(error))?;
+        self.check_status(opened.status)?;
+        let content_type = opened.header("content-type").map(str::to_owned);
+        let mut lines = Lines::default();
+        let mut is_checked = false;
+        while let Some(piece) = opened.body.read().map_err(|error| self.no_answer(error))? {
+            lines.push(&piece);
+            if !is_checked && lines.starts_with_enough(STARTING_UP.len()) {
+                self.check(content_type.as_deref(), lines.start())?;
+                is_checked = true;
+            }
+            if is_checked {
+                lines.drain(&mut take);
+            }
+        }
+        if !is_checked {
+            self.check(content_type.as_deref(), lines.start())?;
+            lines.drain(&mut take);
+        }
+        if lines.is_cut() {
+            // The last line may be half of one, and half of a number is another number.
+            take(CUT);
+        }
+        Ok(())
+    }
+
+    const fn trouble(&self, sight: Sight, error: CollectError) -> Trouble {
+        Trouble { source: self.source, error, sight, is_starting: false }
+    }
+
+    /// A page of metrics on which there are none.
+    pub(crate) fn empty(&self) -> Trouble {
+        let message = format!("{}: the answer holds no metric of Spark; {}", self.url, self.source.remedy());
+        self.trouble(Sight::Answers, CollectError::InvalidData(message))
+    }
+
+    /// A page that cannot be read.
+    pub(crate) fn unreadable(&self, reason: &str) -> Trouble {
+        self.trouble(Sight::Answers, CollectError::InvalidData(format!("{}: {reason}", self.url)))
+    }
+
+    /// A page of an application that is gone, or not the one the other page is of yet.
+    pub(crate) fn of_another(&self) -> Trouble {
+        let message = format!("{}: the page is another application's than the rest", self.url);
+        self.trouble(Sight::Answers, CollectError::Unavailable(message))
+    }
+
+    fn check(&self, content_type: Option<&str>, start: &[u8]) -> Result<(), Trouble> {
+        let (url, start) = (&self.url, start.trim_ascii_start());
+        if start.starts_with(STARTING_UP) {
+            let error = CollectError::Unavailable(format!("{url}: Spark is still starting up"));
+            return Err(Trouble { is_starting: true, ..self.trouble(Sight::Answers, error) });
+        }
+        if content_type.is_some_and(|found| !self.source.is_served_as(found)) || start.starts_with(b"<") {
+            let remedy = self.source.remedy();
+            let message = format!("{url}: the answer is a web page and not metrics; {remedy}");
+            return Err(self.trouble(Sight::Answers, CollectError::Unavailable(message)));
+        }
+        Ok(())
+    }
+
+    fn check_status(&self, status: u16) -> Result<(), Trouble> {
+        let url = &self.url;
+        let error = match status {
+            200..=299 => return Ok(()),
+            300..=399 | 404 => {
+                let remedy = self.source.remedy();
+                CollectError::Unavailable(format!("{url}: Spark does not have this page (status {status}); {remedy}"))
+            }
+            401 | 403 => CollectError::Unauthorized(format!(
+                "{url}: status {status}; the UI asks for a login, which spark.ui.filters and spark.acls.enable configure"
+            )),
+            _ => CollectError::Unavailable(format!("{url}: status {status}")),
+        };
+        Err(self.trouble(Sight::Answers, error))
+    }
+
+    fn no_answer(&self, error: HttpError) -> Trouble {
+        let url = &self.url;
+        let sight = match error {
+            HttpError::Connect(_) => Sight::Nothing,
+            _ => Sight::Silence,
+        };
+        let problem = Problem::Http(error);
+        let error = match &problem {
+            Problem::Http(HttpError::Denied(_) | HttpError::InvalidRequest(_) | HttpError::TooLarge(_)) => {
+                CollectError::Failed(format!("{url}: {problem}"))
+            }
+            Problem::Http(HttpError::Connect(_)) => CollectError::Unavailable(format!(
+                "{url}: {problem}; `endpoint` must be the UI of an application that is running"
+            )),
+            _ => CollectError::Unavailable(format!("{url}: {problem}")),
+        };
+        self.trouble(sight, error)
+    }
+}
+
+/// What stands for a line without an end: no reader takes it for a metric.
+const CUT: &str = "!the page ends within a line";
+
+/// The text of a page, without what follows its last line break.
+pub(crate) fn whole_lines(text: &str) -> &str {
+    text.rfind('\n').and_then(|end| text.get(..=end)).unwrap_or_default()
 }
 
 /// What is said when there is neither page. Their causes are told apart only if they have one cause.
-pub(crate) fn neither(driver: &CollectError, executors: &CollectError) -> CollectError {
-    let message = format!("{}; {}", sentence(driver), sentence(executors));
-    match (driver, executors) {
+pub(crate) fn neither(driver: &Trouble, executors: &Trouble) -> CollectError {
+    let message = format!("{}; {}", driver.sentence(), executors.sentence());
+    match (&driver.error, &executors.error) {
         (CollectError::Unauthorized(_), CollectError::Unauthorized(_)) => CollectError::Unauthorized(message),
         (CollectError::Failed(_), CollectError::Failed(_)) => CollectError::Failed(message),
         (CollectError::InvalidData(_), CollectError::InvalidData(_)) => CollectError::InvalidData(message),
         _ => CollectError::Unavailable(message),
-    }
-}
-
-/// What an error says.
-pub(crate) fn sentence(error: &CollectError) -> &str {
-    match error {
-        CollectError::Unauthorized(message)
-        | CollectError::Unavailable(message)
-        | CollectError::InvalidData(message)
-        | CollectError::Failed(message) => message,
     }
 }

@@ -11,8 +11,14 @@ fn without_a_driver_page_the_executors_are_delivered_and_the_remedy_is_said() {
         let message = &collected.outcome.failures[0].message;
         assert!(message.contains("http://localhost:4040/metrics/prometheus/"), "{message}");
         assert!(message.contains("sink.prometheusServlet.class="), "{message}");
-        assert!(collected.metrics.names().iter().all(|name| name.starts_with("spark.executor.")));
-        assert!(!collected.metrics.names().is_empty());
+        assert!(
+            collected
+                .metrics
+                .names()
+                .iter()
+                .all(|name| { name.starts_with("spark.executor.") || *name == "spark.receiver.state" })
+        );
+        assert!(collected.metrics.metric("spark.executor.cores").is_some());
         assert_eq!(host.take_requests().len(), 3, "a redirect is not followed");
     }
 }
@@ -35,7 +41,8 @@ fn without_an_executors_page_the_driver_is_delivered_and_the_remedy_is_said() {
 #[test]
 fn a_status_of_200_is_not_success() {
     let off = host(html("<!DOCTYPE html><html>jobs"), html("<!DOCTYPE html><html>jobs"), Reply::json(&json!([])));
-    let message = unavailable(&off);
+    let (state, message) = without_application(&off);
+    assert_eq!(state, "starting");
     for part in [
         "http://localhost:4040/metrics/prometheus/: the answer is a web page and not metrics",
         "http://localhost:4040/metrics/executors/prometheus: the answer is a web page and not metrics",
@@ -45,20 +52,21 @@ fn a_status_of_200_is_not_success() {
         assert!(message.contains(part), "{message}");
     }
     let starting = host(html(STARTING_UP), html(STARTING_UP), Reply::json(&json!([])));
-    let message = unavailable(&starting);
+    let (state, message) = without_application(&starting);
+    assert_eq!(state, "starting");
     assert!(message.contains("still starting up") && !message.contains("prometheus.enabled"), "{message}");
     let without_type = Reply::status(200, "<html>").with_header("server", "x");
-    unavailable(&host(without_type.clone(), without_type, Reply::json(&json!([]))));
+    without_application(&host(without_type.clone(), without_type, Reply::json(&json!([]))));
 }
 
 #[test]
 fn what_is_missing_altogether_is_told_apart_by_its_cause() {
     let both = |reply: Reply| refused(&host(reply.clone(), reply, Reply::json(&json!([]))));
-    let connect = both(Reply::error(HttpError::Connect("connection refused".to_owned())));
-    assert!(
-        matches!(&connect, CollectError::Unavailable(m) if m.contains("connection refused") && m.contains("endpoint"))
-    );
-    assert!(matches!(both(Reply::status(503, "")), CollectError::Unavailable(_)));
+    let neither = |reply: Reply| without_application(&host(reply.clone(), reply, Reply::json(&json!([]))));
+    let (state, message) = neither(Reply::error(HttpError::Connect("connection refused".to_owned())));
+    assert!(message.contains("connection refused") && message.contains("endpoint"), "{message}");
+    assert_eq!(state, "waiting");
+    assert_eq!(neither(Reply::status(503, "")).0, "starting");
     assert!(matches!(both(Reply::status(403, "")), CollectError::Unauthorized(_)));
     assert!(matches!(both(Reply::error(HttpError::Denied("no grant".to_owned()))), CollectError::Failed(_)));
     assert!(matches!(both(Reply::text("")), CollectError::InvalidData(_)));

@@ -1,7 +1,11 @@
 //! What the Spark receiver promises, on pages of real applications and on hostile ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod executors;
 mod failures;
+mod json;
+mod lifecycle;
+mod names;
 
 use std::collections::BTreeSet;
 
@@ -68,10 +72,27 @@ fn refused(host: &TestHost) -> CollectError {
     }
 }
 
-fn unavailable(host: &TestHost) -> String {
-    match refused(host) {
-        CollectError::Unavailable(message) => message,
-        other => panic!("{other:?}"),
+/// Collects where there is no application: its state is told and nothing else. Returns the state and what is said.
+fn without_application(host: &TestHost) -> (String, String) {
+    let collected = collect(host);
+    let messages: Vec<_> = collected.outcome.failures.iter().map(|failure| failure.message.as_str()).collect();
+    (only_state(&collected), messages.join("; "))
+}
+
+/// The state, if nothing but the state was told.
+fn only_state(collected: &Collected) -> String {
+    assert_eq!(collected.metrics.names(), ["spark.receiver.state"]);
+    state(collected)
+}
+
+/// The one state whose point is 1.
+fn state(collected: &Collected) -> String {
+    let mut states = collected.metrics.points("spark.receiver.state");
+    assert_eq!(states.len(), 5);
+    states.retain(|point| point.value == 1.0);
+    match states.as_slice() {
+        [point] => point.attributes["spark.receiver.state"].clone(),
+        states => panic!("{states:?}"),
     }
 }
 
@@ -199,12 +220,11 @@ fn streaming_queries_are_an_attribute_whether_they_have_a_name_or_not() {
 }
 
 #[test]
-fn what_has_no_name_of_its_own_passes_through() {
+fn what_the_collector_has_no_name_for_has_one_of_its_own() {
     let metrics = collect(&spark_4()).metrics;
     let unit = |name: &str| metrics.metric(name).unwrap_or_else(|| panic!("{name}")).unit.clone();
     assert_eq!(unit("spark.driver.jvm.heap.used"), "By");
     assert_eq!(unit("spark.driver.jvm.heap.usage"), "1");
-    assert_eq!(unit("spark.driver.block_manager.memory.max_mem"), "By");
     assert_eq!(metrics.value("spark.driver.dag_scheduler.message_processing_time.mean", &[]), 0.027_782_580_383_094_33);
     assert_eq!(unit("spark.driver.dag_scheduler.message_processing_time.quantile"), "s");
     assert_eq!(metrics.points("spark.driver.dag_scheduler.message_processing_time.quantile").len(), 8);
@@ -240,9 +260,15 @@ fn in_local_mode_the_driver_has_what_tasks_count() {
     };
     assert!(counted("spark.driver.executor.cpu_time", "s"));
     assert!(counted("spark.driver.executor.run_time", "s"));
-    assert!(counted("spark.driver.executor.disk_bytes_spilled", "By"));
-    assert!(counted("spark.driver.executor.filesystem.file.read.bytes", "By"));
-    assert!(matches!(&of("spark.driver.executor.threadpool.active_tasks").data, MetricData::Gauge(_)));
+    assert!(counted("spark.driver.executor.disk.spilled", "By"));
+    assert!(counted("spark.driver.executor.filesystem.io.size", "By"));
+    assert_eq!(
+        metrics.value("spark.driver.executor.filesystem.io.size", &[("scheme", "file"), ("direction", "in")]),
+        7_076.0
+    );
+    assert!(
+        matches!(&of("spark.driver.executor.threadpool.tasks.active").data, MetricData::Sum(sum) if !sum.monotonic)
+    );
 }
 
 #[test]
@@ -363,7 +389,7 @@ fn what_is_said_twice_is_sent_once() {
          metrics_app_20261122131319_0000_driver_my__source_Value{{type=\"gauges\"}} 1\n\
          metrics_app_20261122131319_0000_driver_my_source_Count{{type=\"counters\"}} 1\n"
     );
-    let executors = format!("{EXECUTORS_4}{}", EXECUTORS_4.lines().nth(1).unwrap());
+    let executors = format!("{EXECUTORS_4}{}\n", EXECUTORS_4.lines().nth(1).unwrap());
     let host = host(Reply::text(&driver), Reply::text(&executors), Reply::new("application/json", APPLICATIONS_4));
     let metrics = collect(&host).metrics;
     assert_eq!(metrics.points("spark.driver.dag_scheduler.job.active").len(), 1);
@@ -374,7 +400,8 @@ fn what_is_said_twice_is_sent_once() {
 #[test]
 fn an_executor_without_a_heartbeat_has_what_it_has() {
     let page = r#"metrics_executor_usedOnHeapStorageMemory_bytes{application_id="a", application_name="n", executor_id="3"} 5
-metrics_executor_newThing_bytes_total{application_id="a", application_name="n", executor_id="3"} 7"#;
+metrics_executor_newThing_bytes_total{application_id="a", application_name="n", executor_id="3"} 7
+"#;
     let host = host(Reply::text(DRIVER_4), Reply::text(page), Reply::status(404, ""));
     let metrics = collect(&host).metrics;
     assert_eq!(metrics.points("spark.executor.storage_memory.usage").len(), 1);

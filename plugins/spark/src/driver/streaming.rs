@@ -9,10 +9,8 @@ use std::collections::BTreeSet;
 
 use crate::telemetry as t;
 
-const PREFIX: &str = "spark_streaming_";
-
 /// What every query has.
-const INPUT_RATE: &str = "_inputRate_total_Value";
+const INPUT_RATE: &str = "_inputRate_total";
 
 const KNOWN: [&str; 6] = [
     "_inputRate_total",
@@ -28,7 +26,10 @@ const UUID: [usize; 5] = [8, 4, 4, 4, 12];
 
 /// The name of a metric behind what all metrics of streaming queries start with.
 pub(crate) fn strip(name: &str) -> Option<&str> {
-    name.strip_prefix(PREFIX)
+    name.strip_prefix("spark").and_then(|rest| rest.strip_prefix(['.', '_'])).and_then(|rest| {
+        let rest = rest.strip_prefix("streaming")?;
+        rest.strip_prefix(['.', '_'])
+    })
 }
 
 /// The queries on a page, as they are written in names.
@@ -54,8 +55,17 @@ impl<'a> Queries<'a> {
     }
 }
 
-/// The query as it is sent: an id gets its hyphens back.
-pub(crate) fn query_name(query: &str) -> String {
+/// The query as it is sent: as it was written, where the page says so. Otherwise an id gets its hyphens back, and of a
+/// name every character but letters and digits is an underscore.
+pub(crate) fn query_name(query: &str, written: Option<&str>) -> String {
+    // Every character of the one is a character of the other.
+    let as_written = written.and_then(strip).and_then(|written| {
+        let end = written.char_indices().nth(query.len()).map_or(written.len(), |(end, _)| end);
+        written.get(..end)
+    });
+    if let Some(query) = as_written {
+        return query.to_owned();
+    }
     let parts: Vec<&str> = query.split('_').collect();
     let is_id = parts.iter().map(|part| part.len()).eq(UUID)
         && query.chars().all(|c| c == '_' || matches!(c, '0'..='9' | 'a'..='f'));
@@ -63,11 +73,11 @@ pub(crate) fn query_name(query: &str) -> String {
 }
 
 /// Adds the value to the metric the manifest has for it. Says whether there is one.
-pub(crate) fn declared(query: &str, metric: &str, value: Value, metrics: &mut t::Metrics) -> bool {
-    let query = query_name(query);
-    let spark_streaming_query = query.as_str();
-    let (number, count) = (value.as_f64(), value.as_i64().max(0));
+pub(crate) fn declared(spark_streaming_query: &str, metric: &str, value: Value, metrics: &mut t::Metrics) -> bool {
+    let (number, count) = (value.as_f64(), value.as_i64());
     match metric {
+        // Spark has a rate that is less than nothing for a trigger whose time it did not get.
+        _ if number < 0.0 => return KNOWN.iter().any(|known| known.strip_prefix('_') == Some(metric)),
         "inputRate_total" => {
             metrics.spark_streaming_input_rate(&t::SparkStreamingInputRate { spark_streaming_query }, number);
         }
@@ -100,8 +110,7 @@ mod tests {
     use super::*;
 
     fn queries() -> Queries<'static> {
-        let names =
-            ["spark_streaming_orders_inputRate_total_Value", "spark_streaming_orders_late_inputRate_total_Value"];
+        let names = ["spark_streaming_orders_inputRate_total", "spark_streaming_orders_late_inputRate_total"];
         Queries::find(names.into_iter())
     }
 
@@ -122,8 +131,15 @@ mod tests {
 
     #[test]
     fn only_an_id_gets_hyphens() {
-        assert_eq!(query_name("e673ba2f_9149_4212_93eb_5fcd30695966"), "e673ba2f-9149-4212-93eb-5fcd30695966");
-        assert_eq!(query_name("orders_per_window_v1"), "orders_per_window_v1");
-        assert_eq!(query_name("zzzzzzzz_9149_4212_93eb_5fcd30695966"), "zzzzzzzz_9149_4212_93eb_5fcd30695966");
+        assert_eq!(query_name("e673ba2f_9149_4212_93eb_5fcd30695966", None), "e673ba2f-9149-4212-93eb-5fcd30695966");
+        assert_eq!(query_name("orders_per_window_v1", None), "orders_per_window_v1");
+        assert_eq!(query_name("zzzzzzzz_9149_4212_93eb_5fcd30695966", None), "zzzzzzzz_9149_4212_93eb_5fcd30695966");
+    }
+
+    #[test]
+    fn a_query_is_called_as_it_was_written_where_the_page_says_so() {
+        let named = |query, written| query_name(query, Some(written));
+        assert_eq!(named("orders_v1", "spark.streaming.orders-v1.latency"), "orders-v1");
+        assert_eq!(named("h_ufig", "spark.streaming.häufig.latency"), "häufig");
     }
 }

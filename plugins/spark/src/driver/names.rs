@@ -3,8 +3,6 @@
 //! Spark puts the id of the application into the name of every metric of the driver and replaces every character that
 //! is not a letter or a digit by `_`, so that the id cannot be cut off without knowing it, or knowing what follows it.
 
-use kiln_prometheus_text::Sample;
-
 /// Sources every driver has. Where one of them stands behind `_driver_`, the namespace ends.
 const ANCHORS: [&str; 4] =
     ["_driver_DAGScheduler_", "_driver_BlockManager_", "_driver_LiveListenerBus_", "_driver_jvm_"];
@@ -27,11 +25,10 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// Finds it on a page: `spark.metrics.namespace` is the application's id unless it is set.
     pub(crate) fn find<'a>(
-        samples: impl Iterator<Item = Sample<'a>> + Clone,
+        mut names: impl Iterator<Item = &'a str> + Clone,
         application_id: Option<&str>,
     ) -> Option<Self> {
-        let application = application_id.map(sanitise);
-        let mut names = samples.map(|sample| sample.name);
+        let application = application_id.map(mangle);
         let of_application = application.as_ref().map(|id| format!("metrics_{id}{DRIVER}"));
         let known = of_application.filter(|prefix| names.clone().any(|name| name.starts_with(prefix)));
         let prefix = known.or_else(|| {
@@ -49,6 +46,21 @@ impl Namespace {
         name.strip_prefix(self.prefix.as_str()).filter(|rest| !rest.is_empty())
     }
 
+    /// What the names start with.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether the names hold the id of an application other than this one: the page is from before or after the one
+    /// that said the id.
+    pub(crate) fn is_of_another(&self) -> bool {
+        let namespace = self.prefix.strip_prefix("metrics_").and_then(|rest| rest.strip_suffix(DRIVER));
+        match (namespace, &self.application) {
+            (Some(namespace), Some(application)) => namespace != application && is_id(namespace),
+            _ => false,
+        }
+    }
+
     /// `spark.driver.` and the name in dotted lower snake case, without the application's id wherever it stands.
     pub(crate) fn dotted(&self, name: &str) -> Option<String> {
         match &self.application {
@@ -58,8 +70,21 @@ impl Namespace {
     }
 }
 
-/// What Spark makes of a text that becomes part of a name.
-fn sanitise(text: &str) -> String {
+/// Whether it is what becomes of an id a master makes: `local-1795351361220`, `app-20261122124740-0000`,
+/// `application_1795351361220_0001`, `spark-` and a UUID without hyphens.
+fn is_id(namespace: &str) -> bool {
+    let Some((master, rest)) = namespace.split_once('_') else { return false };
+    match master {
+        "local" | "app" | "application" => {
+            rest.len() >= MIN_ID_BYTES && rest.bytes().all(|b| b.is_ascii_digit() || b == b'_')
+        }
+        "spark" => rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()),
+        _ => false,
+    }
+}
+
+/// What Spark makes of a text that becomes part of a name on the Prometheus page.
+pub(crate) fn mangle(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
@@ -98,11 +123,8 @@ fn push_snake(out: &mut String, camel: &str) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use kiln_prometheus_text::samples;
-
     fn find(names: &[&str], id: Option<&str>) -> Option<Namespace> {
-        let text: String = names.iter().map(|name| format!("{name} 1\n")).collect();
-        Namespace::find(samples(&text).filter_map(Result::ok), id)
+        Namespace::find(names.iter().copied(), id)
     }
 
     #[test]
@@ -152,6 +174,18 @@ mod tests {
         assert_eq!(find(&["metrics_master_aliveWorkers_Value"], Some("app-1")), None);
         let space = find(&["metrics_x_driver_DAGScheduler_y"], None).unwrap();
         assert_eq!(space.strip("metrics_master_aliveWorkers_Value"), None);
+    }
+
+    #[test]
+    fn a_page_of_another_application_is_known_by_its_id() {
+        let another = |name: &str, id| find(&[name], Some(id)).unwrap().is_of_another();
+        assert!(another("metrics_app_20261122131319_0000_driver_jvm_x", "app-20261122140000-0001"));
+        assert!(another("metrics_local_1795351361220_driver_jvm_x", "local-1795351369999"));
+        assert!(another("metrics_application_1795351361220_0001_driver_jvm_x", "application_1795351361220_0002"));
+        assert!(!another("metrics_app_20261122131319_0000_driver_jvm_x", "app-20261122131319-0000"));
+        for configured in ["metrics_driver_jvm_x", "metrics_app_driver_jvm_x", "metrics_local_etl_2026_driver_jvm_x"] {
+            assert!(!another(configured, "app-20261122140000-0001"), "{configured}");
+        }
     }
 
     #[test]
