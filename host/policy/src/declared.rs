@@ -79,6 +79,15 @@ pub struct MetricDeclaration {
     /// Upper bounds of the buckets. Histograms only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bounds: Vec<f64>,
+    /// Where the numbers are read, as an endpoint of what is observed: `GET /metrics/executors/prometheus`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Since which version of what is observed it exists, when the plugin also reads versions that lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// What has to be switched on for it to be emitted, there or in the plugin's configuration. None: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable: Option<String>,
 }
 
 /// Kinds of metrics a manifest can declare. Sums and histograms are cumulative.

@@ -150,6 +150,11 @@ impl Manifest {
         if let Some(key) = metric.attributes.iter().find(|key| !self.telemetry.attributes.contains_key(*key)) {
             return invalid(format!("attribute `{key}` is not declared under [telemetry.attributes]"));
         }
+        let notes = [("source", &metric.source), ("since", &metric.since), ("enable", &metric.enable)];
+        if let Some((key, _)) = notes.iter().find(|(_, note)| note.as_ref().is_some_and(|note| note.trim().is_empty()))
+        {
+            return invalid(format!("`{key}` is empty: say it or leave it out"));
+        }
         let increasing =
             metric.bounds.is_sorted_by(|a, b| a < b) && metric.bounds.iter().all(|bound| bound.is_finite());
         match metric.kind {

@@ -124,6 +124,11 @@ fn a_manifest_that_contradicts_itself_is_refused() {
     assert!(metric("kind = \"histogram\"").unwrap_err().contains("needs `bounds`"));
     assert!(metric("kind = \"histogram\"\nbounds = [2, 1]").unwrap_err().contains("increasing"));
     assert!(metric("kind = \"gauge\"\nmonotonic = true").unwrap_err().contains("only a sum"));
+    assert_eq!(metric("kind = \"gauge\"\nsource = \"GET /x\"\nsince = \"4.0\"\nenable = \"x.enabled=true\""), Ok(()));
+    for key in ["source", "since", "enable"] {
+        assert!(metric(&format!("kind = \"gauge\"\n{key} = \" \"")).unwrap_err().contains("is empty"));
+    }
+    assert!(metric("kind = \"gauge\"\norigin = \"GET /x\"").unwrap_err().contains("origin"));
     assert!(metric("kind = \"gauge\"\nattributes = [\"nope\"]").unwrap_err().contains("`nope` is not declared"));
     assert!(with("[processor]\nlevel = \"resource\"\nreads = []\nwrites = []").unwrap_err().contains("receiver"));
     assert!(with("surprise = 1").unwrap_err().contains("surprise"));
