@@ -5,10 +5,12 @@ PYTHON_TOOLS=$KILN_CACHE/venvs/tools
 # The tools alone, without the Python beside them, so that this can be put on the PATH.
 TOOLS_ON_PATH=$KILN_CACHE/bin
 PYTHON_SPARK=$KILN_CACHE/venvs/pyspark
+PYTHON_SPARK_3=$KILN_CACHE/venvs/pyspark-3.5
 PYTHON_DATABRICKS=$KILN_CACHE/venvs/databricks-sdk
 
 readonly REQUIREMENTS_TOOLS=$KILN_ROOT/scripts/requirements/tools.txt
 readonly REQUIREMENTS_SPARK=$KILN_ROOT/scripts/requirements/pyspark.txt
+readonly REQUIREMENTS_SPARK_3=$KILN_ROOT/scripts/requirements/pyspark-3.5.txt
 readonly REQUIREMENTS_DATABRICKS=$KILN_ROOT/tests/databricks-sdk/requirements.txt
 
 python_has_pip() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
@@ -44,6 +46,10 @@ tools_install() {
 pyspark_present() { venv_ready "$PYTHON_SPARK" "$REQUIREMENTS_SPARK"; }
 pyspark_what() { say "$(venv_packages "$REQUIREMENTS_SPARK"), from PyPI into $PYTHON_SPARK: a real Spark (460 MB to download)"; }
 pyspark_install() { venv_install "$PYTHON_SPARK" "$REQUIREMENTS_SPARK"; }
+
+pyspark_3_present() { venv_ready "$PYTHON_SPARK_3" "$REQUIREMENTS_SPARK_3"; }
+pyspark_3_what() { say "$(venv_packages "$REQUIREMENTS_SPARK_3"), from PyPI into $PYTHON_SPARK_3: a real Spark of the line before (320 MB to download)"; }
+pyspark_3_install() { venv_install "$PYTHON_SPARK_3" "$REQUIREMENTS_SPARK_3"; }
 
 databricks_sdk_present() { venv_ready "$PYTHON_DATABRICKS" "$REQUIREMENTS_DATABRICKS"; }
 databricks_sdk_what() { say "$(venv_packages "$REQUIREMENTS_DATABRICKS"), from PyPI into $PYTHON_DATABRICKS: the client whose answers ours are compared with"; }
