@@ -16,9 +16,13 @@ plugins:
     ./scripts/setup --for build
     ./scripts/build-plugins
 
-# Run every check, or the stages named: fmt scripts clippy build plugins unit cases
+# Run every check, or the stages named: fmt scripts clippy build plugins reference unit cases
 test *stages:
     ./scripts/test {{ stages }}
+
+# Write docs/reference from the manifests of the packed plugins
+reference *arguments:
+    ./scripts/reference {{ arguments }}
 
 # Watch a workspace and a Spark application arrive in one metrics backend
 demo *arguments:

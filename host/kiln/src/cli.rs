@@ -74,6 +74,13 @@ Examples:
 Example:
   kiln plugin list /etc/kiln/plugins")]
     List(List),
+
+    /// Write the reference of plugins as Markdown: configuration, metrics, spans, log records, attributes
+    #[command(after_help = "\
+Examples:
+  kiln plugin reference plugins/spark.wasm > spark.md
+  kiln plugin reference plugins/*.wasm")]
+    Reference(Reference),
 }
 
 #[derive(Debug, clap::Args)]
@@ -107,6 +114,13 @@ pub(crate) struct List {
     /// The directory
     #[arg(value_name = "DIR", default_value = "plugins")]
     pub(crate) directory: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reference {
+    /// The plugins
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

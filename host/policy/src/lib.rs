@@ -28,7 +28,7 @@ pub use credential::{
     InvalidCredential,
 };
 pub use declared::{
-    AttributeDeclaration, AttributeType, Declared, MetricDeclaration, MetricKind, NumberType, Undeclared,
+    AttributeDeclaration, AttributeType, Declared, EventDeclaration, MetricDeclaration, MetricKind, NumberType, Undeclared,
 };
 pub use effective::{Denial, GrantSource, HttpRule, Policy};
 pub use grant::{Grants, HttpGrant};

@@ -2,6 +2,7 @@
 
 mod init_script;
 mod plugin;
+mod reference;
 mod run;
 mod validate;
 
@@ -15,6 +16,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::Pack(arguments)) => plugin::pack(&arguments),
         Command::Plugin(PluginCommand::Inspect(arguments)) => plugin::inspect(&arguments),
         Command::Plugin(PluginCommand::List(arguments)) => plugin::list(&arguments),
+        Command::Plugin(PluginCommand::Reference(arguments)) => reference::run(&arguments),
         Command::InitScript(arguments) => init_script::run(&arguments),
     }
 }
