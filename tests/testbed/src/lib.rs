@@ -24,6 +24,7 @@
 //! println!("{} points", telemetry.points.len());
 //! ```
 
+mod broken_off;
 pub mod databricks;
 mod faults;
 mod observed;

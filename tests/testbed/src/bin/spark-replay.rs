@@ -21,6 +21,9 @@ struct Arguments {
     /// Go through the phases of a driver's start first, this many seconds in each.
     #[arg(long, default_value_t = 0)]
     start_up: u64,
+    /// Have so many executors, made from the captured ones, whose counters grow.
+    #[arg(long)]
+    executors: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -32,6 +35,9 @@ fn main() -> ExitCode {
             _ => (Phase::StartingUp, &[Phase::NotFound, Phase::Attaching, Phase::Ready]),
         };
         let spark = Arc::new(Spark::start_on(arguments.listen, pages, first)?);
+        if let Some(count) = arguments.executors {
+            spark.set_executors(count);
+        }
         process::announce(&spark.url())?;
         let moving = spark.clone();
         // Not joined: a signal ends the process whatever phase has been reached.

@@ -14,18 +14,23 @@
 //! spark.change_pages(|pages| pages.set("metrics_executors_prometheus", "x{executor_id=\"1\"} 1\n"));
 //! ```
 
+mod executors;
+mod faults;
 mod pages;
+mod select;
 mod serve;
 
+pub use faults::Fault;
 pub use pages::Pages;
 
+use crate::faults::Faults;
 use crate::observed::{Observed, TimedOut};
 use crate::request::Request;
 use crate::server::{ANY_PORT, Server};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Where a driver is in its start. All of these were seen at every start of a real Spark, in this order.
@@ -57,6 +62,7 @@ pub struct Spark {
 }
 
 struct Shared {
+    faults: Faults<Fault>,
     state: Observed<State>,
     /// Wakes requests that hang.
     changes: watch::Sender<()>,
@@ -66,7 +72,17 @@ struct State {
     pages: Pages,
     phase: Phase,
     prometheus: Prometheus,
+    executors: Option<Executors>,
+    /// The pages of the application that follows, and after how many requests for the executors' page.
+    next: Option<(usize, Pages)>,
     requests: Vec<Request>,
+}
+
+/// Executors that are made up.
+#[derive(Clone, Copy)]
+struct Executors {
+    count: usize,
+    since: Instant,
 }
 
 impl Spark {
@@ -84,8 +100,12 @@ impl Spark {
     /// The port cannot be opened.
     pub fn start_on(listen: SocketAddr, pages: Pages, phase: Phase) -> io::Result<Self> {
         let prometheus = Prometheus { driver: true, executors: true };
-        let state = State { pages, phase, prometheus, requests: Vec::new() };
-        let shared = Arc::new(Shared { state: Observed::new(state), changes: watch::Sender::new(()) });
+        let state = State { pages, phase, prometheus, executors: None, next: None, requests: Vec::new() };
+        let shared = Arc::new(Shared {
+            faults: Faults::default(),
+            state: Observed::new(state),
+            changes: watch::Sender::new(()),
+        });
         let server = Server::start("spark-replay", listen, serve::router(shared.clone()))?;
         Ok(Self { shared, server })
     }
@@ -115,6 +135,23 @@ impl Spark {
     /// Changes what the pages say, in one step.
     pub fn change_pages(&self, change: impl FnOnce(&mut Pages)) {
         self.change(|state| change(&mut state.pages));
+    }
+
+    /// How it misbehaves.
+    #[must_use]
+    pub fn faults(&self) -> &Faults<Fault> {
+        &self.shared.faults
+    }
+
+    /// Has so many executors from now on, made from the captured ones, whose counters grow.
+    pub fn set_executors(&self, count: usize) {
+        let executors = Executors { count, since: Instant::now() };
+        self.change(|state| state.executors = Some(executors));
+    }
+
+    /// Another application takes the port once the executors' page has been asked for so many times.
+    pub fn restart_after(&self, requests: usize, pages: Pages) {
+        self.change(|state| state.next = Some((requests, pages)));
     }
 
     /// Every request so far, in the order they came (the latest 20,000).

@@ -83,6 +83,20 @@ impl Pages {
         Some((text("/0/id")?, text("/0/name")?))
     }
 
+    /// Gives the application another name, in `applications` and on the executors' page, where Spark does not escape it.
+    pub fn rename_application(&mut self, name: &str) {
+        let Some((_, known)) = self.application() else { return };
+        let label = |name: &str| format!("application_name=\"{name}\"");
+        for (page, from, to) in [
+            ("applications", serde_json::json!(known).to_string(), serde_json::json!(name).to_string()),
+            ("metrics_executors_prometheus", label(&known), label(name)),
+        ] {
+            if let Some(text) = self.get(page).and_then(|body| std::str::from_utf8(body).ok()) {
+                self.set(page, text.replace(&from, &to));
+            }
+        }
+    }
+
     /// Major and minor version of Spark, from the `version` page.
     pub(super) fn version(&self) -> Option<(u32, u32)> {
         let version: serde_json::Value = serde_json::from_slice(self.get("version")?).ok()?;

@@ -5,7 +5,8 @@
 //! `/jobs/` or is 404, depending on whether the executors' page exists. Each of these is here because a
 //! receiver that trusts the status alone gets it wrong. `spark/README.md` says how it was observed.
 
-use super::{Phase, Prometheus, Shared, State as SparkState};
+use super::{Fault, Phase, Prometheus, Shared, State as SparkState, executors, select};
+use crate::broken_off::{End, broken_off};
 use crate::request::Request as Record;
 use axum::Router;
 use axum::body::Body;
@@ -17,6 +18,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 const HTML: &str = "text/html;charset=utf-8";
 const JETTY_HTML: &str = "text/html;charset=iso-8859-1";
@@ -29,12 +31,18 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (head, _) = request.into_parts();
     let record = Record::new(&head.method, &head.uri, &head.headers);
-    let path = record.path.clone();
+    let (path, query) = (record.path.clone(), record.query.clone());
     shared.record(record);
+    let fault = shared.faults.take(&path);
+    match fault {
+        Some(Fault::Hang) => std::future::pending().await,
+        Some(Fault::Slow { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        _ => {}
+    }
     let reply = loop {
         // Subscribed before the state is read: a change in between must end the wait below.
         let mut changes = shared.changes.subscribe();
-        match shared.state.read(|state| decide(state, &path, &head.headers)) {
+        match shared.state.read(|state| decide(state, &path, &query, &head.headers)) {
             Some(reply) => break reply,
             // Attaching: the request hangs until Spark has got further.
             None => {
@@ -45,7 +53,29 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if head.method != Method::GET && head.method != Method::HEAD {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    reply.into_response(&head.headers)
+    answer_with(fault.as_ref(), reply, &path, &head.headers).await
+}
+
+/// The answer, as a fault makes it.
+async fn answer_with(fault: Option<&Fault>, reply: Reply, path: &str, asked: &HeaderMap) -> Response {
+    // Compressed, half of a page would be no page.
+    let plain = HeaderMap::new();
+    match fault {
+        Some(Fault::CutBody) => broken_off(reply.into_response(&plain), usize::MAX, End::Cut).await,
+        Some(Fault::EndlessBody) => broken_off(reply.into_response(&plain), usize::MAX, End::Never).await,
+        Some(Fault::HalfPage) => {
+            let half = reply.body.len() / 2;
+            Reply { body: reply.body.into_iter().take(half).collect(), ..Reply::page(reply.content_type, b"") }
+                .into_response(asked)
+        }
+        Some(Fault::Html) => Reply::page(HTML, JOBS_PAGE.as_bytes()).into_response(asked),
+        Some(Fault::NotAcceptable) => {
+            Reply { status: StatusCode::NOT_ACCEPTABLE, ..Reply::not_found(path, JERSEY) }.into_response(asked)
+        }
+        Some(Fault::RedirectToJobs) => Reply::redirect(absolute(asked, "/jobs/")).into_response(asked),
+        Some(Fault::NotFound) => Reply::not_found(path, JERSEY).into_response(asked),
+        Some(Fault::Hang | Fault::Slow { .. }) | None => reply.into_response(asked),
+    }
 }
 
 pub(super) struct Reply {
@@ -56,16 +86,16 @@ pub(super) struct Reply {
 }
 
 /// What a path answers in a state; nothing while it would hang.
-fn decide(state: &SparkState, path: &str, headers: &HeaderMap) -> Option<Reply> {
+fn decide(state: &SparkState, path: &str, query: &[(String, String)], headers: &HeaderMap) -> Option<Reply> {
     match state.phase {
         Phase::StartingUp => Some(Reply::page(HTML, STARTING_UP.as_bytes())),
         Phase::NotFound => Some(Reply::not_found(path, "-")),
         Phase::Attaching if path.starts_with("/metrics/executors") || path.starts_with("/api/") => None,
-        Phase::Attaching | Phase::Ready => Some(ready(state, path, headers)),
+        Phase::Attaching | Phase::Ready => Some(ready(state, path, query, headers)),
     }
 }
 
-fn ready(state: &SparkState, path: &str, headers: &HeaderMap) -> Reply {
+fn ready(state: &SparkState, path: &str, query: &[(String, String)], headers: &HeaderMap) -> Reply {
     let Prometheus { driver, executors } = state.prometheus;
     let page = |name: &str, content_type: &'static str| match state.pages.get(name) {
         Some(body) => Reply::page(content_type, body),
@@ -80,7 +110,7 @@ fn ready(state: &SparkState, path: &str, headers: &HeaderMap) -> Reply {
         "/metrics" if executors => to_slash(state, path, headers),
         "/metrics/executors/prometheus" | "/metrics/executors/prometheus/" if executors => {
             match accepts_text(headers) {
-                true => page("metrics_executors_prometheus", "text/plain"),
+                true => executors_page(state).unwrap_or_else(|| page("metrics_executors_prometheus", "text/plain")),
                 false => Reply { status: StatusCode::NOT_ACCEPTABLE, ..Reply::not_found(path, JERSEY) },
             }
         }
@@ -88,13 +118,23 @@ fn ready(state: &SparkState, path: &str, headers: &HeaderMap) -> Reply {
         // the path falls through to the UI's root.
         _ if executors && path.starts_with("/metrics/") => Reply::not_found(path, JERSEY),
         _ => match path.strip_prefix("/api/v1") {
-            Some(rest) => api(state, path, rest),
+            Some(rest) => api(state, path, rest, query),
             None => Reply::redirect(absolute(headers, "/jobs/")),
         },
     }
 }
 
-fn api(state: &SparkState, path: &str, rest: &str) -> Reply {
+/// The page of the executors that are made up, if there are any.
+fn executors_page(state: &SparkState) -> Option<Reply> {
+    let made_up = state.executors?;
+    let captured = std::str::from_utf8(state.pages.get("metrics_executors_prometheus")?).ok()?;
+    let page = executors::prometheus(captured, made_up.count, TEN_MINUTES + made_up.since.elapsed());
+    Some(Reply::page("text/plain", page.as_bytes()))
+}
+
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+fn api(state: &SparkState, path: &str, rest: &str, query: &[(String, String)]) -> Reply {
     const JSON: &str = "application/json";
     let page = |name: &str| state.pages.get(name).map(|body| Reply::page(JSON, body));
     let segments: Vec<&str> = rest.split('/').filter(|segment| !segment.is_empty()).collect();
@@ -107,7 +147,14 @@ fn api(state: &SparkState, path: &str, rest: &str) -> Reply {
             match of_application {
                 ["streaming", ..] => Some(Reply::text_not_found(format!("no streaming listener attached to {name}"))),
                 [] => page("app"),
-                _ => page(&of_application.join("_")),
+                ["executors" | "allexecutors"] if state.executors.is_some() => {
+                    let count = state.executors.map_or(0, |executors| executors.count);
+                    let made = state.pages.get("allexecutors").and_then(|captured| executors::json(captured, count));
+                    made.map(|body| Reply::page(JSON, &body))
+                }
+                of_application => {
+                    select::page(&state.pages, of_application, query).map(|body| Reply::page(JSON, &body))
+                }
             }
         }
         _ => None,
@@ -201,6 +248,16 @@ impl Reply {
 
 impl Shared {
     fn record(&self, request: Record) {
-        self.state.update(|state| crate::request::remember(&mut state.requests, request));
+        self.state.update(|state| {
+            if request.path.starts_with("/metrics/executors/")
+                && let Some((requests, pages)) = state.next.take()
+            {
+                match requests.checked_sub(1) {
+                    Some(left) => state.next = Some((left, pages)),
+                    None => state.pages = pages,
+                }
+            }
+            crate::request::remember(&mut state.requests, request);
+        });
     }
 }

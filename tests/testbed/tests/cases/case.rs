@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use kiln_testbed::Rule;
+use kiln_testbed::spark::Fault;
 use serde::Deserialize;
 
 /// One case. What is absent is not there, or not looked at.
@@ -121,6 +123,15 @@ pub(crate) struct SparkPages {
     /// HTML where Prometheus text belongs, as Spark 3.5 answers by default.
     #[serde(default)]
     pub(crate) without_prometheus: bool,
+    /// So many executors in place of the captured ones.
+    pub(crate) executors: Option<usize>,
+    /// The application's name in place of the captured one, written into the pages as Spark does: not escaped.
+    pub(crate) application_name: Option<String>,
+    /// How it misbehaves.
+    #[serde(default)]
+    pub(crate) faults: Vec<Rule<Fault>>,
+    /// Version whose pages take over, as another application, after two collections.
+    pub(crate) restarted_as: Option<String>,
 }
 
 /// How the backend misbehaves at first.

@@ -7,7 +7,7 @@ use kiln_testbed::sink::{Fault, Sink};
 use kiln_testbed::spark::{Pages, Phase, Prometheus, Spark};
 use tempfile::TempDir;
 
-use crate::case::{Case, Component, SimulatedWorkspace};
+use crate::case::{Case, Component, SimulatedWorkspace, SparkPages};
 use crate::plugin_file::with_manifest;
 
 pub(crate) struct World {
@@ -53,17 +53,7 @@ impl World {
         };
         let spark = match &case.spark {
             None => None,
-            Some(spark) => {
-                let pages = Pages::captured(&spark.version).map_err(start)?;
-                let running = Spark::start(pages).map_err(start)?;
-                if spark.starting {
-                    running.set_phase(Phase::StartingUp);
-                }
-                if spark.without_prometheus {
-                    running.set_prometheus(Prometheus { driver: false, executors: false });
-                }
-                Some(running)
-            }
+            Some(spark) => Some(start_spark(spark).map_err(start)?),
         };
         let sink = match &case.sink {
             None => None,
@@ -104,6 +94,30 @@ fn start_workspace(description: &SimulatedWorkspace) -> std::io::Result<Workspac
         workspace.faults().at("/", WorkspaceFault::Slow { ms: description.slow_ms });
     }
     Ok(workspace)
+}
+
+fn start_spark(description: &SparkPages) -> std::io::Result<Spark> {
+    let mut pages = Pages::captured(&description.version)?;
+    if let Some(name) = &description.application_name {
+        pages.rename_application(name);
+    }
+    let spark = Spark::start(pages)?;
+    if description.starting {
+        spark.set_phase(Phase::StartingUp);
+    }
+    if description.without_prometheus {
+        spark.set_prometheus(Prometheus { driver: false, executors: false });
+    }
+    if let Some(count) = description.executors {
+        spark.set_executors(count);
+    }
+    if let Some(version) = &description.restarted_as {
+        spark.restart_after(2, Pages::captured(version)?);
+    }
+    for rule in &description.faults {
+        spark.faults().add(rule.clone());
+    }
+    Ok(spark)
 }
 
 /// The first block of YAML on a page, with the plugins where a case has them.

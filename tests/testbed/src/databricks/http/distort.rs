@@ -7,16 +7,13 @@
 //! Invariant: a token that a fault made up is taken back by every list as the request for its first page.
 
 use super::super::faults::{Fault, Tokens, make_unfamiliar};
+use crate::broken_off::{End, broken_off};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use serde_json::{Value, json};
-use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
 /// The parameters that tell [`super::paging`] to cut a page wrongly.
 pub(super) const OVERSIZED: &str = "-/oversized";
@@ -73,10 +70,7 @@ pub(super) async fn response(fault: &Fault, endless: Option<&str>, response: Res
         Fault::BadGateway => html(StatusCode::BAD_GATEWAY),
         Fault::CutBody | Fault::EndlessBody => {
             let end = if *fault == Fault::CutBody { End::Cut } else { End::Never };
-            let (mut head, body) = response.into_parts();
-            let bytes = to_bytes(body, super::BODY_LIMIT).await.unwrap_or_default();
-            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-            Response::from_parts(head, Body::new(Half { first: Some(half(&bytes)), paused: false, end }))
+            broken_off(response, super::BODY_LIMIT, end).await
         }
         _ => response,
     }
@@ -158,46 +152,5 @@ fn made_up(tokens: Tokens, before: Option<&str>) -> String {
         (Tokens::Alternating, Some(token)) if token.ends_with("+tick==") => format!("{ENDLESS}+tock=="),
         (Tokens::Alternating, _) => format!("{ENDLESS}+tick=="),
         (Tokens::New, _) => format!("{ENDLESS}{}==", MADE_UP.fetch_add(1, Ordering::Relaxed)),
-    }
-}
-
-/// The first half of a body.
-struct Half {
-    first: Option<Bytes>,
-    paused: bool,
-    end: End,
-}
-
-/// And then.
-enum End {
-    Cut,
-    Never,
-}
-
-impl HttpBody for Half {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
-        }
-        match self.end {
-            End::Never => Poll::Pending,
-            // The half is only sent if the connection is given a moment to send it.
-            End::Cut if !self.paused => {
-                self.paused = true;
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            End::Cut => Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into()))),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
     }
 }
