@@ -1,0 +1,61 @@
+//! What Spark itself says, through its REST API.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use crate::support::client;
+
+/// The answers that Kiln's telemetry is compared with, taken at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Truth {
+    pub(crate) id: String,
+    /// Those that are alive, the driver among them.
+    pub(crate) executors: Vec<Json>,
+    pub(crate) all_executors: Vec<Json>,
+    pub(crate) jobs: Vec<Json>,
+    pub(crate) stages: Vec<Json>,
+}
+
+impl Truth {
+    pub(crate) fn ask(spark: &str) -> Self {
+        let id = application_id(spark);
+        let ask = |path: &str| match get(&format!("{spark}/api/v1/applications/{id}/{path}")) {
+            Json::Array(items) => items,
+            other => panic!("{path}: {other}"),
+        };
+        Self {
+            executors: ask("executors"),
+            all_executors: ask("allexecutors"),
+            jobs: ask("jobs"),
+            stages: ask("stages"),
+            id: id.clone(),
+        }
+    }
+}
+
+/// How many of `items` have each value of a field.
+pub(crate) fn count(items: &[Json], field: &str) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for item in items {
+        *counts.entry(item[field].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+/// A number of a field added up over `items`.
+pub(crate) fn sum(items: &[Json], field: &str) -> f64 {
+    items.iter().map(|item| item[field].as_f64().unwrap_or_default()).sum()
+}
+
+pub(crate) fn application_id(spark: &str) -> String {
+    let applications = get(&format!("{spark}/api/v1/applications"));
+    applications[0]["id"].as_str().unwrap_or_else(|| panic!("{applications}")).to_owned()
+}
+
+fn get(url: &str) -> Json {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let answer = runtime.block_on(async { client().get(url).send().await?.text().await });
+    let text = answer.unwrap_or_else(|error| panic!("{url}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url}: {error}: {text}"))
+}
