@@ -56,7 +56,7 @@ impl Roster {
         let apart = executors.tells_apart(self.count());
         let mut out = Out { metrics, names: Names::default(), tally, start };
         let mut in_batch = 0;
-        for (id, numbers) in self.executors.iter().filter(|(id, _)| apart || *id == DRIVER) {
+        for (id, numbers) in self.executors().filter(|(id, _)| apart || *id == DRIVER) {
             if in_batch == BATCH {
                 emit(out.metrics)?;
                 in_batch = 0;
@@ -75,7 +75,7 @@ impl Roster {
     /// The numbers of all executors but the driver, put together.
     fn together(&self, totals: &mut Totals) -> BTreeMap<&str, Value> {
         let mut together: BTreeMap<&str, Value> = BTreeMap::new();
-        let others = || self.executors.iter().filter(|(id, _)| *id != DRIVER);
+        let others = || self.executors().filter(|(id, _)| *id != DRIVER);
         for (name, value) in others().flat_map(|(_, numbers)| self.numbers(numbers)) {
             let entry = together.entry(name).or_insert(Value::Integer(0));
             *entry = match Together::of(name) {
@@ -87,9 +87,15 @@ impl Roster {
         let counters: Vec<&str> =
             together.keys().copied().filter(|name| Together::of(name) == Together::Total).collect();
         let alive = others().map(|(id, numbers)| {
-            let numbers: BTreeMap<&str, Value> = self.numbers(numbers).collect();
-            let of = |name| numbers.get(name).map_or(0.0, |value| value.as_f64());
-            (id.clone(), counters.iter().map(of).collect())
+            let mut counted = vec![0.0; counters.len()];
+            for (name, value) in self.numbers(numbers) {
+                if let Some(place) =
+                    counters.iter().position(|counter| *counter == name).and_then(|at| counted.get_mut(at))
+                {
+                    *place = value.as_f64();
+                }
+            }
+            (id.to_owned(), counted)
         });
         let sums = totals.settle(&counters, alive.collect());
         for (name, sum) in counters.into_iter().zip(sums) {

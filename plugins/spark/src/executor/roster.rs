@@ -28,7 +28,11 @@ pub(crate) struct Roster {
     pub(crate) application: Option<(String, String)>,
     /// Version of Spark.
     pub(crate) version: Option<String>,
-    pub(super) executors: BTreeMap<String, Numbers>,
+    executors: Vec<(String, Numbers)>,
+    /// Where in the list an executor stands.
+    places: BTreeMap<String, usize>,
+    /// The one of the last line. Spark writes all there is of one before it comes to the next.
+    latest: usize,
     /// Names of numbers that are not known.
     pub(super) others: Vec<String>,
     pub(crate) tally: Tally,
@@ -76,10 +80,10 @@ impl Roster {
             let name = sample.labels.get("application_name").unwrap_or_default();
             self.application = Some((id.to_owned(), name.to_owned()));
         }
-        if !self.executors.contains_key(executor) && self.executors.len() >= MAX_EXECUTORS {
+        let Some(at) = self.place_of(executor) else {
             self.tally.skip(format_args!("executor `{executor}` is beyond the first {MAX_EXECUTORS}"));
             return;
-        }
+        };
         let place = match figures::index(name) {
             Some(index) => Place::Known(index),
             None => match self.other(name) {
@@ -90,8 +94,7 @@ impl Roster {
                 }
             },
         };
-        let numbers = self.executors.entry(executor.to_owned()).or_default();
-        let Some(number) = numbers.at(place) else { return };
+        let Some(number) = self.executors.get_mut(at).and_then(|(_, numbers)| numbers.at(place)) else { return };
         if number.is_some() {
             self.tally.skip(format_args!("`{}` is there twice for executor `{executor}`", sample.name));
         } else if !is_possible(sample.value) {
@@ -100,6 +103,23 @@ impl Roster {
             *number = Some(sample.value);
             self.tally.take();
         }
+    }
+
+    /// Where the executor stands, which is at the end if it is new.
+    fn place_of(&mut self, executor: &str) -> Option<usize> {
+        if self.executors.get(self.latest).is_some_and(|(id, _)| id == executor) {
+            return Some(self.latest);
+        }
+        self.latest = match self.places.get(executor) {
+            Some(at) => *at,
+            None if self.executors.len() < MAX_EXECUTORS => {
+                self.places.insert(executor.to_owned(), self.executors.len());
+                self.executors.push((executor.to_owned(), Numbers::default()));
+                self.executors.len() - 1
+            }
+            None => return None,
+        };
+        Some(self.latest)
     }
 
     fn other(&mut self, name: &str) -> Option<usize> {
@@ -114,7 +134,12 @@ impl Roster {
 
     /// How many executors there are beside the driver.
     pub(super) fn count(&self) -> usize {
-        self.executors.len() - usize::from(self.executors.contains_key(DRIVER))
+        self.executors.len() - usize::from(self.places.contains_key(DRIVER))
+    }
+
+    /// The executors, in the order of the page.
+    pub(super) fn executors(&self) -> impl Iterator<Item = (&str, &Numbers)> {
+        self.executors.iter().map(|(id, numbers)| (id.as_str(), numbers))
     }
 
     /// Names and values of an executor's numbers, the known ones first.
