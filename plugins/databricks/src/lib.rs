@@ -19,7 +19,6 @@ mod ids;
 mod inventory;
 mod jobs;
 mod memory;
-mod moment;
 mod node_types;
 mod part;
 mod pipelines;

@@ -6,7 +6,6 @@
 //! server's, not Kiln's.
 
 mod error;
-pub(crate) mod lenient;
 
 use std::collections::BTreeSet;
 
@@ -17,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use error::ApiError;
+pub(crate) use kiln_plugin::lenient;
 
 /// No list is this long: a workspace has 12,000 jobs at most, 100 to a page.
 const MAX_PAGES: usize = 500;

@@ -68,7 +68,7 @@ struct Event {
     level: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     message: Option<String>,
-    #[serde(default, deserialize_with = "crate::moment::deserialize")]
+    #[serde(default, deserialize_with = "kiln_plugin::moment::deserialize")]
     timestamp: Option<u64>,
     #[serde(default, deserialize_with = "lenient::object")]
     origin: Option<Origin>,

@@ -36,7 +36,7 @@ pub(crate) struct Update {
     #[serde(default, deserialize_with = "lenient::text")]
     pub(crate) state: Option<String>,
     /// In milliseconds.
-    #[serde(default, rename = "creation_time", deserialize_with = "crate::moment::deserialize")]
+    #[serde(default, rename = "creation_time", deserialize_with = "kiln_plugin::moment::deserialize")]
     pub(crate) created: Option<u64>,
 }
 

@@ -1,8 +1,9 @@
 //! A run that failed, as a log record that leads to its trace.
 
+use kiln_databricks_ids::RunIds;
 use kiln_plugin::telemetry::{Attribute, AttributeValue, LogRecord, Severity};
 
-use super::trace::{RunIds, Trace, nanos};
+use super::trace::{Trace, nanos};
 use crate::attributes::Attributes;
 
 /// The record of a failed run.

@@ -1,46 +1,18 @@
 //! A finished run as a trace: the run is the root, every attempt at a task a child.
 //!
 //! Ids derive from the workspace and the API's own ids, so a trace that is sent again — after a crash, or when a repair
-//! of the run has ended — is the same trace. Anyone can compute them: the first 16 bytes of SHA-256 of
-//! `databricks/WORKSPACE/run/RUN_ID` are the trace's id, the next 8 the root's; of `databricks/WORKSPACE/task/RUN_ID`
-//! the same 8 are the task's.
+//! of the run has ended — is the same trace, and what the Spark receiver tells of the same run is in it.
 
 use std::collections::BTreeMap;
 
+use kiln_databricks_ids::{RunIds, task_span_id};
 use kiln_plugin::UnixNanos;
 use kiln_plugin::telemetry::{Attribute, Span, SpanEvent, SpanKind, SpanLink, SpanStatus};
-use sha2::{Digest as _, Sha256};
 
 use super::run::{Course, Run, Task};
 use super::series::JobKey;
 use crate::api::seconds;
 use crate::attributes::Attributes;
-
-/// The ids of a run's trace and of its root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RunIds {
-    pub(crate) trace: [u8; 16],
-    pub(crate) root: [u8; 8],
-}
-
-impl RunIds {
-    /// Of a run in a workspace, which is known by its id, or by its URL where the API does not tell the id.
-    pub(crate) fn of(workspace: &str, run_id: i64) -> Self {
-        let (trace, root) = digest(&format!("databricks/{workspace}/run/{run_id}"));
-        Self { trace, root }
-    }
-}
-
-fn task_span_id(workspace: &str, task_run_id: i64) -> [u8; 8] {
-    digest(&format!("databricks/{workspace}/task/{task_run_id}")).1
-}
-
-fn digest(text: &str) -> ([u8; 16], [u8; 8]) {
-    let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-    let (mut first, mut second) = ([0; 16], [0; 8]);
-    first.iter_mut().chain(&mut second).zip(hash).for_each(|(to, from)| *to = from);
-    (first, second)
-}
 
 /// What a failed task printed.
 #[derive(Clone, Debug, Default)]

@@ -1,14 +1,15 @@
-//! Points in time as the pipelines API writes them: ISO 8601 in some places, milliseconds in others.
+//! Points in time as APIs write them: ISO 8601 in some places, milliseconds in others.
 //!
 //! A parser of its own because all that is needed is this: a text that is no time is no time, and nothing panics.
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
-use crate::api::positive;
-
 /// For `deserialize_with`: milliseconds since the epoch, if that is what it is.
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+///
+/// # Errors
+/// Not JSON.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Written {
@@ -17,15 +18,18 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
         Other(IgnoredAny),
     }
     Ok(match Written::deserialize(deserializer)? {
-        Written::Number(millis) => positive(Some(millis)),
-        Written::Text(text) => parse(&text).or_else(|| positive(text.parse().ok())),
+        Written::Number(millis) => positive(millis),
+        Written::Text(text) => parse(&text).or_else(|| positive(text.parse().ok()?)),
         Written::Other(_) => None,
     })
 }
 
-/// Milliseconds since the epoch of `2026-01-01T00:00:00.123Z` and the like. What says no zone means UTC.
-pub(crate) fn parse(text: &str) -> Option<u64> {
-    let (date, rest) = text.trim().split_once(['T', 't', ' '])?;
+/// Milliseconds since the epoch of `2026-01-01T00:00:00.123Z` and the like; Spark writes `GMT` for `Z`. What says no zone
+/// means UTC.
+#[must_use]
+pub fn parse(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (date, rest) = text.strip_suffix("GMT").unwrap_or(text).split_once(['T', 't', ' '])?;
     let (time, offset) = match rest.find(['Z', 'z', '+', '-']) {
         Some(at) => (rest.get(..at)?, minutes_ahead(rest.get(at..)?)?),
         None => (rest, 0),
@@ -43,6 +47,10 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
     let minutes = days(year, month, day) * 1_440 + hour * 60 + minute - offset;
     let millis = (minutes * 60 + second.min(59)) * 1_000 + thousandths(fraction)?;
     u64::try_from(millis).ok()
+}
+
+fn positive(millis: i64) -> Option<u64> {
+    u64::try_from(millis).ok().filter(|millis| *millis > 0)
 }
 
 /// Days since the epoch, by Howard Hinnant's `days_from_civil`: years begin in March, so that leap days come last.
@@ -96,6 +104,7 @@ mod tests {
             ("2000-02-29T12:34:56Z", 951_827_696_000),
             ("2026-01-01T00:00:00Z", 1_767_225_600_000),
             ("2026-01-01T00:00:00", 1_767_225_600_000),
+            ("2026-01-01T00:00:00.096GMT", 1_767_225_600_096),
             ("2026-01-01 00:00:00.5Z", 1_767_225_600_500),
             ("2026-01-01T00:00:00.123456789Z", 1_767_225_600_123),
             ("2026-01-01T02:00:00+02:00", 1_767_225_600_000),
@@ -126,6 +135,8 @@ mod tests {
             "+2026-01-01T00:00:00Z",
             "2026-01-01T00:00:00.1x3Z",
             "1970-01-01T00:00:00+01:00",
+            "1969-12-31T23:59:59.999GMT",
+            "2026-01-01T00:00:00GMTGMT",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }

@@ -11,10 +11,11 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 
 /// A list of objects.
 #[derive(Clone, Debug)]
-pub(crate) struct Items<T> {
-    pub(crate) items: Vec<T>,
+pub struct Items<T> {
+    /// Those that were objects.
+    pub items: Vec<T>,
     /// Items that were no objects.
-    pub(crate) odd: usize,
+    pub odd: usize,
 }
 
 impl<T> Default for Items<T> {
@@ -30,22 +31,34 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Items<T> {
 }
 
 /// For `deserialize_with`: a whole number, also if it stands in quotes.
-pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+///
+/// # Errors
+/// Not JSON.
+pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     deserializer.deserialize_any(NumberVisitor)
 }
 
 /// For `deserialize_with`: a text.
-pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+///
+/// # Errors
+/// Not JSON.
+pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     deserializer.deserialize_any(TextVisitor)
 }
 
 /// For `deserialize_with`: true or false; anything else is false.
-pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+///
+/// # Errors
+/// Not JSON.
+pub fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     deserializer.deserialize_any(FlagVisitor)
 }
 
 /// For `deserialize_with`: an object.
-pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+///
+/// # Errors
+/// Not JSON.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     deserializer.deserialize_any(ObjectVisitor(PhantomData))
 }
 
