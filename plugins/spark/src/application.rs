@@ -6,6 +6,7 @@
 use kiln_plugin::UnixNanos;
 use serde::Deserialize;
 
+use crate::rest::Facts;
 use crate::telemetry as t;
 
 /// The list of applications, of which a driver has one.
@@ -24,6 +25,8 @@ pub(crate) struct Application {
     pub(crate) version: Option<String>,
     /// Since when what is cumulative has been counted: its start, or when it was first seen.
     pub(crate) start: UnixNanos,
+    /// Where and with what it runs, as far as it was asked.
+    pub(crate) facts: Facts,
 }
 
 impl Application {
@@ -34,6 +37,16 @@ impl Application {
             spark_application_id: self.id.as_deref(),
             spark_application_name: self.name.as_deref(),
             spark_version: self.version.as_deref(),
+            spark_master: self.facts.master.as_deref(),
+            spark_deploy_mode: self.facts.deploy_mode.as_deref(),
+            spark_java_version: self.facts.java_version.as_deref(),
+            spark_scala_version: self.facts.scala_version.as_deref(),
+            databricks_workspace_id: self.facts.cluster.workspace_id.as_deref(),
+            databricks_cluster_id: self.facts.cluster.id.as_deref(),
+            databricks_cluster_name: self.facts.cluster.name.as_deref(),
+            databricks_runtime_version: self.facts.cluster.runtime_version.as_deref(),
+            databricks_job_id: self.facts.cluster.job_id.as_deref(),
+            databricks_run_id: self.facts.cluster.run_id,
         }
     }
 }
@@ -87,6 +100,7 @@ impl Listed {
             attempt: latest.attempt_id,
             version: latest.app_spark_version.filter(|version| !version.is_empty()),
             start: start.unwrap_or(first_seen),
+            facts: Facts::default(),
         }
     }
 }

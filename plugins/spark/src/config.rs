@@ -50,19 +50,40 @@ pub(crate) struct Streaming {
 /// What is read from `/api/v1`.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Rest {
-    pub(crate) jobs: Switch,
-    pub(crate) stages: Switch,
-    pub(crate) sql: Switch,
-    pub(crate) storage: Switch,
+    pub(crate) jobs: Limited,
+    pub(crate) stages: Stages,
+    pub(crate) sql: Sql,
+    pub(crate) storage: Limited,
     pub(crate) executors: Switch,
     pub(crate) dstreams: Switch,
     pub(crate) environment: Switch,
     pub(crate) traces: Switch,
+    pub(crate) requests_per_collection: usize,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(crate) struct Switch {
     pub(crate) enabled: bool,
+}
+
+/// What is read, and how many of it have series of their own.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Limited {
+    pub(crate) enabled: bool,
+    pub(crate) limit: usize,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Stages {
+    pub(crate) enabled: bool,
+    pub(crate) limit: usize,
+    pub(crate) quantiles: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Sql {
+    pub(crate) enabled: bool,
+    pub(crate) plan_metrics: bool,
 }
 
 impl Config {

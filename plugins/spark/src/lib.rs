@@ -82,16 +82,15 @@ impl Receiver for Spark {
         }
 
         let mut failures = Vec::new();
-        let mut sight = self.identify(host, &endpoint, &driver, &executors, &mut failures);
-        if let Some(name) = self.application.name.as_deref().filter(|_| sight == Sight::Application)
-            && !self.config.observes(name)
-        {
-            let message = format!("the application at {endpoint} is called `{name}`, which is not in the list");
-            failures.push(PartialFailure::new("application_names", message));
-            self.application = Application::default();
-            sight = Sight::Nothing;
-        }
-        self.lifecycle.note(sight, &endpoint, host);
+        self.identify(host, owner, &mut failures);
+        self.application.facts = self.rest.facts(host, &self.endpoint, &self.application, &mut failures);
+        let application = &self.application;
+        let mut metrics = telemetry::Metrics::new(&application.resource());
+        let start = application.start;
+        let driver = driver.map(|text| driver::read(&text, application.id.as_deref(), start, &mut metrics));
+        let executors = executors.map(|text| executor::read(&text, start, &mut metrics));
+        self.report(host, Source::Driver, &driver);
+        self.report(host, Source::Executors, &executors);
 
         // What comes up next may be another application.
         let known = self.lifecycle.is_of_the_last();
@@ -111,10 +110,8 @@ impl Receiver for Spark {
             failures.extend(driver.err().into_iter().chain(executors.err()).map(Into::into));
         }
         host.emit_metrics([metrics])?;
-        if sight == Sight::Application && application.id.is_some() {
-            self.rest.collect(host, &endpoint, core::slice::from_ref(&self.application), &mut failures)?;
-        }
-        Ok(Outcome::with_failures(failures))
+        let more = self.rest.collect(host, &self.endpoint, core::slice::from_ref(&self.application), &mut failures)?;
+        Ok(Outcome { failures, more })
     }
 }
 
@@ -183,6 +180,7 @@ impl Spark {
             attempt: None,
             version: None,
             start: host.now(),
+            facts: rest::Facts::default(),
         });
         // The start of what is being counted cannot change in the middle.
         let start = if self.application.id == application.id && self.application.start != UnixNanos::default() {
