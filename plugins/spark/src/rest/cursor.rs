@@ -37,6 +37,11 @@ impl Cursor {
         Self { next, holes: BTreeMap::new() }
     }
 
+    /// Whether it is not known yet what is behind an id.
+    pub(crate) fn is_open(&self, id: u64) -> bool {
+        id >= self.next || self.holes.contains_key(&id)
+    }
+
     pub(crate) const fn next(&self) -> u64 {
         self.next
     }

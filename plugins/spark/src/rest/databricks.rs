@@ -5,13 +5,16 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 const TAGS: &str = "spark.databricks.clusterUsageTags.";
 
 /// Ids are numbers, UUIDs and the like; anything longer is something else.
 const MOST_BYTES: usize = 128;
 
 /// What a cluster says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Cluster {
     pub(crate) workspace_id: Option<String>,
     pub(crate) id: Option<String>,

@@ -24,7 +24,7 @@ pub(crate) struct Job {
     pub(crate) submission_time: Option<u64>,
     #[serde(deserialize_with = "moment::deserialize")]
     completion_time: Option<u64>,
-    #[serde(deserialize_with = "numbers")]
+    #[serde(deserialize_with = "ids")]
     stage_ids: Ids,
     #[serde(deserialize_with = "lenient::number")]
     num_active_tasks: Option<i64>,
@@ -126,6 +126,11 @@ impl Job {
         ]
     }
 
+    /// Stages it had no need to run, because what they compute was there already.
+    pub(crate) fn skipped_stages(&self) -> i64 {
+        count(self.num_skipped_stages)
+    }
+
     /// Stages that ended, by result.
     pub(crate) fn stage_results(&self) -> [(&'static str, i64); 3] {
         [
@@ -142,7 +147,7 @@ pub(crate) fn count(number: Option<i64>) -> i64 {
 }
 
 /// For `deserialize_with`: a list of ids, of which what is none is left out.
-fn numbers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ids, D::Error> {
+pub(crate) fn ids<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Ids, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Written {

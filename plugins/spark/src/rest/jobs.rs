@@ -2,7 +2,8 @@
 //!
 //! `/jobs?status=running` lists those that run. What began and ended between two collections is found by its id (see
 //! [`Cursor`]); what ran last time and does not run now is asked for once more. The whole list, which grows with history,
-//! is read only when nothing is known yet, or when ids have gone so far ahead that Spark has forgotten those between.
+//! is read only after a gap: when Kiln has started, when a collection has failed, or when ids have gone so far ahead that
+//! Spark may have forgotten those between.
 //! What is remembered is the next id and the jobs that run.
 
 use std::collections::BTreeMap;
@@ -45,15 +46,23 @@ pub(crate) struct Found {
     pub(crate) finished: BTreeMap<u64, Job>,
     /// Jobs whose end was not seen before Spark forgot them, with their stages.
     pub(crate) lost: BTreeMap<u64, Ids>,
+    /// How many jobs were forgotten of which nothing is known.
+    pub(crate) forgotten: u64,
 }
 
 impl Jobs {
-    /// Reads what is new.
-    pub(crate) fn read(&mut self, api: &mut Api<'_>, failures: &mut Vec<PartialFailure>) -> Result<Found, Unread> {
+    /// Reads what is new, after a gap or not.
+    pub(crate) fn read(
+        &mut self,
+        api: &mut Api<'_>,
+        after_gap: bool,
+        failures: &mut Vec<PartialFailure>,
+    ) -> Result<Found, Unread> {
         let listed = by_id(api.list("/jobs?status=running")?);
         let mut found = Found::default();
         let highest = listed.keys().next_back().copied().unwrap_or_default();
-        let cursor = self.cursor.as_ref().filter(|cursor| highest.saturating_sub(cursor.next()) <= FAR_AHEAD);
+        let is_near = |cursor: &&Cursor| highest.saturating_sub(cursor.next()) <= FAR_AHEAD && !after_gap;
+        let cursor = self.cursor.as_ref().filter(is_near);
         self.complete = match cursor.cloned() {
             Some(mut cursor) => {
                 let path = |id| format!("/jobs/{id}");
@@ -63,12 +72,15 @@ impl Jobs {
             }
             None => {
                 let all = by_id(api.list::<Job>("/jobs")?);
-                let next = self.cursor.as_ref().map_or(0, Cursor::next);
+                let before = self.cursor.take().unwrap_or_default();
                 let end = all.keys().chain(listed.keys()).max().map_or(0, |last| last.saturating_add(1));
-                for (id, job) in all.into_iter().filter(|(id, _)| *id >= next) {
+                let known = all.range(before.next()..).count();
+                let expected = end.saturating_sub(before.next());
+                found.forgotten = expected.saturating_sub(u64::try_from(known).unwrap_or(u64::MAX));
+                for (id, job) in all.into_iter().filter(|(id, _)| before.is_open(*id)) {
                     found.add(id, job);
                 }
-                self.cursor = Some(Cursor::at(end.max(next)));
+                self.cursor = Some(Cursor::at(end.max(before.next())));
                 true
             }
         };

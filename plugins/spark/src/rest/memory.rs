@@ -2,29 +2,50 @@
 //!
 //! What cannot be remembered must not be reported: the next collection would report it again.
 
+use std::collections::BTreeSet;
+
 use kiln_plugin::state::StateError;
 use kiln_plugin::telemetry::Attribute;
 use kiln_plugin::{CollectError, Host, Level, PartialFailure, UnixNanos};
 use serde::{Deserialize, Serialize};
 
+use super::Facts;
 use super::cursor::note;
+use super::databricks::Cluster;
+use super::executors::Executors;
 use super::jobs::Jobs;
+use super::sql::Sql;
 use super::stages::Stages;
 use super::totals::Totals;
 use crate::application::Application;
 
-/// Where the memories are. Everything below is an application's.
+/// Where the memories are: one for every application.
 const PREFIX: &str = "rest/";
 
 /// The memory of an application.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Memory {
-    /// Since when totals are counted.
-    pub(crate) start: UnixNanos,
+    seen: Seen,
     pub(crate) jobs: Jobs,
     pub(crate) stages: Stages,
+    pub(crate) sql: Sql,
+    pub(crate) executors: Executors,
     pub(crate) totals: Totals,
+}
+
+/// Which application it was, when.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Seen {
+    id: String,
+    attempt: Option<String>,
+    name: Option<String>,
+    version: Option<String>,
+    cluster: Cluster,
+    /// Since when totals are counted.
+    start: UnixNanos,
+    last: UnixNanos,
 }
 
 /// Where the memory of an application is, if it has an id. An attempt that starts anew begins its ids anew.
@@ -33,23 +54,43 @@ pub(crate) fn key(application: &Application) -> Option<String> {
     Some(format!("{PREFIX}{}/{attempt}", application.id.as_deref()?))
 }
 
+/// Forgets all applications but these, and says what was known of them.
+pub(crate) fn take_others(host: &Host, current: &BTreeSet<String>) -> Result<Vec<Memory>, CollectError> {
+    let mut others = Vec::new();
+    for key in host.state().keys(PREFIX)?.iter().filter(|key| !current.contains(*key)) {
+        others.extend(host.state().get(key).ok().flatten());
+        host.state().delete(key)?;
+    }
+    Ok(others)
+}
+
 impl Memory {
     /// What is stored. What this version cannot read is begun anew, with a new start: counts restart where everyone can
     /// see it.
     pub(crate) fn load(host: &Host, key: &str, application: &Application) -> Result<Self, CollectError> {
-        match host.state().get(key) {
-            Ok(Some(memory)) => Ok(memory),
-            Ok(None) => Ok(Self { start: application.start, ..Self::default() }),
+        let mut memory: Self = match host.state().get(key) {
+            Ok(Some(memory)) => memory,
+            Ok(None) => Self { seen: Seen { start: application.start, ..Seen::default() }, ..Self::default() },
             Err(StateError::Unreadable { key, error }) => {
                 let attributes = [Attribute::new("state", key), Attribute::new("error", error.to_string())];
                 host.log(Level::Warn, "counting starts anew: what was stored cannot be read", &attributes);
-                Ok(Self { start: host.now(), ..Self::default() })
+                Self { seen: Seen { start: host.now(), ..Seen::default() }, ..Self::default() }
             }
-            Err(error) => Err(error.into()),
-        }
+            Err(error) => return Err(error.into()),
+        };
+        memory.seen = Seen {
+            id: application.id.clone().unwrap_or_default(),
+            attempt: application.attempt.clone(),
+            name: application.name.clone(),
+            version: application.version.clone(),
+            cluster: application.facts.cluster.clone(),
+            start: memory.seen.start,
+            last: host.now(),
+        };
+        Ok(memory)
     }
 
-    /// Remembers it, and forgets all other applications: a port belongs to one at a time. Whether there was room.
+    /// Remembers it. Whether there was room.
     pub(crate) fn keep(
         &self,
         host: &Host,
@@ -66,8 +107,27 @@ impl Memory {
         }
     }
 
+    /// Since when totals are counted.
+    pub(crate) const fn start(&self) -> UnixNanos {
+        self.seen.start
+    }
+
+    /// Which application it was, and when it was last seen.
+    pub(crate) fn last_seen(&self) -> Option<(Application, UnixNanos)> {
+        let Seen { id, attempt, name, version, cluster, start, last } = &self.seen;
+        let application = Application {
+            id: Some(id.clone()).filter(|id| !id.is_empty()),
+            name: name.clone(),
+            attempt: attempt.clone(),
+            version: version.clone(),
+            start: *start,
+            facts: Facts { cluster: cluster.clone(), ..Facts::default() },
+        };
+        application.id.is_some().then_some((application, *last))
+    }
+
     /// Whether something waits to be read that budget was too small for.
     pub(crate) fn has_more(&self) -> bool {
-        !self.jobs.is_complete() || self.stages.backlog() > 0
+        !self.jobs.is_complete() || !self.sql.is_complete() || self.stages.backlog() > 0
     }
 }

@@ -7,19 +7,27 @@ mod api;
 mod cursor;
 mod databricks;
 mod distribution;
+mod dstreams;
 mod environment;
+mod executors;
 mod ids;
 mod job;
 mod jobs;
 mod memory;
+mod plan;
 mod points;
+mod report;
+mod sql;
 mod stage;
 mod stages;
+mod storage;
 mod totals;
+mod trace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kiln_plugin::{CollectError, Host, PartialFailure, UnixNanos};
+use kiln_plugin::telemetry::{ResourceLogs, ResourceSpans};
+use kiln_plugin::{CollectError, Host, PartialFailure};
 
 use crate::application::Application;
 use crate::config::{Config, Rest as Settings};
@@ -27,9 +35,8 @@ use crate::telemetry as t;
 use api::Api;
 use cursor::note;
 pub(crate) use environment::Facts;
-use job::Job;
 use memory::Memory;
-use stage::Stage;
+use report::Report;
 
 /// Everything that is read from `/api/v1`, and what is remembered of it.
 #[derive(Debug)]
@@ -37,18 +44,13 @@ pub(crate) struct Rest {
     settings: Settings,
     /// Of applications that have said where they run. They do not change while they do.
     facts: BTreeMap<String, Facts>,
-}
-
-/// What one application told in one collection.
-#[derive(Debug, Default)]
-struct Report {
-    jobs: jobs::Found,
-    stages: stages::Reading,
+    /// Applications whose last collection left no gap.
+    followed: BTreeSet<String>,
 }
 
 impl Rest {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { settings: config.rest.clone(), facts: BTreeMap::new() }
+        Self { settings: config.rest.clone(), facts: BTreeMap::new(), followed: BTreeSet::new() }
     }
 
     /// Where and with what an application runs. It is asked once.
@@ -90,22 +92,65 @@ impl Rest {
         failures: &mut Vec<PartialFailure>,
     ) -> Result<bool, CollectError> {
         let mut more = false;
+        let current: BTreeSet<String> = applications.iter().filter_map(memory::key).collect();
         for application in applications {
             let (Some(key), Some(mut api)) = (memory::key(application), self.api(host, endpoint, application)) else {
                 continue;
             };
             let mut memory = Memory::load(host, &key, application)?;
             let failed = failures.len();
-            let report = self.read(&mut api, &mut memory, failures);
+            let after_gap = !self.followed.remove(&key);
+            let report = Report::read(&self.settings, &mut api, &mut memory, after_gap, failures);
             if !memory.keep(host, &key, failures)? {
                 continue;
             }
             more |= api.is_spent() && failures.len() == failed && memory.has_more();
-            let mut metrics = t::Metrics::new(&application.resource());
-            self.add_to(&report, &memory, &mut metrics);
-            host.emit_metrics([metrics])?;
+            if report.is_gapless() {
+                self.followed.insert(key);
+            }
+            self.emit(host, application, &memory, &report)?;
         }
+        self.end_others(host, &current)?;
         Ok(more)
+    }
+
+    fn emit(
+        &self,
+        host: &Host,
+        application: &Application,
+        memory: &Memory,
+        report: &Report,
+    ) -> Result<(), CollectError> {
+        let resource = application.resource();
+        let mut metrics = t::Metrics::new(&resource);
+        report.add_to(&self.settings, memory, host.now().as_millis(), &mut metrics);
+        host.emit_metrics([metrics])?;
+        let spans = if self.settings.traces.enabled { report.spans(application, memory.start()) } else { Vec::new() };
+        if !spans.is_empty() {
+            host.emit_spans(&[ResourceSpans { resource: (&resource).into(), scope: t::scope(), spans }])?;
+        }
+        let records = report.records();
+        if !records.is_empty() {
+            host.emit_logs(&[ResourceLogs { resource: (&resource).into(), scope: t::scope(), records }])?;
+        }
+        Ok(())
+    }
+
+    /// What was here before has ended, and nobody will ask for it again: Spark's UI goes with the application. When it
+    /// was last seen is the best end there is.
+    fn end_others(&self, host: &Host, current: &BTreeSet<String>) -> Result<(), CollectError> {
+        if current.is_empty() {
+            return Ok(());
+        }
+        for memory in memory::take_others(host, current)? {
+            let Some((application, end)) = memory.last_seen().filter(|_| self.settings.traces.enabled) else {
+                continue;
+            };
+            let span = trace::Trace::of(&application, memory.start()).application(&application, memory.start(), end);
+            let resource = (&application.resource()).into();
+            host.emit_spans(&[ResourceSpans { resource, scope: t::scope(), spans: vec![span] }])?;
+        }
+        Ok(())
     }
 
     /// The REST API of an application, if its id is one that can stand in a path.
@@ -120,76 +165,4 @@ impl Rest {
         let base = format!("{endpoint}/api/v1/applications/{id}{attempt}");
         Some(Api::new(host, base, self.settings.requests_per_collection))
     }
-
-    fn read(&self, api: &mut Api<'_>, memory: &mut Memory, failures: &mut Vec<PartialFailure>) -> Report {
-        let mut report = Report::default();
-        if !self.settings.jobs.enabled && !self.settings.stages.enabled {
-            return report;
-        }
-        match memory.jobs.read(api, failures) {
-            Ok(found) => report.jobs = found,
-            Err(unread) => {
-                note(failures, unread.failure);
-                return report;
-            }
-        }
-        report.jobs.finished.values().for_each(|job| memory.totals.add_job(job));
-        if self.settings.stages.enabled {
-            let quantiles = self.settings.stages.quantiles;
-            match memory.stages.read(api, &memory.jobs, &report.jobs, quantiles, failures) {
-                Ok(reading) => report.stages = reading,
-                Err(unread) => note(failures, unread.failure),
-            }
-            report.stages.finished.iter().for_each(|(stage, _)| memory.totals.add_stage(stage));
-        }
-        memory.totals.lose(report.jobs.lost.len(), report.stages.lost);
-        report
-    }
-
-    fn add_to(&self, report: &Report, memory: &Memory, metrics: &mut t::Metrics) {
-        let start = memory.start;
-        if self.settings.jobs.enabled {
-            self.add_jobs_to(report, start, metrics);
-            memory.totals.add_jobs_to(start, metrics);
-        }
-        if self.settings.stages.enabled {
-            self.add_stages_to(report, start, metrics);
-            memory.totals.add_stages_to(start, metrics);
-            metrics.spark_stages_backlog(whole(memory.stages.backlog()));
-        }
-    }
-
-    /// The latest first: they are what somebody looks for.
-    fn add_jobs_to(&self, report: &Report, start: UnixNanos, metrics: &mut t::Metrics) {
-        let (running, finished) = (&report.jobs.running, &report.jobs.finished);
-        metrics.spark_jobs_active(whole(running.len()));
-        let mut all: Vec<(&u64, &Job)> = running.iter().chain(finished).collect();
-        all.sort_by(|(one, _), (other, _)| other.cmp(one));
-        let shown = all.len().min(self.settings.jobs.limit);
-        metrics.spark_jobs_omitted(whole(all.len().saturating_sub(shown)));
-        for (id, job) in all.into_iter().take(shown) {
-            points::add_job(*id, job, start, metrics);
-        }
-    }
-
-    fn add_stages_to(&self, report: &Report, start: UnixNanos, metrics: &mut t::Metrics) {
-        let (active, finished) = (&report.stages.active, &report.stages.finished);
-        metrics.spark_stages_active(whole(active.len()));
-        // What ended while it was read is in both; its end says more.
-        let mut all: BTreeMap<(u64, u64), &Stage> = BTreeMap::new();
-        for stage in active.iter().chain(finished.iter().map(|(stage, _)| stage)) {
-            if let Some(key) = stage.key() {
-                all.insert(key, stage);
-            }
-        }
-        let shown = all.len().min(self.settings.stages.limit);
-        metrics.spark_stages_omitted(whole(all.len().saturating_sub(shown)));
-        for stage in all.into_values().rev().take(shown) {
-            points::add_stage(stage, start, metrics);
-        }
-    }
-}
-
-fn whole(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

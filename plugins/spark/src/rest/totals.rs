@@ -83,7 +83,7 @@ impl Totals {
         add(&mut self.disk_spilled, work.disk_spilled);
     }
 
-    pub(crate) fn lose(&mut self, jobs: usize, stages: u64) {
+    pub(crate) fn lose(&mut self, jobs: u64, stages: u64) {
         add(&mut self.jobs_lost, i64::try_from(jobs).unwrap_or(i64::MAX));
         add(&mut self.stages_lost, i64::try_from(stages).unwrap_or(i64::MAX));
     }

@@ -1,0 +1,416 @@
+//! A Spark driver as a model: jobs of stages, SQL executions and executors that begin and end when a test says so, and a
+//! UI that answers as Spark 3.5 and 4.1 answer, field for field (compare the captures beside it). It forgets what is old as
+//! Spark does, and counts what it is asked and what it serves.
+#![allow(dead_code, reason = "every test binary uses a part of it")]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use kiln_plugin::http::{HttpError, Request};
+use kiln_plugin::testing::{Reply, TestHost};
+use serde_json::{Value, json};
+
+pub const START: u64 = 1_795_353_190_860;
+
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub stages: Vec<u64>,
+    pub status: &'static str,
+    pub began: u64,
+    pub ended: Option<u64>,
+    pub group: Option<String>,
+    pub skipped: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Stage {
+    pub status: &'static str,
+    pub began: Option<u64>,
+    pub ended: Option<u64>,
+    pub tasks: i64,
+    pub bytes: i64,
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Execution {
+    pub status: &'static str,
+    pub began: u64,
+    pub ended: Option<u64>,
+    pub jobs: Vec<u64>,
+}
+
+/// What goes wrong with an answer.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    Reply(Reply),
+    /// The body ends in the middle.
+    Truncated,
+}
+
+#[derive(Debug)]
+pub struct Model {
+    pub application: String,
+    pub attempt: Option<String>,
+    pub name: String,
+    pub start: u64,
+    pub now: u64,
+    pub jobs: BTreeMap<u64, Job>,
+    pub stages: BTreeMap<(u64, u64), Stage>,
+    pub executions: BTreeMap<u64, Execution>,
+    pub executors: Vec<Value>,
+    pub environment: Value,
+    pub rdds: Vec<Value>,
+    pub dstreams: Option<Value>,
+    pub next_job: u64,
+    pub next_stage: u64,
+    pub next_execution: u64,
+    pub retained: usize,
+    /// Whose path ends so.
+    pub faults: Vec<(String, Fault)>,
+    pub requests: Vec<String>,
+    pub bytes: usize,
+}
+
+/// The driver, shared between a test and the host it answers.
+#[derive(Clone)]
+pub struct Driver(pub Rc<RefCell<Model>>);
+
+impl Driver {
+    pub fn new(application: &str) -> Self {
+        Self(Rc::new(RefCell::new(Model {
+            application: application.to_owned(),
+            attempt: None,
+            name: "etl".to_owned(),
+            start: START,
+            now: START + 1_000,
+            jobs: BTreeMap::new(),
+            stages: BTreeMap::new(),
+            executions: BTreeMap::new(),
+            executors: Vec::new(),
+            environment: json!({ "runtime": {}, "sparkProperties": [["spark.master", "local[2]"]] }),
+            rdds: Vec::new(),
+            dstreams: None,
+            next_job: 0,
+            next_stage: 0,
+            next_execution: 0,
+            retained: 1_000,
+            faults: Vec::new(),
+            requests: Vec::new(),
+            bytes: 0,
+        })))
+    }
+
+    /// Answers everything this host is asked.
+    pub fn serve(&self, host: &TestHost) {
+        let model = Rc::clone(&self.0);
+        host.on_any(move |request| model.borrow_mut().answer(request));
+    }
+
+    pub fn with<T>(&self, change: impl FnOnce(&mut Model) -> T) -> T {
+        change(&mut self.0.borrow_mut())
+    }
+
+    /// What was asked and how much was served since this was last asked.
+    pub fn take_served(&self) -> (Vec<String>, usize) {
+        self.with(|model| (std::mem::take(&mut model.requests), std::mem::take(&mut model.bytes)))
+    }
+}
+
+impl Model {
+    /// A job of so many new stages, the last of which depends on all others.
+    pub fn begin_job(&mut self, stages: u64) -> u64 {
+        let ids: Vec<u64> = (self.next_stage..self.next_stage + stages).collect();
+        self.begin_job_of(ids)
+    }
+
+    /// A job of these stages; those there are not are new.
+    pub fn begin_job_of(&mut self, stages: Vec<u64>) -> u64 {
+        for id in &stages {
+            self.stages.entry((*id, 0)).or_insert(Stage {
+                status: "PENDING",
+                began: None,
+                ended: None,
+                tasks: 2,
+                bytes: 0,
+                reason: None,
+            });
+            self.next_stage = self.next_stage.max(id + 1);
+        }
+        let id = self.next_job;
+        self.next_job += 1;
+        let job = Job { stages, status: "RUNNING", began: self.tick(), ended: None, group: None, skipped: 0 };
+        self.jobs.insert(id, job);
+        id
+    }
+
+    pub fn begin_stage(&mut self, key: (u64, u64)) {
+        let now = self.tick();
+        let stage = self.stages.get_mut(&key).unwrap();
+        stage.status = "ACTIVE";
+        stage.began = Some(now);
+    }
+
+    pub fn end_stage(&mut self, key: (u64, u64), failed: bool) {
+        let now = self.tick();
+        let stage = self.stages.get_mut(&key).unwrap();
+        stage.status = if failed { "FAILED" } else { "COMPLETE" };
+        stage.bytes = 100 + i64::try_from(key.0).unwrap();
+        stage.reason = failed.then(|| format!("Job aborted due to stage failure: stage {} of java.lang.OutOfMemoryError", key.0));
+        stage.ended = Some(now);
+    }
+
+    /// Starts a stage that has ended once more.
+    pub fn retry_stage(&mut self, id: u64) -> (u64, u64) {
+        let (last, stage) = self.stages.range((id, 0)..=(id, u64::MAX)).next_back().map(|(key, stage)| (*key, stage.clone())).unwrap();
+        let key = (id, last.1 + 1);
+        self.stages.insert(key, Stage { status: "PENDING", ended: None, bytes: 0, reason: None, ..stage });
+        self.begin_stage(key);
+        key
+    }
+
+    /// Ends a job: what of it is active has ended before, what was not needed is skipped, unless another job needs it.
+    pub fn end_job(&mut self, id: u64, failed: bool) {
+        let stages = self.jobs[&id].stages.clone();
+        let needed = |stage: u64| self.jobs.iter().any(|(other, job)| *other != id && job.ended.is_none() && job.stages.contains(&stage));
+        let (kept, own): (Vec<u64>, Vec<u64>) = stages.into_iter().partition(|stage| needed(*stage));
+        drop(kept);
+        let mut skipped = 0;
+        for stage in own {
+            let keys: Vec<_> = self.stages.range((stage, 0)..=(stage, u64::MAX)).map(|(key, stage)| (*key, stage.status)).collect();
+            for (key, status) in keys {
+                match status {
+                    "ACTIVE" => self.end_stage(key, failed),
+                    "PENDING" => {
+                        self.stages.get_mut(&key).unwrap().status = "SKIPPED";
+                        skipped += 1;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let now = self.tick();
+        let job = self.jobs.get_mut(&id).unwrap();
+        job.status = if failed { "FAILED" } else { "SUCCEEDED" };
+        job.ended = Some(now);
+        job.skipped = skipped;
+        self.forget();
+    }
+
+    /// A job that runs through at once.
+    pub fn run_job(&mut self, stages: u64) -> u64 {
+        let id = self.begin_job(stages);
+        for stage in self.jobs[&id].stages.clone() {
+            self.begin_stage((stage, 0));
+            self.end_stage((stage, 0), false);
+        }
+        self.end_job(id, false);
+        id
+    }
+
+    pub fn begin_execution(&mut self) -> u64 {
+        let id = self.next_execution;
+        self.next_execution += 1;
+        let began = self.tick();
+        self.executions.insert(id, Execution { status: "RUNNING", began, ended: None, jobs: Vec::new() });
+        id
+    }
+
+    pub fn end_execution(&mut self, id: u64, failed: bool) {
+        let now = self.tick();
+        let execution = self.executions.get_mut(&id).unwrap();
+        execution.status = if failed { "FAILED" } else { "COMPLETED" };
+        execution.ended = Some(now);
+        self.forget();
+    }
+
+    /// The oldest that have ended, as `spark.ui.retainedJobs` and its like have it.
+    pub fn forget(&mut self) {
+        let most = self.retained;
+        while self.jobs.len() > most {
+            let Some(id) = self.jobs.iter().find(|(_, job)| job.ended.is_some()).map(|(id, _)| *id) else { break };
+            self.jobs.remove(&id);
+        }
+        while self.stages.len() > most {
+            let is_over = |stage: &Stage| !matches!(stage.status, "ACTIVE" | "PENDING");
+            let Some(key) = self.stages.iter().find(|(_, stage)| is_over(stage)).map(|(key, _)| *key) else { break };
+            self.stages.remove(&key);
+        }
+        while self.executions.len() > most {
+            let Some(id) = self.executions.iter().find(|(_, one)| one.ended.is_some()).map(|(id, _)| *id) else { break };
+            self.executions.remove(&id);
+        }
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.now += 250;
+        self.now
+    }
+
+    fn answer(&mut self, request: &Request) -> Reply {
+        let target = request.url.splitn(4, '/').nth(3).map(|rest| format!("/{rest}")).unwrap();
+        self.requests.push(target.clone());
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        if let Some((_, fault)) = self.faults.iter().find(|(end, _)| path.ends_with(end.as_str())) {
+            return match fault.clone() {
+                Fault::Reply(reply) => reply,
+                Fault::Truncated => Reply::new("application/json", "[ {\n  \"status\" : \"ACT"),
+            };
+        }
+        match self.content(path, query) {
+            Some(Content::Text(text)) => self.send("text/plain", text),
+            Some(Content::Json(value)) => self.send("application/json", format!("{value:#}")),
+            None => {
+                self.bytes += 20;
+                Reply::status(404, "unknown: 12345678901").with_header("content-type", "text/plain")
+            }
+        }
+    }
+
+    fn send(&mut self, content_type: &str, body: String) -> Reply {
+        self.bytes += body.len();
+        Reply::new(content_type, body)
+    }
+
+    fn content(&self, path: &str, query: &str) -> Option<Content> {
+        let (id, name) = (&self.application, &self.name);
+        match path {
+            "/metrics/prometheus/" => {
+                return Some(Content::Text("metrics_x_driver_DAGScheduler_job_allJobs_Value{type=\"gauges\"} 1\n".to_owned()));
+            }
+            "/metrics/executors/prometheus" => {
+                return Some(Content::Text(format!(
+                    "metrics_executor_rddBlocks{{application_id=\"{id}\", application_name=\"{name}\", executor_id=\"driver\"}} 0\n"
+                )));
+            }
+            "/api/v1/applications" => return Some(Content::Json(json!([self.listed()]))),
+            _ => {}
+        }
+        let attempt = self.attempt.as_ref().map(|attempt| format!("/{attempt}")).unwrap_or_default();
+        let path = path.strip_prefix(&format!("/api/v1/applications/{id}{attempt}/"))?;
+        let parameter = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let number = |text: &str| text.parse::<u64>().ok();
+        let parts: Vec<&str> = path.split('/').collect();
+        Some(Content::Json(match parts.as_slice() {
+            ["environment"] => self.environment.clone(),
+            ["allexecutors"] => Value::from(self.executors.clone()),
+            ["storage", "rdd"] => Value::from(self.rdds.clone()),
+            ["streaming", "statistics"] => self.dstreams.clone()?,
+            ["jobs"] => {
+                let status = parameter("status").map(str::to_uppercase);
+                let jobs = self.jobs.iter().rev().filter(|(_, job)| status.as_deref().is_none_or(|status| job.status == status));
+                jobs.map(|(id, job)| self.job(*id, job)).collect()
+            }
+            ["jobs", id] => self.jobs.get_key_value(&number(id)?).map(|(id, job)| self.job(*id, job))?,
+            ["stages"] => {
+                let status = parameter("status").map(str::to_uppercase);
+                let stages = self.stages.iter().rev();
+                let stages = stages.filter(|(_, stage)| status.as_deref().is_none_or(|status| stage.status == status));
+                stages.map(|(key, stage)| stage.json(*key)).collect()
+            }
+            ["stages", id] => {
+                let id = number(id)?;
+                let attempts: Vec<Value> =
+                    self.stages.range((id, 0)..=(id, u64::MAX)).map(|(key, stage)| stage.json(*key)).collect();
+                Some(attempts).filter(|attempts| !attempts.is_empty()).map(Value::from)?
+            }
+            ["sql"] => {
+                let offset = parameter("offset").and_then(|text| text.parse().ok()).unwrap_or(0);
+                let length = parameter("length").and_then(|text| text.parse().ok()).unwrap_or(20);
+                self.executions.iter().skip(offset).take(length).map(|(id, one)| self.execution(*id, one)).collect()
+            }
+            ["sql", id] => self.executions.get_key_value(&number(id)?).map(|(id, one)| self.execution(*id, one))?,
+            _ => return None,
+        }))
+    }
+
+    fn listed(&self) -> Value {
+        let mut attempt = json!({
+            "startTime": time(self.start), "endTime": "1969-12-31T23:59:59.999GMT", "completed": false,
+            "appSparkVersion": "4.1.4", "startTimeEpoch": self.start, "endTimeEpoch": -1, "sparkUser": "root",
+        });
+        if let Some(id) = &self.attempt {
+            attempt["attemptId"] = json!(id);
+        }
+        json!({ "id": self.application, "name": self.name, "attempts": [attempt] })
+    }
+
+    fn job(&self, id: u64, job: &Job) -> Value {
+        let stages = || job.stages.iter().filter_map(|id| self.stages.range((*id, 0)..=(*id, u64::MAX)).next_back());
+        let count = |status: &str| stages().filter(|(_, stage)| stage.status == status).count();
+        let mut value = json!({
+            "jobId": id, "name": "count at main.py:51", "submissionTime": time(job.began), "stageIds": job.stages,
+            "jobTags": [], "status": job.status, "numTasks": 2 * job.stages.len(), "numActiveTasks": count("ACTIVE"),
+            "numCompletedTasks": 2 * count("COMPLETE"), "numSkippedTasks": 2 * job.skipped,
+            "numFailedTasks": count("FAILED"), "numKilledTasks": 0, "numCompletedIndices": 0,
+            "numActiveStages": count("ACTIVE"), "numCompletedStages": count("COMPLETE"),
+            "numSkippedStages": job.skipped, "numFailedStages": count("FAILED"), "killedTasksSummary": {},
+        });
+        if let Some(ended) = job.ended {
+            value["completionTime"] = json!(time(ended));
+        }
+        if let Some(group) = &job.group {
+            value["jobGroup"] = json!(group);
+        }
+        value
+    }
+
+    fn execution(&self, id: u64, one: &Execution) -> Value {
+        json!({
+            "id": id, "status": one.status, "description": "count at main.py:51", "planDescription": "",
+            "submissionTime": time(one.began), "duration": one.ended.unwrap_or(self.now) - one.began,
+            "runningJobIds": [], "successJobIds": one.jobs, "failedJobIds": [], "nodes": [], "edges": [],
+        })
+    }
+}
+
+impl Stage {
+    fn json(&self, (id, attempt): (u64, u64)) -> Value {
+        let done = matches!(self.status, "COMPLETE" | "FAILED");
+        let mut value = json!({
+            "status": self.status, "stageId": id, "attemptId": attempt, "numTasks": self.tasks,
+            "numActiveTasks": i64::from(self.status == "ACTIVE"),
+            "numCompleteTasks": if self.status == "COMPLETE" { self.tasks } else { 0 },
+            "numFailedTasks": i64::from(self.status == "FAILED"), "numKilledTasks": 0,
+            "executorRunTime": if done { 741 } else { 0 }, "executorCpuTime": if done { 62_772_596 } else { 0 },
+            "jvmGcTime": 5, "resultSize": 7_776, "memoryBytesSpilled": self.bytes * 2, "diskBytesSpilled": self.bytes,
+            "peakExecutionMemory": 51_118_032, "inputBytes": self.bytes, "inputRecords": 1, "outputBytes": 0,
+            "outputRecords": 0, "shuffleRemoteBlocksFetched": 1, "shuffleLocalBlocksFetched": 2,
+            "shuffleFetchWaitTime": 3, "shuffleRemoteBytesRead": 400, "shuffleRemoteBytesReadToDisk": 0,
+            "shuffleLocalBytesRead": 246, "shuffleReadBytes": 646, "shuffleReadRecords": 43, "shuffleWriteBytes": 10,
+            "shuffleWriteTime": 2_000_000, "shuffleWriteRecords": 4, "name": "count at main.py:51",
+            "details": "x".repeat(1_000), "schedulingPool": "default", "rddIds": [1, 2], "accumulatorUpdates": [],
+            "killedTasksSummary": {}, "resourceProfileId": 0, "isShufflePushEnabled": false,
+        });
+        for (field, time_of) in [("submissionTime", self.began), ("completionTime", self.ended)] {
+            if let Some(millis) = time_of {
+                value[field] = json!(time(millis));
+            }
+        }
+        if let Some(reason) = &self.reason {
+            value["failureReason"] = json!(reason);
+        }
+        value
+    }
+}
+
+enum Content {
+    Text(String),
+    Json(Value),
+}
+
+/// As Spark writes it.
+pub fn time(millis: u64) -> String {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(millis);
+    let date = httpdate::fmt_http_date(time);
+    let parts: Vec<&str> = date.split(' ').collect();
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = 1 + months.iter().position(|month| *month == parts[2]).unwrap();
+    format!("{}-{month:02}-{}T{}.{:03}GMT", parts[3], parts[1], parts[4], millis % 1_000)
+}
+
+/// No answer.
+pub fn refused() -> Reply {
+    Reply::error(HttpError::Connect("connection refused".to_owned()))
+}
