@@ -100,7 +100,7 @@ impl Cursor {
             if failed {
                 return false;
             }
-            width = AT_ONCE as u64;
+            width = width.saturating_mul(2).min(AT_ONCE as u64);
         }
     }
 

@@ -62,11 +62,13 @@ impl Stages {
         quantiles: bool,
         failures: &mut Vec<PartialFailure>,
     ) -> Result<Reading, Unread> {
+        // First, because what has ended is not said again if what is active cannot be read.
+        self.expect_ended(found);
         let summaries = if quantiles { distribution::QUERY } else { "" };
         let active = api.list::<Stage>(&format!("/stages?status=active{summaries}"))?;
         let mut reading = Reading { active, ..Reading::default() };
         let active: BTreeSet<(u64, u64)> = reading.active.iter().filter_map(Stage::key).collect();
-        self.expect(&active, jobs, found);
+        self.expect_vanished(&active, jobs, found);
         self.active = active;
         let ids: Vec<u64> = self.waiting().collect();
         for ids in ids.chunks(AT_ONCE) {
@@ -102,12 +104,15 @@ impl Stages {
         self.pending.keys().copied().filter(move |id| !is_active(*id))
     }
 
-    fn expect(&mut self, active: &BTreeSet<(u64, u64)>, jobs: &Jobs, found: &Found) {
+    fn expect_vanished(&mut self, active: &BTreeSet<(u64, u64)>, jobs: &Jobs, found: &Found) {
         let vanished: Vec<u64> = self.active.difference(active).map(|(id, _)| *id).collect();
         for id in vanished {
             let ended = || found.finished.iter().find(|(_, job)| job.stages().contains(id)).map(|(job, _)| *job);
             self.ask_for(id, jobs.with_stage(id).or_else(ended));
         }
+    }
+
+    fn expect_ended(&mut self, found: &Found) {
         let finished = found.finished.iter().map(|(job, data)| (job, data.stages()));
         for (job, stages) in finished.chain(&found.lost) {
             for id in stages.iter() {

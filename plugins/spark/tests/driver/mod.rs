@@ -11,74 +11,74 @@ use kiln_plugin::http::{HttpError, Request};
 use kiln_plugin::testing::{Reply, TestHost};
 use serde_json::{Value, json};
 
-pub const START: u64 = 1_795_353_190_860;
+pub(crate) const START: u64 = 1_795_353_190_860;
 
 #[derive(Clone, Debug)]
-pub struct Job {
-    pub stages: Vec<u64>,
-    pub status: &'static str,
-    pub began: u64,
-    pub ended: Option<u64>,
-    pub group: Option<String>,
-    pub skipped: usize,
+pub(crate) struct Job {
+    pub(crate) stages: Vec<u64>,
+    pub(crate) status: &'static str,
+    pub(crate) began: u64,
+    pub(crate) ended: Option<u64>,
+    pub(crate) group: Option<String>,
+    pub(crate) skipped: usize,
 }
 
 #[derive(Clone, Debug)]
-pub struct Stage {
-    pub status: &'static str,
-    pub began: Option<u64>,
-    pub ended: Option<u64>,
-    pub tasks: i64,
-    pub bytes: i64,
-    pub reason: Option<String>,
+pub(crate) struct Stage {
+    pub(crate) status: &'static str,
+    pub(crate) began: Option<u64>,
+    pub(crate) ended: Option<u64>,
+    pub(crate) tasks: i64,
+    pub(crate) bytes: i64,
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Execution {
-    pub status: &'static str,
-    pub began: u64,
-    pub ended: Option<u64>,
-    pub jobs: Vec<u64>,
+pub(crate) struct Execution {
+    pub(crate) status: &'static str,
+    pub(crate) began: u64,
+    pub(crate) ended: Option<u64>,
+    pub(crate) jobs: Vec<u64>,
 }
 
 /// What goes wrong with an answer.
 #[derive(Clone, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     Reply(Reply),
     /// The body ends in the middle.
     Truncated,
 }
 
 #[derive(Debug)]
-pub struct Model {
-    pub application: String,
-    pub attempt: Option<String>,
-    pub name: String,
-    pub start: u64,
-    pub now: u64,
-    pub jobs: BTreeMap<u64, Job>,
-    pub stages: BTreeMap<(u64, u64), Stage>,
-    pub executions: BTreeMap<u64, Execution>,
-    pub executors: Vec<Value>,
-    pub environment: Value,
-    pub rdds: Vec<Value>,
-    pub dstreams: Option<Value>,
-    pub next_job: u64,
-    pub next_stage: u64,
-    pub next_execution: u64,
-    pub retained: usize,
+pub(crate) struct Model {
+    pub(crate) application: String,
+    pub(crate) attempt: Option<String>,
+    pub(crate) name: String,
+    pub(crate) start: u64,
+    pub(crate) now: u64,
+    pub(crate) jobs: BTreeMap<u64, Job>,
+    pub(crate) stages: BTreeMap<(u64, u64), Stage>,
+    pub(crate) executions: BTreeMap<u64, Execution>,
+    pub(crate) executors: Vec<Value>,
+    pub(crate) environment: Value,
+    pub(crate) rdds: Vec<Value>,
+    pub(crate) dstreams: Option<Value>,
+    pub(crate) next_job: u64,
+    pub(crate) next_stage: u64,
+    pub(crate) next_execution: u64,
+    pub(crate) retained: usize,
     /// Whose path ends so.
-    pub faults: Vec<(String, Fault)>,
-    pub requests: Vec<String>,
-    pub bytes: usize,
+    pub(crate) faults: Vec<(String, Fault)>,
+    pub(crate) requests: Vec<String>,
+    pub(crate) bytes: usize,
 }
 
 /// The driver, shared between a test and the host it answers.
 #[derive(Clone)]
-pub struct Driver(pub Rc<RefCell<Model>>);
+pub(crate) struct Driver(pub(crate) Rc<RefCell<Model>>);
 
 impl Driver {
-    pub fn new(application: &str) -> Self {
+    pub(crate) fn new(application: &str) -> Self {
         Self(Rc::new(RefCell::new(Model {
             application: application.to_owned(),
             attempt: None,
@@ -103,30 +103,30 @@ impl Driver {
     }
 
     /// Answers everything this host is asked.
-    pub fn serve(&self, host: &TestHost) {
+    pub(crate) fn serve(&self, host: &TestHost) {
         let model = Rc::clone(&self.0);
         host.on_any(move |request| model.borrow_mut().answer(request));
     }
 
-    pub fn with<T>(&self, change: impl FnOnce(&mut Model) -> T) -> T {
+    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut Model) -> T) -> T {
         change(&mut self.0.borrow_mut())
     }
 
     /// What was asked and how much was served since this was last asked.
-    pub fn take_served(&self) -> (Vec<String>, usize) {
+    pub(crate) fn take_served(&self) -> (Vec<String>, usize) {
         self.with(|model| (std::mem::take(&mut model.requests), std::mem::take(&mut model.bytes)))
     }
 }
 
 impl Model {
     /// A job of so many new stages, the last of which depends on all others.
-    pub fn begin_job(&mut self, stages: u64) -> u64 {
+    pub(crate) fn begin_job(&mut self, stages: u64) -> u64 {
         let ids: Vec<u64> = (self.next_stage..self.next_stage + stages).collect();
         self.begin_job_of(ids)
     }
 
     /// A job of these stages; those there are not are new.
-    pub fn begin_job_of(&mut self, stages: Vec<u64>) -> u64 {
+    pub(crate) fn begin_job_of(&mut self, stages: Vec<u64>) -> u64 {
         for id in &stages {
             self.stages.entry((*id, 0)).or_insert(Stage {
                 status: "PENDING",
@@ -145,25 +145,27 @@ impl Model {
         id
     }
 
-    pub fn begin_stage(&mut self, key: (u64, u64)) {
+    pub(crate) fn begin_stage(&mut self, key: (u64, u64)) {
         let now = self.tick();
         let stage = self.stages.get_mut(&key).unwrap();
         stage.status = "ACTIVE";
         stage.began = Some(now);
     }
 
-    pub fn end_stage(&mut self, key: (u64, u64), failed: bool) {
+    pub(crate) fn end_stage(&mut self, key: (u64, u64), failed: bool) {
         let now = self.tick();
         let stage = self.stages.get_mut(&key).unwrap();
         stage.status = if failed { "FAILED" } else { "COMPLETE" };
         stage.bytes = 100 + i64::try_from(key.0).unwrap();
-        stage.reason = failed.then(|| format!("Job aborted due to stage failure: stage {} of java.lang.OutOfMemoryError", key.0));
+        stage.reason =
+            failed.then(|| format!("Job aborted due to stage failure: stage {} of java.lang.OutOfMemoryError", key.0));
         stage.ended = Some(now);
     }
 
     /// Starts a stage that has ended once more.
-    pub fn retry_stage(&mut self, id: u64) -> (u64, u64) {
-        let (last, stage) = self.stages.range((id, 0)..=(id, u64::MAX)).next_back().map(|(key, stage)| (*key, stage.clone())).unwrap();
+    pub(crate) fn retry_stage(&mut self, id: u64) -> (u64, u64) {
+        let (last, stage) =
+            self.stages.range((id, 0)..=(id, u64::MAX)).next_back().map(|(key, stage)| (*key, stage.clone())).unwrap();
         let key = (id, last.1 + 1);
         self.stages.insert(key, Stage { status: "PENDING", ended: None, bytes: 0, reason: None, ..stage });
         self.begin_stage(key);
@@ -171,14 +173,17 @@ impl Model {
     }
 
     /// Ends a job: what of it is active has ended before, what was not needed is skipped, unless another job needs it.
-    pub fn end_job(&mut self, id: u64, failed: bool) {
+    pub(crate) fn end_job(&mut self, id: u64, failed: bool) {
         let stages = self.jobs[&id].stages.clone();
-        let needed = |stage: u64| self.jobs.iter().any(|(other, job)| *other != id && job.ended.is_none() && job.stages.contains(&stage));
+        let needed = |stage: u64| {
+            self.jobs.iter().any(|(other, job)| *other != id && job.ended.is_none() && job.stages.contains(&stage))
+        };
         let (kept, own): (Vec<u64>, Vec<u64>) = stages.into_iter().partition(|stage| needed(*stage));
         drop(kept);
         let mut skipped = 0;
         for stage in own {
-            let keys: Vec<_> = self.stages.range((stage, 0)..=(stage, u64::MAX)).map(|(key, stage)| (*key, stage.status)).collect();
+            let keys: Vec<_> =
+                self.stages.range((stage, 0)..=(stage, u64::MAX)).map(|(key, stage)| (*key, stage.status)).collect();
             for (key, status) in keys {
                 match status {
                     "ACTIVE" => self.end_stage(key, failed),
@@ -199,7 +204,7 @@ impl Model {
     }
 
     /// A job that runs through at once.
-    pub fn run_job(&mut self, stages: u64) -> u64 {
+    pub(crate) fn run_job(&mut self, stages: u64) -> u64 {
         let id = self.begin_job(stages);
         for stage in self.jobs[&id].stages.clone() {
             self.begin_stage((stage, 0));
@@ -209,7 +214,7 @@ impl Model {
         id
     }
 
-    pub fn begin_execution(&mut self) -> u64 {
+    pub(crate) fn begin_execution(&mut self) -> u64 {
         let id = self.next_execution;
         self.next_execution += 1;
         let began = self.tick();
@@ -217,7 +222,7 @@ impl Model {
         id
     }
 
-    pub fn end_execution(&mut self, id: u64, failed: bool) {
+    pub(crate) fn end_execution(&mut self, id: u64, failed: bool) {
         let now = self.tick();
         let execution = self.executions.get_mut(&id).unwrap();
         execution.status = if failed { "FAILED" } else { "COMPLETED" };
@@ -226,7 +231,7 @@ impl Model {
     }
 
     /// The oldest that have ended, as `spark.ui.retainedJobs` and its like have it.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         let most = self.retained;
         while self.jobs.len() > most {
             let Some(id) = self.jobs.iter().find(|(_, job)| job.ended.is_some()).map(|(id, _)| *id) else { break };
@@ -238,7 +243,9 @@ impl Model {
             self.stages.remove(&key);
         }
         while self.executions.len() > most {
-            let Some(id) = self.executions.iter().find(|(_, one)| one.ended.is_some()).map(|(id, _)| *id) else { break };
+            let Some(id) = self.executions.iter().find(|(_, one)| one.ended.is_some()).map(|(id, _)| *id) else {
+                break;
+            };
             self.executions.remove(&id);
         }
     }
@@ -277,7 +284,9 @@ impl Model {
         let (id, name) = (&self.application, &self.name);
         match path {
             "/metrics/prometheus/" => {
-                return Some(Content::Text("metrics_x_driver_DAGScheduler_job_allJobs_Value{type=\"gauges\"} 1\n".to_owned()));
+                return Some(Content::Text(
+                    "metrics_x_driver_DAGScheduler_job_allJobs_Value{type=\"gauges\"} 1\n".to_owned(),
+                ));
             }
             "/metrics/executors/prometheus" => {
                 return Some(Content::Text(format!(
@@ -299,7 +308,11 @@ impl Model {
             ["streaming", "statistics"] => self.dstreams.clone()?,
             ["jobs"] => {
                 let status = parameter("status").map(str::to_uppercase);
-                let jobs = self.jobs.iter().rev().filter(|(_, job)| status.as_deref().is_none_or(|status| job.status == status));
+                let jobs = self
+                    .jobs
+                    .iter()
+                    .rev()
+                    .filter(|(_, job)| status.as_deref().is_none_or(|status| job.status == status));
                 jobs.map(|(id, job)| self.job(*id, job)).collect()
             }
             ["jobs", id] => self.jobs.get_key_value(&number(id)?).map(|(id, job)| self.job(*id, job))?,
@@ -401,7 +414,7 @@ enum Content {
 }
 
 /// As Spark writes it.
-pub fn time(millis: u64) -> String {
+pub(crate) fn time(millis: u64) -> String {
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(millis);
     let date = httpdate::fmt_http_date(time);
     let parts: Vec<&str> = date.split(' ').collect();
@@ -411,6 +424,6 @@ pub fn time(millis: u64) -> String {
 }
 
 /// No answer.
-pub fn refused() -> Reply {
+pub(crate) fn refused() -> Reply {
     Reply::error(HttpError::Connect("connection refused".to_owned()))
 }
