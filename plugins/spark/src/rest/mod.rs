@@ -104,7 +104,7 @@ impl Rest {
             if !memory.keep(host, &key, failures)? {
                 continue;
             }
-            more |= api.is_spent() && failures.len() == failed && memory.has_more();
+            more |= api.is_spent() && failures.len() == failed && report.has_news() && memory.has_more();
             if report.is_gapless() {
                 self.followed.insert(key);
             }

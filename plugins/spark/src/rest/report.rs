@@ -51,38 +51,54 @@ impl Report {
         if settings.dstreams.enabled {
             report.dstreams = taken(dstreams::read(api), failures).flatten();
         }
+        let reads_jobs = settings.jobs.enabled || settings.stages.enabled;
+        let found = reads_jobs && report.read_jobs(api, memory, after_gap, failures);
         if settings.sql.enabled {
             let read = memory.sql.read(api, after_gap, settings.sql.plan_metrics, failures);
             report.has_gap |= read.is_err() || !(memory.sql.is_complete() || api.is_spent());
             report.executions = taken(read, failures).unwrap_or_default();
         }
-        if settings.jobs.enabled || settings.stages.enabled {
-            report.read_jobs(settings, api, memory, after_gap, failures);
+        // The stages of many jobs may take all that is left.
+        if found && settings.stages.enabled {
+            report.read_stages(settings.stages.quantiles, api, memory, failures);
         }
         report
     }
 
+    /// Whether they could be read.
     fn read_jobs(
         &mut self,
-        settings: &Settings,
         api: &mut Api<'_>,
         memory: &mut Memory,
         after_gap: bool,
         failures: &mut Vec<PartialFailure>,
-    ) {
+    ) -> bool {
         let read = memory.jobs.read(api, after_gap, failures);
         self.has_gap |= read.is_err() || !(memory.jobs.is_complete() || api.is_spent());
-        let Some(found) = taken(read, failures) else { return };
+        let Some(found) = taken(read, failures) else { return false };
         found.finished.values().for_each(|job| memory.totals.add_job(job));
-        let lost = u64::try_from(found.lost.len()).unwrap_or(u64::MAX).saturating_add(found.forgotten);
+        let lost = u64::try_from(found.lost.len()).unwrap_or(u64::MAX);
+        memory.totals.lose_jobs(lost.saturating_add(found.forgotten));
         self.jobs = found;
-        if settings.stages.enabled {
-            let quantiles = settings.stages.quantiles;
-            let read = memory.stages.read(api, &memory.jobs, &self.jobs, quantiles, failures);
-            self.stages = taken(read, failures).unwrap_or_default();
-            self.stages.finished.iter().for_each(|(stage, _)| memory.totals.add_stage(stage));
-        }
-        memory.totals.lose(lost, self.stages.lost);
+        true
+    }
+
+    fn read_stages(
+        &mut self,
+        quantiles: bool,
+        api: &mut Api<'_>,
+        memory: &mut Memory,
+        failures: &mut Vec<PartialFailure>,
+    ) {
+        let read = memory.stages.read(api, &memory.jobs, &self.jobs, quantiles, failures);
+        self.stages = taken(read, failures).unwrap_or_default();
+        self.stages.finished.iter().for_each(|(stage, _)| memory.totals.add_stage(stage));
+        memory.totals.lose_stages(self.stages.lost);
+    }
+
+    /// Whether anything has ended. If budget was used up without, more of it at once is no help.
+    pub(crate) fn has_news(&self) -> bool {
+        !(self.jobs.finished.is_empty() && self.stages.finished.is_empty() && self.executions.is_empty())
     }
 
     /// Whether all ids are known up to the last, or will be.

@@ -24,6 +24,9 @@ const TRIES: u8 = 3;
 /// More executions than Spark retains, 1,000 unless `spark.sql.ui.retainedExecutions` says otherwise.
 const MOST_LISTED: usize = 10_000;
 
+/// So many that run are asked for in one collection, in turn: they may run for days, and what is new must not wait.
+const FOLLOWED: usize = 2 * AT_ONCE;
+
 /// The largest number of executions that are followed. One that is given up is counted as lost.
 const MOST_RUNNING: usize = 1_000;
 
@@ -107,6 +110,8 @@ pub(crate) struct Sql {
     cursor: Cursor,
     /// Those that ran last time, and how often they gave no sensible answer.
     running: BTreeMap<u64, u8>,
+    /// The last of those that was asked for.
+    turn: u64,
     complete: bool,
     ended: BTreeMap<String, Ended<t::SparkSqlExecutionsDurationBounds>>,
     lost: i64,
@@ -132,9 +137,9 @@ impl Sql {
         let details = if plan_metrics { "planDescription=false" } else { BRIEF };
         let path = |id: u64| format!("/sql/{id}?{details}");
         let mut seen = BTreeMap::new();
-        self.complete = self.follow(api, path, &mut seen, failures);
+        self.follow(api, path, &mut seen, failures);
         let known = if after_gap { self.listed(api, plan_metrics, BRIEF)? } else { BTreeMap::new() };
-        self.complete &= self.cursor.read(api, known, path, failures, |id, execution| {
+        self.complete = self.cursor.read(api, known, path, failures, |id, execution| {
             seen.insert(id, execution);
         });
         let (running, ended): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -167,18 +172,21 @@ impl Sql {
         Ok(known)
     }
 
-    /// Asks for what ran last time. Whether for all of it.
+    /// Asks for what ran last time.
     fn follow(
         &mut self,
         api: &mut Api<'_>,
         path: impl Fn(u64) -> String,
         seen: &mut BTreeMap<u64, Execution>,
         failures: &mut Vec<PartialFailure>,
-    ) -> bool {
-        let running: Vec<u64> = self.running.keys().copied().collect();
+    ) {
+        let after = self.running.range(self.turn.saturating_add(1)..);
+        let running: Vec<u64> =
+            after.chain(self.running.range(..=self.turn)).map(|(id, _)| *id).take(FOLLOWED).collect();
+        self.turn = running.last().copied().unwrap_or_default();
         for ids in running.chunks(AT_ONCE) {
             if !api.may_send() {
-                return false;
+                return;
             }
             let paths: Vec<String> = ids.iter().map(|id| path(*id)).collect();
             for (id, answer) in ids.iter().zip(api.get_all::<Execution>(&paths)) {
@@ -201,7 +209,6 @@ impl Sql {
                 }
             }
         }
-        true
     }
 
     /// Whether there is more to read at once.

@@ -83,8 +83,11 @@ impl Totals {
         add(&mut self.disk_spilled, work.disk_spilled);
     }
 
-    pub(crate) fn lose(&mut self, jobs: u64, stages: u64) {
+    pub(crate) fn lose_jobs(&mut self, jobs: u64) {
         add(&mut self.jobs_lost, i64::try_from(jobs).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn lose_stages(&mut self, stages: u64) {
         add(&mut self.stages_lost, i64::try_from(stages).unwrap_or(i64::MAX));
     }
 

@@ -153,7 +153,7 @@ fn told_jobs(collected: &[Collected]) -> BTreeMap<i64, usize> {
 }
 
 fn play(steps: &[Step]) {
-    let config = json!({ "rest": { "traces": { "enabled": true }, "requests_per_collection": 20,
+    let config = json!({ "rest": { "traces": { "enabled": true }, "requests_per_collection": 50,
         "stages": { "limit": 10_000 }, "jobs": { "limit": 10_000 } } });
     let (driver, host, mut spark) = configured(config.clone());
     let mut accepted: Vec<Collected> = Vec::new();
@@ -180,7 +180,7 @@ fn play(steps: &[Step]) {
         let running: Vec<u64> = model.jobs.iter().filter(|(_, job)| job.ended.is_none()).map(|(id, _)| *id).collect();
         running.into_iter().for_each(|id| model.end_job(id, false));
     });
-    for _ in 0..3 {
+    for _ in 0..6 {
         accepted.extend(collect_all(&mut spark));
     }
 
