@@ -35,6 +35,9 @@ kiln_plugin::export_receiver!(Spark);
 /// Under what the state keeps the sums of executors.
 const EXECUTORS: &str = "executors";
 
+/// A collection that follows another one within so many nanoseconds was asked for by it.
+const AT_ONCE: u64 = 5_000_000_000;
+
 /// The receiver.
 #[derive(Debug)]
 pub struct Spark {
@@ -51,6 +54,8 @@ pub struct Spark {
     /// How many lines were skipped last time, so that a page that stays bad is not reported again and again.
     skipped: [usize; 2],
     rest: Rest,
+    /// Where the REST API had more to say, and when.
+    backlog: Option<(String, u64)>,
 }
 
 impl Receiver for Spark {
@@ -66,11 +71,19 @@ impl Receiver for Spark {
             totals: None,
             skipped: [0; 2],
             rest: Rest::new(&config),
+            backlog: None,
             config,
         })
     }
 
     fn collect(&mut self, host: &mut Host) -> Result<Outcome, CollectError> {
+        // The pages have just been read; what is left is what the REST API had too much of.
+        let backlog = self.backlog.take().filter(|(_, at)| host.monotonic().saturating_sub(*at) < AT_ONCE);
+        if let Some((endpoint, _)) = backlog {
+            let mut failures = Vec::new();
+            let more = self.collect_rest(host, &endpoint, &mut failures)?;
+            return Ok(Outcome { failures, more });
+        }
         let endpoint = self.endpoint.locate(host, &self.config, self.lifecycle.is_attached());
         let driver = self.driver_page(host, &endpoint);
         let executors = executors_page(host, &endpoint);
@@ -110,7 +123,7 @@ impl Receiver for Spark {
             failures.extend(driver.err().into_iter().chain(executors.err()).map(Into::into));
         }
         host.emit_metrics([metrics])?;
-        let more = self.rest.collect(host, &self.endpoint, core::slice::from_ref(&self.application), &mut failures)?;
+        let more = sight == Sight::Application && self.collect_rest(host, &endpoint, &mut failures)?;
         Ok(Outcome { failures, more })
     }
 }
@@ -124,6 +137,21 @@ fn executors_page(host: &Host, endpoint: &str) -> Result<Roster, Trouble> {
 }
 
 impl Spark {
+    /// What the REST API says of the application. Returns whether it has more to say at once.
+    fn collect_rest(
+        &mut self,
+        host: &Host,
+        endpoint: &str,
+        failures: &mut Vec<PartialFailure>,
+    ) -> Result<bool, CollectError> {
+        if self.application.id.is_none() {
+            return Ok(false);
+        }
+        let more = self.rest.collect(host, endpoint, core::slice::from_ref(&self.application), failures)?;
+        self.backlog = more.then(|| (endpoint.to_owned(), host.monotonic()));
+        Ok(more)
+    }
+
     /// The driver's page, from the source the operator wants.
     fn driver_page(&self, host: &Host, endpoint: &str) -> Result<DriverPage, Trouble> {
         match self.config.source {

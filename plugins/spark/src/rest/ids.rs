@@ -90,7 +90,7 @@ mod tests {
             let expected: BTreeSet<u64> = put.into_iter().collect();
             prop_assert_eq!(ids.iter().collect::<BTreeSet<_>>(), expected.clone());
             prop_assert!((0..61).all(|id| ids.contains(id) == expected.contains(&id)));
-            prop_assert!(ids.0.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+            prop_assert!(ids.0.iter().zip(ids.0.iter().skip(1)).all(|(one, next)| one.1 + 1 < next.0));
         }
 
         #[test]

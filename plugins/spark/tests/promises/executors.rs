@@ -59,7 +59,7 @@ fn the_operator_can_have_it_either_way() {
         let points = spark.collect().unwrap().metrics.points("spark.executor.cores");
         points.into_iter().map(|point| point.attributes["spark.executor.id"].clone()).collect::<Vec<_>>()
     };
-    assert_eq!(ids("always"), ["1", "2", "driver"]);
+    assert_eq!(ids("always"), ["driver", "1", "2"]);
     assert_eq!(ids("never"), ["driver", "executors"]);
     assert_eq!(ids("auto"), ["driver", "executors"]);
 }
