@@ -44,6 +44,18 @@ pub enum Invalid {
     /// Bucket counts that do not fit the bounds or the total.
     #[error("histogram bucket counts must be one more than the bounds and add up to the count")]
     BucketCounts,
+    /// A scale no SDK produces.
+    #[error("the scale of an exponential histogram must lie between -10 and 20")]
+    Scale,
+    /// A zero bucket without a width.
+    #[error("the zero threshold of an exponential histogram must be finite and not negative")]
+    ZeroThreshold,
+    /// Buckets that do not fit the total, or an index that does not fit its type.
+    #[error("exponential bucket counts and the zero count must add up to the count, and indexes fit 32 bits")]
+    ExponentialBuckets,
+    /// A list beyond any reasonable length.
+    #[error("more than {0} exemplars on one point")]
+    TooManyExemplars(usize),
     /// A quantile outside of its range.
     #[error("a quantile must lie between 0 and 1")]
     Quantile,
@@ -115,7 +127,11 @@ impl Payload {
         self.within_limits()
     }
 
-    fn within_limits(&self) -> Result<(), Invalid> {
+    /// Checks both limits in the middle of an item.
+    ///
+    /// # Errors
+    /// The payload is full.
+    pub(crate) fn within_limits(&self) -> Result<(), Invalid> {
         if self.spent.items.saturating_add(self.items) > self.limit.items {
             return Err(Invalid::TooManyItems(self.limit.items));
         }

@@ -10,6 +10,8 @@ mod batch;
 mod encode;
 mod logs;
 mod metrics;
+mod point_body;
+mod points;
 mod resource;
 mod spans;
 mod wire;
@@ -18,9 +20,11 @@ pub use attribute::{Attribute, AttributeValue, Attributes, ListItem};
 pub use batch::{Batch, Signal, UnknownSignal};
 pub use encode::{Amount, Invalid, Scope};
 pub use logs::{LogItems, LogRecord, LogsPayload, Severity};
-pub use metrics::{
-    HistogramPoint, HistogramPoints, Metric, MetricBody, MetricItems, MetricsPayload, Number, NumberPoint,
-    NumberPoints, SummaryPoint, SummaryPoints, Temporality,
+pub use metrics::{Metric, MetricBody, MetricItems, MetricsPayload, Temporality};
+pub use point_body::{Exemplar, PointBody};
+pub use points::{
+    ExponentialBuckets, ExponentialHistogramPoint, ExponentialHistogramPoints, HistogramPoint, HistogramPoints, Number,
+    NumberPoint, NumberPoints, SummaryPoint, SummaryPoints,
 };
 pub use resource::{EditError, ResourceEdit, edit_resources, resources};
 pub use spans::{Span, SpanBody, SpanItems, SpanKind, SpanStatus, SpansPayload};

@@ -3,7 +3,7 @@
 use crate::attribute::{AttributeValue, Attributes};
 use crate::batch::{Batch, Signal};
 use crate::encode::{Amount, Invalid, Payload, Scope};
-use crate::spans::{SPAN_ID, TRACE_ID, check_id};
+use crate::spans::{SPAN_ID, TRACE_ID, check_optional_id};
 
 /// Log records being written; finished into a [`Batch`].
 #[derive(Debug)]
@@ -87,14 +87,10 @@ impl LogItems<'_> {
         record.body.write(writer);
         writer.close(body);
         attributes(&mut Attributes::new(writer, 6))?;
-        if !record.trace_id.is_empty() {
-            check_id(record.trace_id, TRACE_ID, "trace")?;
-            writer.bytes(9, record.trace_id);
-        }
-        if !record.span_id.is_empty() {
-            check_id(record.span_id, SPAN_ID, "span")?;
-            writer.bytes(10, record.span_id);
-        }
+        check_optional_id(record.trace_id, TRACE_ID, "trace")?;
+        writer.bytes_unless_empty(9, record.trace_id);
+        check_optional_id(record.span_id, SPAN_ID, "span")?;
+        writer.bytes_unless_empty(10, record.span_id);
         writer.fixed64(11, observed);
         writer.text(12, record.event_name);
         writer.close(message);

@@ -3,6 +3,7 @@
 use crate::attribute::Attributes;
 use crate::batch::{Batch, Signal};
 use crate::encode::{Amount, Invalid, Payload, Scope};
+use crate::points::{ExponentialHistogramPoints, HistogramPoints, NumberPoints, SummaryPoints};
 
 /// Metrics being written; finished into a [`Batch`].
 #[derive(Debug)]
@@ -62,48 +63,6 @@ impl Temporality {
     }
 }
 
-/// The value of a gauge or sum.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub enum Number {
-    Integer(i64),
-    Float(f64),
-}
-
-/// A point of a gauge or sum; `None` writes the no-recorded-value flag.
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)]
-pub struct NumberPoint {
-    pub start_time: u64,
-    pub time: u64,
-    pub value: Option<Number>,
-}
-
-/// A point of a histogram.
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)]
-pub struct HistogramPoint<'a> {
-    pub start_time: u64,
-    pub time: u64,
-    pub count: u64,
-    pub sum: Option<f64>,
-    pub min: Option<f64>,
-    pub max: Option<f64>,
-    pub bounds: &'a [f64],
-    pub bucket_counts: &'a [u64],
-}
-
-/// A point of a summary; quantiles as (quantile, value).
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)]
-pub struct SummaryPoint<'a> {
-    pub start_time: u64,
-    pub time: u64,
-    pub count: u64,
-    pub sum: f64,
-    pub quantiles: &'a [(f64, f64)],
-}
-
 /// Writes the metrics of one group.
 #[derive(Debug)]
 pub struct MetricItems<'p>(&'p mut Payload);
@@ -144,7 +103,7 @@ impl MetricBody<'_> {
     /// What the closure returns.
     pub fn gauge<E: From<Invalid>>(self, points: impl FnOnce(&mut NumberPoints<'_>) -> Result<(), E>) -> Result<(), E> {
         let data = self.0.writer.open(5);
-        points(&mut NumberPoints(self.0))?;
+        points(&mut NumberPoints::new(self.0))?;
         self.0.writer.close(data);
         Ok(())
     }
@@ -160,7 +119,7 @@ impl MetricBody<'_> {
         points: impl FnOnce(&mut NumberPoints<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let data = self.0.writer.open(7);
-        points(&mut NumberPoints(self.0))?;
+        points(&mut NumberPoints::new(self.0))?;
         self.0.writer.varint(2, temporality.number());
         if monotonic {
             self.0.writer.varint(3, 1);
@@ -179,7 +138,23 @@ impl MetricBody<'_> {
         points: impl FnOnce(&mut HistogramPoints<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let data = self.0.writer.open(9);
-        points(&mut HistogramPoints(self.0))?;
+        points(&mut HistogramPoints::new(self.0))?;
+        self.0.writer.varint(2, temporality.number());
+        self.0.writer.close(data);
+        Ok(())
+    }
+
+    /// An exponential histogram.
+    ///
+    /// # Errors
+    /// What the closure returns.
+    pub fn exponential_histogram<E: From<Invalid>>(
+        self,
+        temporality: Temporality,
+        points: impl FnOnce(&mut ExponentialHistogramPoints<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let data = self.0.writer.open(10);
+        points(&mut ExponentialHistogramPoints::new(self.0))?;
         self.0.writer.varint(2, temporality.number());
         self.0.writer.close(data);
         Ok(())
@@ -194,124 +169,8 @@ impl MetricBody<'_> {
         points: impl FnOnce(&mut SummaryPoints<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let data = self.0.writer.open(11);
-        points(&mut SummaryPoints(self.0))?;
+        points(&mut SummaryPoints::new(self.0))?;
         self.0.writer.close(data);
         Ok(())
-    }
-}
-
-/// OTLP's `DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK`.
-const NO_RECORDED_VALUE: u64 = 1;
-
-/// Writes the points of a gauge or sum.
-#[derive(Debug)]
-pub struct NumberPoints<'p>(&'p mut Payload);
-
-impl NumberPoints<'_> {
-    /// Writes one point.
-    ///
-    /// # Errors
-    /// What the closure returns, or the payload is full.
-    pub fn point<E: From<Invalid>>(
-        &mut self,
-        point: NumberPoint,
-        attributes: impl FnOnce(&mut Attributes<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let time = self.0.stamp(point.time);
-        let writer = &mut self.0.writer;
-        let message = writer.open(1);
-        writer.fixed64_unless_zero(2, point.start_time);
-        writer.fixed64(3, time);
-        match point.value {
-            Some(Number::Float(value)) => writer.double(4, value),
-            Some(Number::Integer(value)) => writer.fixed64(6, value as u64),
-            None => writer.varint(8, NO_RECORDED_VALUE),
-        }
-        attributes(&mut Attributes::new(writer, 7))?;
-        writer.close(message);
-        Ok(self.0.item()?)
-    }
-}
-
-/// Writes the points of a histogram.
-#[derive(Debug)]
-pub struct HistogramPoints<'p>(&'p mut Payload);
-
-impl HistogramPoints<'_> {
-    /// Writes one point.
-    ///
-    /// # Errors
-    /// Bounds and counts that do not fit, what the closure returns, or the payload is full.
-    pub fn point<E: From<Invalid>>(
-        &mut self,
-        point: HistogramPoint<'_>,
-        attributes: impl FnOnce(&mut Attributes<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let bounds = point.bounds;
-        if !bounds.is_sorted_by(|a, b| a < b) || !bounds.iter().all(|bound| bound.is_finite()) {
-            return Err(Invalid::Bounds.into());
-        }
-        let counted = point.bucket_counts.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count));
-        let no_buckets = bounds.is_empty() && point.bucket_counts.is_empty();
-        let fits = point.bucket_counts.len() == bounds.len() + 1 && counted == Some(point.count);
-        if !(no_buckets || fits) {
-            return Err(Invalid::BucketCounts.into());
-        }
-        let time = self.0.stamp(point.time);
-        let writer = &mut self.0.writer;
-        let message = writer.open(1);
-        writer.fixed64_unless_zero(2, point.start_time);
-        writer.fixed64(3, time);
-        writer.fixed64(4, point.count);
-        if let Some(sum) = point.sum {
-            writer.double(5, sum);
-        }
-        writer.packed_fixed64(6, point.bucket_counts.iter().copied());
-        writer.packed_fixed64(7, bounds.iter().map(|bound| bound.to_bits()));
-        if let Some(min) = point.min {
-            writer.double(11, min);
-        }
-        if let Some(max) = point.max {
-            writer.double(12, max);
-        }
-        attributes(&mut Attributes::new(writer, 9))?;
-        writer.close(message);
-        Ok(self.0.item()?)
-    }
-}
-
-/// Writes the points of a summary.
-#[derive(Debug)]
-pub struct SummaryPoints<'p>(&'p mut Payload);
-
-impl SummaryPoints<'_> {
-    /// Writes one point.
-    ///
-    /// # Errors
-    /// A quantile out of range, what the closure returns, or the payload is full.
-    pub fn point<E: From<Invalid>>(
-        &mut self,
-        point: SummaryPoint<'_>,
-        attributes: impl FnOnce(&mut Attributes<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if !point.quantiles.iter().all(|(quantile, _)| (0.0..=1.0).contains(quantile)) {
-            return Err(Invalid::Quantile.into());
-        }
-        let time = self.0.stamp(point.time);
-        let writer = &mut self.0.writer;
-        let message = writer.open(1);
-        writer.fixed64_unless_zero(2, point.start_time);
-        writer.fixed64(3, time);
-        writer.fixed64(4, point.count);
-        writer.double(5, point.sum);
-        for (quantile, value) in point.quantiles {
-            let pair = writer.open(6);
-            writer.double(1, *quantile);
-            writer.double(2, *value);
-            writer.close(pair);
-        }
-        attributes(&mut Attributes::new(writer, 7))?;
-        writer.close(message);
-        Ok(self.0.item()?)
     }
 }

@@ -74,6 +74,10 @@ pub(crate) fn check_id(id: &[u8], length: usize, what: &'static str) -> Result<(
     if id.len() == length && id.iter().any(|byte| *byte != 0) { Ok(()) } else { Err(Invalid::Id(what)) }
 }
 
+pub(crate) fn check_optional_id(id: &[u8], length: usize, what: &'static str) -> Result<(), Invalid> {
+    if id.is_empty() { Ok(()) } else { check_id(id, length, what) }
+}
+
 pub(crate) const TRACE_ID: usize = 16;
 pub(crate) const SPAN_ID: usize = 8;
 

@@ -74,6 +74,20 @@ impl Writer {
         self.buffer.extend_from_slice(value);
     }
 
+    /// Leaves out what is empty, the default.
+    pub(crate) fn bytes_unless_empty(&mut self, field: u32, value: &[u8]) {
+        if !value.is_empty() {
+            self.bytes(field, value);
+        }
+    }
+
+    /// A signed number, zigzag. Leaves out zero, the default.
+    pub(crate) fn sint32_unless_zero(&mut self, field: u32, value: i32) {
+        if value != 0 {
+            self.varint(field, u64::from((value << 1 ^ value >> 31) as u32));
+        }
+    }
+
     /// Leaves out the empty text, the default.
     pub(crate) fn text(&mut self, field: u32, value: &str) {
         if !value.is_empty() {
@@ -91,6 +105,13 @@ impl Writer {
         for value in values {
             self.buffer.extend_from_slice(&value.to_le_bytes());
         }
+    }
+
+    /// Repeated numbers, packed, each as short as it can be.
+    pub(crate) fn packed_varint(&mut self, field: u32, values: impl Iterator<Item = u64>) {
+        let list = self.open(field);
+        values.for_each(|value| self.put_varint(value));
+        self.close(list);
     }
 
     /// Begins a nested message; what is written until [`Self::close`] belongs to it.

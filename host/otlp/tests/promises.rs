@@ -20,6 +20,10 @@ fn nothing(_: &mut Attributes<'_>) -> Result<(), Invalid> {
     Ok(())
 }
 
+fn bare(_: &mut PointBody<'_>) -> Result<(), Invalid> {
+    Ok(())
+}
+
 fn metrics(body: impl FnOnce(&mut MetricItems<'_>) -> Result<(), Invalid>) -> Result<Option<Batch>, Invalid> {
     let mut payload = MetricsPayload::new(NOW, LIMIT, Amount::default());
     payload.group(|resource| resource.value("service.name", ListItem::Text("x")), SCOPE, nothing, body)?;
@@ -38,9 +42,8 @@ fn metrics_read_back_field_by_field() {
             |metadata| metadata.value("prometheus.type", ListItem::Text("counter")),
             |body| {
                 body.sum(Temporality::Cumulative, true, |points| {
-                    points.point(
-                        NumberPoint { start_time: 5, time: 7, value: Some(Number::Integer(-3)) },
-                        |attributes| {
+                    points.point(NumberPoint { start_time: 5, time: 7, value: Some(Number::Integer(-3)) }, |body| {
+                        body.attributes(|attributes| {
                             attributes.value("text", ListItem::Text("é"))?;
                             attributes.value("boolean", ListItem::Boolean(true))?;
                             attributes.value("integer", ListItem::Integer(i64::MIN))?;
@@ -50,9 +53,9 @@ fn metrics_read_back_field_by_field() {
                                 "list",
                                 [Ok::<_, Invalid>(ListItem::Text("a")), Ok(ListItem::Text(""))].into_iter(),
                             )
-                        },
-                    )?;
-                    points.point(NumberPoint { start_time: 0, time: 0, value: None }, nothing)
+                        })
+                    })?;
+                    points.point(NumberPoint { start_time: 0, time: 0, value: None }, bare)
                 })
             },
         )?;
@@ -67,14 +70,21 @@ fn metrics_read_back_field_by_field() {
                     max: Some(3.0),
                     bounds: &[1.0, 2.0],
                     bucket_counts: &[1, 0, 2],
+                    no_recorded_value: false,
                 };
-                points.point(point, nothing)
+                points.point(point, bare)
             })
         })?;
         items.metric(named("a.summary"), nothing, |body| {
             body.summary(|points| {
-                let point =
-                    SummaryPoint { start_time: 0, time: 9, count: 2, sum: 3.0, quantiles: &[(0.5, 1.0), (1.0, 2.0)] };
+                let point = SummaryPoint {
+                    start_time: 0,
+                    time: 9,
+                    count: 2,
+                    sum: 3.0,
+                    quantiles: &[(0.5, 1.0), (1.0, 2.0)],
+                    no_recorded_value: false,
+                };
                 points.point(point, nothing)
             })
         })
@@ -170,7 +180,9 @@ fn broken_rules_are_refused_by_name() {
         metrics(|items| {
             items.metric(named("m"), nothing, |body| {
                 body.gauge(|points| {
-                    points.point(NumberPoint { start_time: 0, time: 0, value: Some(Number::Float(1.0)) }, write)
+                    points.point(NumberPoint { start_time: 0, time: 0, value: Some(Number::Float(1.0)) }, |body| {
+                        body.attributes(write)
+                    })
                 })
             })
         })
@@ -190,11 +202,20 @@ fn broken_rules_are_refused_by_name() {
     assert_eq!(metrics(|items| items.metric(named(""), nothing, |_| Ok(()))), Err(Invalid::EmptyName("metric")));
 
     let histogram = |bounds: &[f64], bucket_counts: &[u64], count| {
-        let point =
-            HistogramPoint { start_time: 0, time: 0, count, sum: None, min: None, max: None, bounds, bucket_counts };
+        let point = HistogramPoint {
+            start_time: 0,
+            time: 0,
+            count,
+            sum: None,
+            min: None,
+            max: None,
+            bounds,
+            bucket_counts,
+            no_recorded_value: false,
+        };
         metrics(|items| {
             items.metric(named("h"), nothing, |body| {
-                body.histogram(Temporality::Cumulative, |points| points.point(point, nothing))
+                body.histogram(Temporality::Cumulative, |points| points.point(point, bare))
             })
         })
         .map(|_| ())
@@ -217,7 +238,7 @@ fn a_payload_ends_at_its_limits() {
             items.metric(named("m"), nothing, |body| {
                 body.gauge(|points| {
                     (0..count).try_for_each(|_| {
-                        points.point(NumberPoint { start_time: 0, time: 0, value: Some(Number::Integer(1)) }, nothing)
+                        points.point(NumberPoint { start_time: 0, time: 0, value: Some(Number::Integer(1)) }, bare)
                     })
                 })
             })
