@@ -3,11 +3,12 @@
 //! Invariant: total. Absent messages flatten to empty ones, unknown enumeration values stay visible as
 //! [`Temporality::Unspecified`] or as their number; no input is refused here.
 
-use super::telemetry::{Attributes, Event, Kind, Link, LogRecord, Origin, Point, Span, Temporality, Value};
+use super::telemetry::{Attributes, Event, Exemplar, Kind, Link, LogRecord, Origin, Point, Span, Temporality, Value};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1 as proto;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::{
     ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint, metric,
@@ -121,6 +122,7 @@ fn flatten_metric(origin: &Arc<Origin>, metric: Metric, points: &mut Vec<Point>)
         start_nanos: 0,
         time_nanos: 0,
         flags: 0,
+        exemplars: Vec::new(),
     };
     match metric.data {
         None => {}
@@ -170,6 +172,7 @@ fn number(bare: &Point, point: NumberDataPoint) -> Point {
         start_nanos: point.start_time_unix_nano,
         time_nanos: point.time_unix_nano,
         flags: point.flags,
+        exemplars: exemplars(point.exemplars),
         ..bare.clone()
     }
 }
@@ -188,6 +191,7 @@ fn explicit(bare: &Point, point: HistogramDataPoint) -> Point {
         start_nanos: point.start_time_unix_nano,
         time_nanos: point.time_unix_nano,
         flags: point.flags,
+        exemplars: exemplars(point.exemplars),
         ..bare.clone()
     }
 }
@@ -202,14 +206,18 @@ fn exponential(bare: &Point, point: ExponentialHistogramDataPoint) -> Point {
         value: Value::ExponentialHistogram {
             count: point.count,
             sum: point.sum,
+            min: point.min,
+            max: point.max,
             scale: point.scale,
             zero_count: point.zero_count,
+            zero_threshold: point.zero_threshold,
             positive: buckets(point.positive),
             negative: buckets(point.negative),
         },
         start_nanos: point.start_time_unix_nano,
         time_nanos: point.time_unix_nano,
         flags: point.flags,
+        exemplars: exemplars(point.exemplars),
         ..bare.clone()
     }
 }
@@ -227,6 +235,21 @@ fn quantiles(bare: &Point, point: SummaryDataPoint) -> Point {
         flags: point.flags,
         ..bare.clone()
     }
+}
+
+fn exemplars(exemplars: Vec<proto::Exemplar>) -> Vec<Exemplar> {
+    let exemplar = |exemplar: proto::Exemplar| Exemplar {
+        attributes: attributes(exemplar.filtered_attributes),
+        time_nanos: exemplar.time_unix_nano,
+        value: match exemplar.value {
+            Some(proto::exemplar::Value::AsInt(value)) => Value::Int(value),
+            Some(proto::exemplar::Value::AsDouble(value)) => Value::Double(value),
+            None => Value::Missing,
+        },
+        trace_id: hex(&exemplar.trace_id),
+        span_id: hex(&exemplar.span_id),
+    };
+    exemplars.into_iter().map(exemplar).collect()
 }
 
 fn temporality(number: i32) -> Temporality {

@@ -71,6 +71,23 @@ pub struct Point {
     pub time_nanos: u64,
     /// `DataPointFlags`; 1: no recorded value.
     pub flags: u32,
+    /// Measurements it was made of.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// A measurement a point was made of.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Exemplar {
+    /// What the point does not say.
+    pub attributes: Attributes,
+    /// Nanoseconds since 1970.
+    pub time_nanos: u64,
+    /// What was measured.
+    pub value: Value,
+    /// Lower-case hexadecimal; empty: none.
+    pub trace_id: String,
+    /// Lower-case hexadecimal; empty: none.
+    pub span_id: String,
 }
 
 /// The kinds of metric OTLP has.
@@ -126,10 +143,16 @@ pub enum Value {
         count: u64,
         /// Their sum.
         sum: Option<f64>,
+        /// The smallest.
+        min: Option<f64>,
+        /// The largest.
+        max: Option<f64>,
         /// Resolution.
         scale: i32,
         /// Measurements that are zero.
         zero_count: u64,
+        /// How far from zero those may be.
+        zero_threshold: f64,
         /// Offset and counts of the positive buckets.
         positive: (i32, Vec<u64>),
         /// Offset and counts of the negative buckets.

@@ -1,0 +1,125 @@
+//! Reading guest memory.
+
+use std::borrow::Cow;
+
+use kiln_otlp as otlp;
+use kiln_otlp::{Attributes, ListItem};
+use wasmtime::AsContext as _;
+use wasmtime::component::{Lift, WasmList, WasmStr};
+
+use super::records::{Attribute, AttributeValue, Resource, Scope};
+use super::{Failure, Store};
+
+/// Resource and scope of a group: few and small, so they are read whole.
+pub(super) struct Head {
+    resource: Vec<otlp::Attribute>,
+    name: String,
+    version: String,
+    scope: Vec<otlp::Attribute>,
+}
+
+impl Head {
+    pub(super) fn read(store: &mut Store<'_>, resource: &Resource, scope: &Scope) -> Result<Self, Failure> {
+        Ok(Self {
+            resource: read_attributes(store, &resource.attributes)?,
+            name: text(&scope.name, store)?.into_owned(),
+            version: text(&scope.version, store)?.into_owned(),
+            scope: read_attributes(store, &scope.attributes)?,
+        })
+    }
+
+    pub(super) fn resource(&self, attributes: &mut Attributes<'_>) -> Result<(), Failure> {
+        write_owned(attributes, &self.resource)
+    }
+
+    pub(super) fn scope(&self) -> otlp::Scope<'_> {
+        otlp::Scope { name: &self.name, version: &self.version }
+    }
+
+    pub(super) fn scope_attributes(&self, attributes: &mut Attributes<'_>) -> Result<(), Failure> {
+        write_owned(attributes, &self.scope)
+    }
+}
+
+pub(super) fn write_owned(attributes: &mut Attributes<'_>, owned: &[otlp::Attribute]) -> Result<(), Failure> {
+    Ok(owned.iter().try_for_each(|attribute| attributes.attribute(attribute))?)
+}
+
+pub(super) fn write_attributes(
+    store: &mut Store<'_>,
+    attributes: &mut Attributes<'_>,
+    list: &WasmList<Attribute>,
+) -> Result<(), Failure> {
+    for index in 0..list.len() {
+        let attribute = get(list, store, index)?;
+        let key = text(&attribute.key, store)?;
+        match &attribute.value {
+            AttributeValue::Text(value) => attributes.value(&key, ListItem::Text(&text(value, store)?))?,
+            AttributeValue::Boolean(value) => attributes.value(&key, ListItem::Boolean(*value))?,
+            AttributeValue::Integer(value) => attributes.value(&key, ListItem::Integer(*value))?,
+            AttributeValue::Float(value) => attributes.value(&key, ListItem::Float(*value))?,
+            AttributeValue::Bytes(value) => attributes.bytes(&key, bytes(value, store))?,
+            AttributeValue::TextList(_)
+            | AttributeValue::BooleanList(_)
+            | AttributeValue::IntegerList(_)
+            | AttributeValue::FloatList(_) => {
+                attributes.attribute(&read_attribute(store, &attribute)?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn read_attributes(
+    store: &mut Store<'_>,
+    list: &WasmList<Attribute>,
+) -> Result<Vec<otlp::Attribute>, Failure> {
+    (0..list.len())
+        .map(|index| {
+            let attribute = get(list, store, index)?;
+            read_attribute(store, &attribute)
+        })
+        .collect()
+}
+
+pub(super) fn read_attribute(store: &mut Store<'_>, attribute: &Attribute) -> Result<otlp::Attribute, Failure> {
+    let key = text(&attribute.key, store)?.into_owned();
+    Ok(otlp::Attribute { key, value: read_value(store, &attribute.value)? })
+}
+
+pub(super) fn read_value(store: &mut Store<'_>, value: &AttributeValue) -> Result<otlp::AttributeValue, Failure> {
+    Ok(match value {
+        AttributeValue::Text(value) => otlp::AttributeValue::Text(text(value, store)?.into_owned()),
+        AttributeValue::Boolean(value) => otlp::AttributeValue::Boolean(*value),
+        AttributeValue::Integer(value) => otlp::AttributeValue::Integer(*value),
+        AttributeValue::Float(value) => otlp::AttributeValue::Float(*value),
+        AttributeValue::Bytes(value) => otlp::AttributeValue::Bytes(bytes(value, store).to_vec()),
+        AttributeValue::TextList(value) => {
+            let items = collect(value, store)?;
+            let texts: Result<_, Failure> = items.iter().map(|item| Ok(text(item, store)?.into_owned())).collect();
+            otlp::AttributeValue::TextList(texts?)
+        }
+        AttributeValue::BooleanList(value) => otlp::AttributeValue::BooleanList(collect(value, store)?),
+        AttributeValue::IntegerList(value) => otlp::AttributeValue::IntegerList(collect(value, store)?),
+        AttributeValue::FloatList(value) => otlp::AttributeValue::FloatList(collect(value, store)?),
+    })
+}
+
+pub(super) fn get<T: Lift>(list: &WasmList<T>, store: &mut Store<'_>, index: usize) -> Result<T, Failure> {
+    match list.get(store, index) {
+        Some(item) => Ok(item?),
+        None => Err(Failure::Trap(wasmtime::Error::msg("a list ended before its length"))),
+    }
+}
+
+pub(super) fn collect<T: Lift>(list: &WasmList<T>, store: &mut Store<'_>) -> Result<Vec<T>, Failure> {
+    (0..list.len()).map(|index| get(list, store, index)).collect()
+}
+
+pub(super) fn text<'s>(text: &WasmStr, store: &'s Store<'_>) -> Result<Cow<'s, str>, Failure> {
+    Ok(text.to_str(store.as_context())?)
+}
+
+pub(super) fn bytes<'s>(list: &WasmList<u8>, store: &'s Store<'_>) -> &'s [u8] {
+    list.as_le_slice(store.as_context())
+}
