@@ -26,6 +26,9 @@ pub const DEFAULT_STATE_BYTES: u64 = 16 * MIB;
 /// Default of [`Limits::response_bytes`].
 pub const DEFAULT_RESPONSE_BYTES: u64 = 32 * MIB;
 
+/// Default of [`Limits::http_stream_bytes`]: more than any page a server of measurements was seen to send, ten times over.
+pub const DEFAULT_HTTP_STREAM_BYTES: u64 = 256 * MIB;
+
 /// Default of [`Limits::concurrency`].
 pub const DEFAULT_CONCURRENCY: u32 = 4;
 
@@ -44,6 +47,8 @@ pub struct Limits {
     pub state_bytes: u64,
     /// One decompressed response, in bytes.
     pub response_bytes: u64,
+    /// One decompressed response that is read piece by piece, in bytes; it is never held whole.
+    pub http_stream_bytes: u64,
     /// Requests under way at once; at least 1.
     pub concurrency: u32,
 }
@@ -57,6 +62,7 @@ impl Default for Limits {
             output_points: DEFAULT_OUTPUT_POINTS,
             state_bytes: DEFAULT_STATE_BYTES,
             response_bytes: DEFAULT_RESPONSE_BYTES,
+            http_stream_bytes: DEFAULT_HTTP_STREAM_BYTES,
             concurrency: DEFAULT_CONCURRENCY,
         }
     }
@@ -72,6 +78,7 @@ impl Limits {
         let output_bytes = size("output_bytes", KIB..=GIB, defaults.output_bytes);
         let state_bytes = size("state_bytes", 0..=GIB, defaults.state_bytes);
         let response_bytes = size("response_bytes", KIB..=GIB, defaults.response_bytes);
+        let http_stream_bytes = size("http_stream_bytes", KIB..=64 * GIB, defaults.http_stream_bytes);
         let mut count = |key, max| section.get(key).and_then(|value| value.integer(1..=max));
         let output_points = count("output_points", 1_000_000_000).unwrap_or(defaults.output_points);
         let concurrency = count("concurrency", 256).and_then(|value| u32::try_from(value).ok());
@@ -83,6 +90,7 @@ impl Limits {
             output_points,
             state_bytes,
             response_bytes,
+            http_stream_bytes,
             concurrency: concurrency.unwrap_or(defaults.concurrency),
         }
     }

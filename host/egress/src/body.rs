@@ -36,16 +36,12 @@ pub(crate) async fn read(
     mut response: reqwest::Response,
     origin: &Origin,
     limit: u64,
-    count: impl Fn(usize) -> Result<(), u64>,
+    mut count: impl FnMut(usize) -> Result<(), u64>,
 ) -> Result<Bytes, Error> {
-    // Known only where nothing is decompressed and there is a body at all.
-    if response.content_length().is_some_and(|length| length > limit) {
-        return Err(Error::TooLarge(limit));
-    }
+    check_announced(&response, limit)?;
     let mut body = BytesMut::new();
     loop {
-        let chunk = response.chunk().await.map_err(|error| Error::Protocol(describe(&error, origin)))?;
-        let Some(chunk) = chunk else { return Ok(body.freeze()) };
+        let Some(chunk) = chunk(&mut response, origin).await? else { return Ok(body.freeze()) };
         let length = body.len() as u64;
         let counted = count(chunk.len());
         if length + chunk.len() as u64 > limit {
@@ -54,4 +50,15 @@ pub(crate) async fn read(
         counted.map_err(|left| Error::TooLarge(length + left))?;
         body.extend_from_slice(&chunk);
     }
+}
+
+/// Refuses a body that is announced as too large.
+pub(crate) fn check_announced(response: &reqwest::Response, limit: u64) -> Result<(), Error> {
+    // Known only where nothing is decompressed and there is a body at all.
+    if response.content_length().is_some_and(|length| length > limit) { Err(Error::TooLarge(limit)) } else { Ok(()) }
+}
+
+/// What comes next, as the decompressor cuts it; `None` at the end.
+pub(crate) async fn chunk(response: &mut reqwest::Response, origin: &Origin) -> Result<Option<Bytes>, Error> {
+    response.chunk().await.map_err(|error| Error::Protocol(describe(&error, origin)))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use kiln_policy::{Denial, Policy};
+use kiln_policy::{Denial, Origin, Policy};
 use kiln_telemetry::metrics::EgressMetrics;
 use reqwest::StatusCode;
 use tokio::sync::{Semaphore, watch};
@@ -16,7 +16,8 @@ use crate::door::{Admitted, Door};
 use crate::error::{EgressError, Error};
 use crate::failure::Failure;
 use crate::limits::EgressLimits;
-use crate::record::Record;
+use crate::opened::{Body, Opened, Source};
+use crate::record::{Journal, Record};
 use crate::request::{self, Refusal, Request};
 use crate::response::{self, Response};
 use crate::retry::{self, Next};
@@ -24,14 +25,14 @@ use crate::token::{self, TokenSource, whole_seconds};
 
 /// The outbound HTTP of one instance.
 pub struct Egress {
-    instance: String,
+    journal: Arc<Journal>,
     policy: Arc<Policy>,
     /// One for each of the policy's rules, in their order.
     doors: Vec<Door>,
     limits: EgressLimits,
     under_way: Semaphore,
+    open_bodies: Arc<Semaphore>,
     closed: watch::Sender<bool>,
-    metrics: EgressMetrics,
     ambient: Arc<Ambient>,
 }
 
@@ -73,7 +74,9 @@ impl Egress {
         let doors = rules.iter().zip(tokens).map(door).collect::<Result<_, _>>()?;
         let under_way = Semaphore::new(usize::from(limits.concurrency.get()));
         let (closed, _) = watch::channel(false);
-        Ok(Self { instance: instance.to_owned(), policy, doors, limits, under_way, closed, metrics, ambient })
+        let open_bodies = Arc::new(Semaphore::new(usize::from(limits.open_bodies)));
+        let journal = Arc::new(Journal { instance: instance.to_owned(), metrics });
+        Ok(Self { journal, policy, doors, limits, under_way, open_bodies, closed, ambient })
     }
 
     /// Sends one request, when there is room among those under way, and again if it may be repeated and the server or
@@ -99,7 +102,19 @@ impl Egress {
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
-    /// Ends every request, under way or to come, with [`Error::Cancelled`].
+    /// Sends one request as [`Self::send`] does, and answers when the head of the response is there.
+    ///
+    /// # Errors
+    /// Whatever kept the request from having a response; or as many bodies are open as the limits allow.
+    pub async fn open(&self, request: Request) -> Result<Opened, Error> {
+        let mut record = Record::begin(&self.journal, request.method);
+        let opened = self.open_recorded(request, &mut record).await;
+        let (status, headers, source) = opened.inspect_err(|error| record.failed(error))?;
+        record.answered(status);
+        Ok(Opened { status, headers, body: Body::new(source, record) })
+    }
+
+    /// Ends every request, under way or to come, and every open body, with [`Error::Cancelled`].
     pub fn close(&self) {
         self.closed.send_replace(true);
     }
@@ -113,16 +128,50 @@ impl Egress {
     }
 
     async fn send_within(&self, allowance: &Allowance, request: Request) -> Result<Response, Error> {
-        let mut record = Record::begin(&self.instance, &self.metrics, request.method);
+        let mut record = Record::begin(&self.journal, request.method);
         let result = match self.admit(request, &mut record) {
-            Ok(admitted) => self.until_closed(self.exchange(&admitted, allowance, &record)).await,
+            Ok(admitted) => self.until_closed(self.exchange(&admitted, allowance, &mut record)).await,
             Err(refusal) => Err(refuse(&refusal, &record)),
         };
-        record.ended(&result);
+        match &result {
+            Ok(response) => record.answered(response.status),
+            Err(error) => record.failed(error),
+        }
         result
     }
 
-    fn admit(&self, request: Request, record: &mut Record<'_>) -> Result<Admitted<'_>, Refusal> {
+    async fn open_recorded(
+        &self,
+        request: Request,
+        record: &mut Record,
+    ) -> Result<(u16, Vec<(String, String)>, Source), Error> {
+        let open = self.limits.open_bodies;
+        let place = Arc::clone(&self.open_bodies).try_acquire_owned();
+        let place =
+            place.map_err(|_| Error::InvalidRequest(format!("{open} bodies are open already: drop one first")))?;
+        let admitted = self.admit(request, record).map_err(|refusal| refuse(&refusal, record))?;
+        let head = async {
+            let _under_way = self.under_way.acquire().await.map_err(|_| Error::Cancelled)?;
+            self.head(&admitted, (self.ambient.instant)(), record).await
+        };
+        let response = self.until_closed(head).await?;
+        let origin = admitted.door.origin().clone();
+        let headers = self.headers(&response, &origin)?;
+        body::check_announced(&response, self.limits.stream_bytes)?;
+        let status = response.status().as_u16();
+        let source = Source {
+            response: Some(response),
+            origin,
+            limit: self.limits.stream_bytes,
+            received: 0,
+            timeout: self.limits.request_timeout,
+            closed: self.closed.subscribe(),
+            _place: place,
+        };
+        Ok((status, headers, source))
+    }
+
+    fn admit(&self, request: Request, record: &mut Record) -> Result<Admitted<'_>, Refusal> {
         let url = request::url(&request.url)?;
         record.addressed(&url);
         let rule = self.policy.check(request.method, &url).map_err(Refusal::Denied)?;
@@ -139,11 +188,17 @@ impl Egress {
         &self,
         request: &Admitted<'_>,
         allowance: &Allowance,
-        record: &Record<'_>,
+        record: &mut Record,
     ) -> Result<Response, Error> {
         // Kept through the waits between tries: a server that is busy gets fewer requests, not others instead.
         let _place = self.under_way.acquire().await.map_err(|_| Error::Cancelled)?;
         let began = (self.ambient.instant)();
+        let response = self.head(request, began, record).await?;
+        in_time(self.remaining(began), self.read(response, request.door, allowance, record)).await?
+    }
+
+    /// Sends the request, again if need be, until there is the head of a response to keep.
+    async fn head(&self, request: &Admitted<'_>, began: Instant, record: &Record) -> Result<reqwest::Response, Error> {
         let mut tries = 0;
         let mut replaced = false;
         loop {
@@ -156,7 +211,7 @@ impl Egress {
                 && in_time(self.remaining(began), request.door.replace(refused)).await?
             {
                 replaced = true;
-                self.metrics.retried();
+                self.journal.metrics.retried();
                 continue;
             }
             tries += 1;
@@ -177,32 +232,38 @@ impl Egress {
                 Next::Pause(wait) => {
                     // Also lets go of the connection.
                     drop(outcome);
-                    self.metrics.retried();
+                    self.journal.metrics.retried();
                     (self.ambient.pause)(wait).await;
                 }
                 Next::AskedForMore(wait) => return Err(Error::RateLimited(Some(whole_seconds(wait)))),
-                Next::Stop => {
-                    let response = outcome.map_err(|failure| failed(failure, record))?;
-                    return in_time(self.remaining(began), self.read(response, request.door, allowance)).await?;
-                }
+                Next::Stop => return outcome.map_err(|failure| failed(failure, record)),
             }
         }
     }
 
-    async fn read(&self, response: reqwest::Response, door: &Door, allowance: &Allowance) -> Result<Response, Error> {
+    async fn read(
+        &self,
+        response: reqwest::Response,
+        door: &Door,
+        allowance: &Allowance,
+        record: &mut Record,
+    ) -> Result<Response, Error> {
         let status = response.status().as_u16();
-        let headers = response::headers(response.headers(), &self.limits).ok_or_else(|| {
-            Error::Protocol(format!("{}: the head of the response is larger than allowed", door.origin()))
-        })?;
+        let headers = self.headers(&response, door.origin())?;
         let count = |bytes| {
-            self.metrics.received(bytes);
+            record.received(bytes);
             allowance.take(bytes as u64)
         };
         let body = body::read(response, door.origin(), self.limits.response_bytes, count).await?;
         Ok(Response { status, headers, body })
     }
 
-    async fn until_closed(&self, exchange: impl Future<Output = Result<Response, Error>>) -> Result<Response, Error> {
+    fn headers(&self, response: &reqwest::Response, origin: &Origin) -> Result<Vec<(String, String)>, Error> {
+        response::headers(response.headers(), &self.limits)
+            .ok_or_else(|| Error::Protocol(format!("{origin}: the head of the response is larger than allowed")))
+    }
+
+    async fn until_closed<T>(&self, exchange: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
@@ -217,12 +278,12 @@ impl Egress {
     }
 }
 
-fn refuse(refusal: &Refusal, record: &Record<'_>) -> Error {
+fn refuse(refusal: &Refusal, record: &Record) -> Error {
     record.refused(refusal);
     refusal.into()
 }
 
-fn failed(failure: Failure, record: &Record<'_>) -> Error {
+fn failed(failure: Failure, record: &Record) -> Error {
     match failure {
         Failure::Denied(denial) => refuse(&Refusal::Denied(denial), record),
         failure => failure.into(),

@@ -10,6 +10,10 @@ pub struct EgressLimits {
     pub response_bytes: u64,
     /// All response bodies of one `send_all` together, in bytes. They are in memory at the same time.
     pub call_bytes: u64,
+    /// One response body that is read piece by piece, decompressed, in bytes. None of it is kept.
+    pub stream_bytes: u64,
+    /// Bodies that are being read piece by piece at the same time.
+    pub open_bodies: u16,
     /// One request body, in bytes.
     pub request_bytes: u64,
     /// Headers of a request or a response.
@@ -32,6 +36,8 @@ impl Default for EgressLimits {
         Self {
             response_bytes: 16 << 20,
             call_bytes: 64 << 20,
+            stream_bytes: 256 << 20,
+            open_bodies: 8,
             request_bytes: 1 << 20,
             header_count: 100,
             header_bytes: 64 << 10,

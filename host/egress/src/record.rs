@@ -3,6 +3,7 @@
 //! Written when the request ends in whatever way, also by being dropped half-way, so that nothing that reached the
 //! network is missing from the log. Queries, headers and bodies are never written.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use kiln_policy::Method;
@@ -11,25 +12,28 @@ use url::Url;
 
 use crate::error::Error;
 use crate::request::Refusal;
-use crate::response::Response;
 
-pub(crate) struct Record<'a> {
-    instance: &'a str,
-    metrics: &'a EgressMetrics,
+/// Where the traces of one instance's requests go.
+pub(crate) struct Journal {
+    pub(crate) instance: String,
+    pub(crate) metrics: EgressMetrics,
+}
+
+pub(crate) struct Record {
+    journal: Arc<Journal>,
     method: Method,
     started: Instant,
     origin: String,
     path: String,
     outcome: EgressOutcome,
     status: Option<u16>,
-    bytes: usize,
+    bytes: u64,
 }
 
-impl<'a> Record<'a> {
-    pub(crate) fn begin(instance: &'a str, metrics: &'a EgressMetrics, method: Method) -> Self {
+impl Record {
+    pub(crate) fn begin(journal: &Arc<Journal>, method: Method) -> Self {
         Self {
-            instance,
-            metrics,
+            journal: Arc::clone(journal),
             method,
             started: Instant::now(),
             origin: String::new(),
@@ -56,10 +60,10 @@ impl<'a> Record<'a> {
     /// The request is not sent.
     pub(crate) fn refused(&self, refusal: &Refusal) {
         let Some(reason) = refusal.overreach() else { return };
-        self.metrics.denied(reason);
+        self.journal.metrics.denied(reason);
         tracing::warn!(
             target: "kiln::egress",
-            instance = self.instance,
+            instance = self.journal.instance,
             capability = "http",
             target = format!("{}{}", self.origin, self.path),
             reason,
@@ -68,25 +72,31 @@ impl<'a> Record<'a> {
         );
     }
 
-    pub(crate) fn ended(&mut self, result: &Result<Response, Error>) {
-        match result {
-            Ok(response) => {
-                self.status = Some(response.status);
-                self.bytes = response.body.len();
-            }
-            Err(_) => self.bytes = 0,
-        }
-        self.outcome = outcome(result);
+    /// The server answered with this status.
+    pub(crate) const fn answered(&mut self, status: u16) {
+        self.status = Some(status);
+        self.outcome = if status < 400 { EgressOutcome::Ok } else { EgressOutcome::HttpError };
+    }
+
+    /// So much more of the body was read.
+    pub(crate) fn received(&mut self, bytes: usize) {
+        self.journal.metrics.received(bytes);
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+    }
+
+    /// The request has no response, or only part of one.
+    pub(crate) const fn failed(&mut self, error: &Error) {
+        self.outcome = outcome(error);
     }
 }
 
-impl Drop for Record<'_> {
+impl Drop for Record {
     fn drop(&mut self) {
         let took = self.started.elapsed();
-        self.metrics.requested(self.outcome, took);
+        self.journal.metrics.requested(self.outcome, took);
         tracing::debug!(
             target: "kiln::egress",
-            instance = self.instance,
+            instance = self.journal.instance,
             method = self.method.name(),
             origin = self.origin,
             path = self.path,
@@ -99,17 +109,15 @@ impl Drop for Record<'_> {
     }
 }
 
-fn outcome(result: &Result<Response, Error>) -> EgressOutcome {
-    match result {
-        Ok(response) if response.status < 400 => EgressOutcome::Ok,
-        Ok(_) => EgressOutcome::HttpError,
-        Err(Error::Denied(_)) => EgressOutcome::Denied,
-        Err(Error::InvalidRequest(_)) => EgressOutcome::InvalidRequest,
-        Err(Error::Timeout) => EgressOutcome::Timeout,
-        Err(Error::Connect(_) | Error::Protocol(_)) => EgressOutcome::Connect,
-        Err(Error::Tls(_)) => EgressOutcome::Tls,
-        Err(Error::TooLarge(_)) => EgressOutcome::TooLarge,
-        Err(Error::RateLimited(_)) => EgressOutcome::RateLimited,
-        Err(Error::Cancelled) => EgressOutcome::Cancelled,
+const fn outcome(error: &Error) -> EgressOutcome {
+    match error {
+        Error::Denied(_) => EgressOutcome::Denied,
+        Error::InvalidRequest(_) => EgressOutcome::InvalidRequest,
+        Error::Timeout => EgressOutcome::Timeout,
+        Error::Connect(_) | Error::Protocol(_) => EgressOutcome::Connect,
+        Error::Tls(_) => EgressOutcome::Tls,
+        Error::TooLarge(_) => EgressOutcome::TooLarge,
+        Error::RateLimited(_) => EgressOutcome::RateLimited,
+        Error::Cancelled => EgressOutcome::Cancelled,
     }
 }

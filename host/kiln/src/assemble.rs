@@ -228,6 +228,7 @@ fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics) -> Result<Egress
     }
     let limits = EgressLimits {
         response_bytes: instance.limits.response_bytes,
+        stream_bytes: instance.limits.http_stream_bytes,
         concurrency: u16::try_from(instance.limits.concurrency)
             .ok()
             .and_then(NonZeroU16::new)

@@ -21,6 +21,7 @@ use crate::engine::{Engine, LinkError, Linked, Plugin};
 use crate::limiter::Limiter;
 use crate::live::{Live, World};
 use crate::log_gate::LogGate;
+use crate::open_bodies::OpenBodies;
 use crate::state::{Checkpoint, Overlay, StateStore};
 use crate::store_data::StoreData;
 
@@ -215,6 +216,7 @@ impl Actor {
             emitted: Emitted::new(Arc::new(spec.plugin.manifest.telemetry.clone()), output),
             overlay: Overlay::new(spec.state.clone(), bytes(limits.state_bytes)),
             egress: spec.egress.clone(),
+            open_bodies: OpenBodies::default(),
             logs: LogGate::new(spec.id.clone()),
             cpu: CpuMeter::new(limits.cpu),
             started: Instant::now(),

@@ -16,6 +16,7 @@ mod instance;
 mod limiter;
 mod live;
 mod log_gate;
+mod open_bodies;
 mod pack;
 mod state;
 mod store_data;

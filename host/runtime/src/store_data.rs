@@ -10,6 +10,7 @@ use crate::cpu_meter::CpuMeter;
 use crate::emitted::Emitted;
 use crate::limiter::Limiter;
 use crate::log_gate::LogGate;
+use crate::open_bodies::OpenBodies;
 use crate::state::Overlay;
 
 /// Data of a store, behind every import.
@@ -19,6 +20,7 @@ pub(crate) struct StoreData {
     pub(crate) emitted: Emitted,
     pub(crate) overlay: Overlay,
     pub(crate) egress: Option<Arc<Egress>>,
+    pub(crate) open_bodies: OpenBodies,
     pub(crate) logs: LogGate,
     pub(crate) cpu: CpuMeter,
     pub(crate) started: Instant,

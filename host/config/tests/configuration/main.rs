@@ -112,7 +112,7 @@ receivers:
     plugin: databricks
     collection_interval: 10s
     initial_delay: 0s
-    limits: { memory: 64MiB, cpu: 500ms, output_bytes: 1MiB, output_points: 5, state_bytes: 0, response_bytes: 4096, concurrency: 1 }
+    limits: { memory: 64MiB, cpu: 500ms, output_bytes: 1MiB, output_points: 5, state_bytes: 0, response_bytes: 4096, http_stream_bytes: 8KiB, concurrency: 1 }
     grants: { http: [ { origin: "http://127.0.0.1:4040", addresses: [loopback], methods: [GET], paths: ["/metrics/*"] } ] }
   other: { plugin: databricks, timeout: 90s }
 processors:
@@ -147,6 +147,7 @@ service:
         output_points: 5,
         state_bytes: 0,
         response_bytes: 4096,
+        http_stream_bytes: 8192,
         concurrency: 1,
     };
     assert_eq!(prod.limits, limits);

@@ -5,6 +5,7 @@ mod addresses;
 mod admission;
 mod answers;
 mod arbitrary;
+mod bodies;
 mod concurrency;
 mod credentials;
 mod repetition;

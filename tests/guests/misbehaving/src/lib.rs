@@ -4,6 +4,7 @@
 
 use std::hint::black_box;
 
+use kiln_plugin::http::{HttpError, Request};
 use kiln_plugin::state::StateError;
 use kiln_plugin::telemetry::{EmitError, Metric, MetricData, Resource, ResourceMetrics, Scope};
 use kiln_plugin::{CollectError, ConfigError, Host, Level, Outcome, PartialFailure, Receiver};
@@ -18,6 +19,8 @@ const HUGE_POINTS_PER_CALL: i64 = 10_000;
 /// Messages of `log_flood`.
 const REQUESTS: u32 = 40;
 const FLOOD: u32 = 100_000;
+/// What the contract allows `keep_bodies`.
+const OPEN_BODIES: usize = 8;
 
 /// What the test writes.
 #[derive(Debug, Deserialize)]
@@ -39,6 +42,8 @@ enum Mode {
     LogFlood,
     ForbiddenOrigin,
     ManyRequests,
+    ReadInPieces,
+    KeepBodies,
     BadConfig,
     TrapOnceThenOk,
 }
@@ -76,6 +81,8 @@ impl Receiver for Misbehaving {
             Mode::LogFlood => (0..FLOOD).for_each(|_| host.log(Level::Info, "the same again", &[])),
             Mode::ForbiddenOrigin => return Ok(Outcome::with_failures(vec![ask_elsewhere(host)])),
             Mode::ManyRequests => ask_often(host, &self.endpoint),
+            Mode::ReadInPieces => return read_in_pieces(host, &self.endpoint),
+            Mode::KeepBodies => keep_bodies(host, &self.endpoint)?,
             Mode::BadConfig => return Err(CollectError::Failed("bad_config was accepted".to_owned())),
             Mode::TrapOnceThenOk => trap_once(host, self.collections)?,
         }
@@ -148,6 +155,37 @@ fn ask_often(host: &Host, endpoint: &str) {
     for _ in 0..REQUESTS {
         // Whatever the answer, it took its time.
         let _ = host.http().get(endpoint);
+    }
+}
+
+/// Counts the bytes of a page that may be larger than all of its memory. What breaks it is reported, like any page.
+fn read_in_pieces(host: &Host, endpoint: &str) -> Result<Outcome, CollectError> {
+    let path = "/metrics/prometheus";
+    let mut read = 0;
+    let result = host.http().open(&Request::get(format!("{endpoint}{path}"))).and_then(|mut opened| {
+        while let Some(piece) = opened.body.read()? {
+            read += piece.len();
+        }
+        Ok(())
+    });
+    let mut metrics = telemetry::Metrics::new();
+    metrics.kiln_test_value(i64::try_from(read).unwrap_or(i64::MAX));
+    host.emit_metrics([metrics])?;
+    Ok(match result {
+        Ok(()) => Outcome::complete(),
+        Err(error) => Outcome::with_failures(vec![PartialFailure::new(path, format!("{error:?}"))]),
+    })
+}
+
+/// Opens as many bodies as may be open, and never lets go of them.
+fn keep_bodies(host: &Host, endpoint: &str) -> Result<(), CollectError> {
+    let open = || host.http().open(&Request::get(format!("{endpoint}/metrics/prometheus")));
+    for _ in 0..OPEN_BODIES {
+        std::mem::forget(open().map_err(|error| CollectError::Failed(format!("{error:?}")))?);
+    }
+    match open() {
+        Err(HttpError::InvalidRequest(_)) => Ok(()),
+        other => Err(CollectError::Failed(format!("one more body: {other:?}"))),
     }
 }
 

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use kiln_guest_misbehaving::{Misbehaving, telemetry};
-use kiln_plugin::testing::TestHost;
+use kiln_plugin::http::HttpError;
+use kiln_plugin::testing::{Reply, TestHost};
 use serde_json::json;
 
 fn collect(host: &TestHost, mode: &str) -> Result<kiln_plugin::testing::Collected, String> {
@@ -36,4 +37,17 @@ fn the_second_life_of_trap_once_is_without_traps() {
     assert!(collect(&host, "trap_once_then_ok").is_ok());
     let mut after_the_trap = host.configure::<Misbehaving>(json!({ "mode": "trap_once_then_ok" })).unwrap();
     assert!(after_the_trap.collect().is_ok() && after_the_trap.collect().is_ok());
+}
+
+#[test]
+fn a_page_is_read_in_pieces_as_far_as_it_comes() {
+    let host = TestHost::new(telemetry::MANIFEST);
+    host.on_get("/metrics/prometheus", Reply::text(&"x".repeat(100_000)).in_pieces(7_000));
+    let read = collect(&host, "read_in_pieces").unwrap();
+    assert_eq!((read.metrics.value("kiln.test.value", &[]), read.failed_sources().len()), (100_000.0, 0));
+    let broken = Reply::text(&"x".repeat(100_000)).breaking_after(70_000, HttpError::Timeout);
+    host.on_get("/metrics/prometheus", broken);
+    let read = collect(&host, "read_in_pieces").unwrap();
+    assert_eq!(read.metrics.value("kiln.test.value", &[]), 70_000.0);
+    assert_eq!(read.failed_sources(), ["/metrics/prometheus"]);
 }

@@ -53,7 +53,20 @@ impl World {
         };
         let spark = match &case.spark {
             None => None,
-            Some(spark) => Some(start_spark(spark).map_err(start)?),
+            Some(spark) => {
+                let pages = Pages::captured(&spark.version).map_err(start)?;
+                let running = Spark::start(pages).map_err(start)?;
+                if spark.starting {
+                    running.set_phase(Phase::StartingUp);
+                }
+                if spark.without_prometheus {
+                    running.set_prometheus(Prometheus { driver: false, executors: false });
+                }
+                if spark.page_mib > 0 {
+                    running.change_pages(|pages| pages.set("metrics_prometheus", vec![b'x'; spark.page_mib << 20]));
+                }
+                Some(running)
+            }
         };
         let sink = match &case.sink {
             None => None,

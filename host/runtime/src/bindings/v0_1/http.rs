@@ -2,7 +2,10 @@
 
 use kiln_egress as egress;
 
-use super::receiver::kiln::plugin::http::{Error, Header, Host, Method, Request, Response};
+use wasmtime::component::Resource;
+
+use super::receiver::kiln::plugin::http::{Error, Header, Host, HostBody, Method, Opened, Request, Response};
+use crate::open_bodies::OpenBody;
 use crate::store_data::StoreData;
 
 impl Host for StoreData {
@@ -24,6 +27,34 @@ impl Host for StoreData {
         };
         self.cpu.resume();
         results.into_iter().map(answer).collect()
+    }
+
+    async fn open(&mut self, request: Request) -> Result<Opened, Error> {
+        self.cpu.pause();
+        let result = match &self.egress {
+            Some(egress) => egress.open(request.into()).await,
+            None => Err(not_granted()),
+        };
+        self.cpu.resume();
+        let egress::Opened { status, headers, body } = result?;
+        Ok(Opened { status, headers: lower_headers(headers), body: self.open_bodies.insert(body) })
+    }
+}
+
+impl HostBody for StoreData {
+    async fn read(&mut self, body: Resource<OpenBody>) -> Result<Option<Vec<u8>>, Error> {
+        self.cpu.pause();
+        let result = match self.open_bodies.get(&body) {
+            Some(body) => body.read().await,
+            None => Err(egress::Error::InvalidRequest("the body was closed when the call that opened it ended".into())),
+        };
+        self.cpu.resume();
+        Ok(result?.map(Into::into))
+    }
+
+    async fn drop(&mut self, body: Resource<OpenBody>) -> wasmtime::Result<()> {
+        self.open_bodies.remove(&body);
+        Ok(())
     }
 }
 
@@ -50,18 +81,27 @@ impl From<Request> for egress::Request {
     }
 }
 
+impl From<egress::Error> for Error {
+    fn from(error: egress::Error) -> Self {
+        match error {
+            egress::Error::Denied(text) => Self::Denied(text),
+            egress::Error::InvalidRequest(text) => Self::InvalidRequest(text),
+            egress::Error::Timeout => Self::Timeout,
+            egress::Error::Connect(text) => Self::Connect(text),
+            egress::Error::Tls(text) => Self::Tls(text),
+            egress::Error::TooLarge(limit) => Self::TooLarge(limit),
+            egress::Error::RateLimited(seconds) => Self::RateLimited(seconds),
+            egress::Error::Cancelled => Self::Cancelled,
+            egress::Error::Protocol(text) => Self::Protocol(text),
+        }
+    }
+}
+
 fn answer(result: Result<egress::Response, egress::Error>) -> Result<Response, Error> {
-    let response = result.map_err(|error| match error {
-        egress::Error::Denied(text) => Error::Denied(text),
-        egress::Error::InvalidRequest(text) => Error::InvalidRequest(text),
-        egress::Error::Timeout => Error::Timeout,
-        egress::Error::Connect(text) => Error::Connect(text),
-        egress::Error::Tls(text) => Error::Tls(text),
-        egress::Error::TooLarge(limit) => Error::TooLarge(limit),
-        egress::Error::RateLimited(seconds) => Error::RateLimited(seconds),
-        egress::Error::Cancelled => Error::Cancelled,
-        egress::Error::Protocol(text) => Error::Protocol(text),
-    })?;
-    let headers = response.headers.into_iter().map(|(name, value)| Header { name, value }).collect();
-    Ok(Response { status: response.status, headers, body: response.body.into() })
+    let egress::Response { status, headers, body } = result?;
+    Ok(Response { status, headers: lower_headers(headers), body: body.into() })
+}
+
+fn lower_headers(headers: Vec<(String, String)>) -> Vec<Header> {
+    headers.into_iter().map(|(name, value)| Header { name, value }).collect()
 }

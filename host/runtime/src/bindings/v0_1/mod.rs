@@ -19,6 +19,7 @@ pub(crate) mod receiver {
         world: "receiver",
         imports: { default: async },
         exports: { default: async },
+        with: { "kiln:plugin/http.body": crate::open_bodies::OpenBody },
     });
 }
 
