@@ -35,23 +35,17 @@ impl PluginSettings {
     /// The text of a field that is no secret, by its dotted path.
     #[must_use]
     pub fn text(&self, field: &str) -> Option<&str> {
-        field
-            .split('.')
-            .try_fold(&self.public, |value, key| match value {
-                Json::Object(map) => map.get(key),
-                Json::Array(items) => items.get(key.parse::<usize>().ok()?),
-                _ => None,
-            })?
-            .as_str()
+        Setting::find(&self.public, field)?.text
     }
 
     /// What a policy may know of a field, by its dotted path; `None` if it has no value.
     #[must_use]
     pub fn setting(&self, field: &str) -> Option<Setting<'_>> {
-        let is_secret = self.secrets.contains_key(field);
-        let text = self.text(field);
         let has_default = self.with_default.contains(field);
-        (is_secret || text.is_some()).then_some(Setting { text, is_secret, has_default })
+        if self.secrets.contains_key(field) {
+            return Some(Setting { has_default, ..Setting::secret() });
+        }
+        Setting::find(&self.public, field).map(|setting| Setting { has_default, ..setting })
     }
 }
 

@@ -3,14 +3,14 @@
 //! Two kinds of trouble. A *fault* is in the configuration itself: nothing runs until it is mended. A *refusal* concerns
 //! one instance, because of its plugin or what it is granted: the others run.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use kiln_config::{Config, Instance, PluginSettings, Role, Secret};
 use kiln_egress::Credentials;
-use kiln_policy::{Credential, HttpRule, Level, PluginKind, Policy, PolicyError};
+use kiln_policy::{Credential, Level, Origin, OriginRange, PluginKind, Policy, PolicyError};
 use kiln_runtime::{ComponentFile, Directory};
 
 /// An instance that can run.
@@ -35,13 +35,19 @@ impl Prepared<'_> {
         credentials
     }
 
-    /// How the host signs in for the plugin, a sentence for each origin and way.
-    pub(crate) fn sign_ins(&self) -> BTreeSet<String> {
-        let sentence = |rule: &HttpRule| {
-            let credential = rule.credential.as_ref()?;
-            Some(format!("signs in at {} with {credential}", rule.origin))
+    /// How the host signs in for the plugin, a sentence for each way.
+    pub(crate) fn sign_ins(&self) -> Vec<String> {
+        let mut ways: BTreeMap<String, Vec<&Origin>> = BTreeMap::new();
+        for rule in self.policy.http_rules() {
+            if let Some(credential) = &rule.credential {
+                ways.entry(credential.to_string()).or_default().push(&rule.origin);
+            }
+        }
+        let sentence = |(way, origins): (String, Vec<&Origin>)| {
+            let ranges: Vec<_> = OriginRange::covering(origins).iter().map(ToString::to_string).collect();
+            format!("signs in at {} with {way}", ranges.join(", "))
         };
-        self.policy.http_rules().iter().filter_map(sentence).collect()
+        ways.into_iter().map(sentence).collect()
     }
 }
 

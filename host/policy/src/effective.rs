@@ -9,11 +9,15 @@ use crate::address::{AddressDenied, AddressScope};
 use crate::grant::{Grants, HttpGrant};
 use crate::imports::Capability;
 use crate::manifest::Manifest;
+use crate::missing_grant::MissingGrant;
 use crate::origin::{Origin, OriginError};
+use crate::origin_range::OriginRange;
 use crate::path::PathPattern;
-use crate::policy_error::{MissingGrant, PolicyError};
-use crate::request::{ConfigField, HttpRequest, Method, OriginRequest, Setting};
+use crate::policy_error::PolicyError;
+use crate::request::{ConfigField, HttpRequest, Method};
+use crate::setting::Setting;
 use crate::sign_in::{self, Credential, Granted};
+use crate::target::Target;
 
 /// Everything one instance may do, and nothing else.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -21,7 +25,7 @@ pub struct Policy {
     http: Vec<HttpRule>,
     state: bool,
     #[serde(skip)]
-    unused: Vec<Origin>,
+    unused: Vec<OriginRange>,
 }
 
 /// One origin an instance may talk to: what was requested and what was granted must both hold.
@@ -43,12 +47,12 @@ pub struct HttpRule {
 }
 
 impl HttpRule {
-    fn uses(&self, origin: &Origin) -> bool {
+    fn uses(&self, origins: &OriginRange) -> bool {
         let signs_in = match &self.credential {
-            Some(Credential::ClientCredentials(credentials)) => credentials.endpoint.origin == *origin,
+            Some(Credential::ClientCredentials(credentials)) => origins.contains(&credentials.endpoint.origin),
             Some(Credential::Bearer { .. } | Credential::BearerFile { .. }) | None => false,
         };
-        self.origin == *origin || signs_in
+        origins.contains(&self.origin) || signs_in
     }
 
     fn covers_path(&self, path: &str) -> bool {
@@ -96,9 +100,7 @@ impl Policy {
         for request in &manifest.requests.http {
             match resolve_http(manifest, request, &granted, &setting) {
                 Ok(rules) => http.extend(rules),
-                // Requests that share a credential share what is wrong with it.
-                Err(error) if errors.contains(&error) => {}
-                Err(error) => errors.push(error),
+                Err(more) => more.into_iter().for_each(|error| PolicyError::merge(&mut errors, error)),
             }
         }
         let state = match (&manifest.requests.state, grants.state.unwrap_or(!explicit_grants)) {
@@ -132,7 +134,7 @@ impl Policy {
 
     /// Grants that no request matches: probably a typing error.
     #[must_use]
-    pub fn unused_grants(&self) -> &[Origin] {
+    pub fn unused_grants(&self) -> &[OriginRange] {
         &self.unused
     }
 
@@ -159,18 +161,27 @@ fn resolve_http<'a>(
     request: &HttpRequest,
     granted: &Granted<'_>,
     setting: impl Fn(&str) -> Option<Setting<'a>>,
-) -> Result<Vec<HttpRule>, PolicyError> {
-    let (origin, derived_from) = match &request.origin {
-        OriginRequest::Literal(origin) => (origin.clone(), None),
-        OriginRequest::Config(config_field) => {
-            let text = setting(config_field.path()).and_then(|setting| setting.text);
-            let Some(text) = text else { return Ok(Vec::new()) };
-            let invalid = |error| PolicyError::InvalidOrigin { field: config_field.clone(), error };
-            let url = Url::parse(text).map_err(|error| invalid(OriginError::NotAUrl(text.to_owned(), error)))?;
-            (Origin::of(&url).map_err(invalid)?, Some(config_field))
+) -> Result<Vec<HttpRule>, Vec<PolicyError>> {
+    let targets = request.targets(&setting).map_err(|error| vec![error])?;
+    let (mut rules, mut errors) = (Vec::new(), Vec::new());
+    for target in &targets {
+        match resolve_target(manifest, request, target, granted, &setting) {
+            Ok(more) => rules.extend(more),
+            Err(error) => PolicyError::merge(&mut errors, error),
         }
-    };
-    let rule = |grant: &HttpGrant, source| HttpRule {
+    }
+    if errors.is_empty() { Ok(rules) } else { Err(errors) }
+}
+
+fn resolve_target<'a>(
+    manifest: &Manifest,
+    request: &HttpRequest,
+    target: &Target,
+    granted: &Granted<'_>,
+    setting: impl Fn(&str) -> Option<Setting<'a>>,
+) -> Result<Vec<HttpRule>, PolicyError> {
+    let missing = |denied| PolicyError::NotGranted(Box::new(MissingGrant::new(target, request, denied)));
+    let rule = |origin: &Origin, grant: &HttpGrant, source| HttpRule {
         origin: origin.clone(),
         methods: match &grant.methods {
             Some(granted) => request.methods.iter().copied().filter(|method| granted.contains(method)).collect(),
@@ -182,24 +193,43 @@ fn resolve_http<'a>(
         requested_paths: request.paths.clone(),
         granted_paths: grant.paths.clone(),
     };
-    let explicit: Vec<_> = granted.grants.http.iter().filter(|grant| grant.origin == origin).collect();
-    let mut rules: Vec<HttpRule> = match derived_from {
-        _ if !explicit.is_empty() => explicit.into_iter().map(|grant| rule(grant, GrantSource::Explicit)).collect(),
-        Some(config_field) if !granted.explicit_grants => {
-            let grant =
-                HttpGrant { origin: origin.clone(), addresses: AddressScope::public(), methods: None, paths: None };
-            vec![rule(&grant, GrantSource::Configuration(config_field.clone()))]
+    let explicit = target.origins.iter().flat_map(|origin| {
+        let grants = granted.grants.http.iter().filter(|grant| grant.origin.contains(origin));
+        grants.map(|grant| rule(origin, grant, GrantSource::Explicit))
+    });
+    let mut rules: Vec<HttpRule> = explicit.collect();
+    match &target.typed_into {
+        _ if !rules.is_empty() => {}
+        Some(field) if !granted.explicit_grants => {
+            rules.extend(target.origins.iter().map(|origin| {
+                let grant = HttpGrant {
+                    origin: origin.clone().into(),
+                    addresses: AddressScope::public(),
+                    methods: None,
+                    paths: None,
+                };
+                rule(origin, &grant, GrantSource::Configuration(field.clone()))
+            }));
         }
         Some(_) | None => {
-            return Err(PolicyError::NotGranted(Box::new(MissingGrant::new(&origin, request, None))));
+            // Once granted it might still lack the addresses: better to ask for both at once.
+            for origin in &target.origins {
+                check_literal(origin, std::iter::once(&AddressScope::public()), |denied| missing(Some(denied)))?;
+            }
+            return Err(missing(None));
         }
-    };
-    let missing = |denied| PolicyError::NotGranted(Box::new(MissingGrant::new(&origin, request, Some(denied))));
-    check_literal(&origin, rules.iter().map(|rule| &rule.addresses), missing)?;
-    if let Some(rule) = rules.first() {
-        let alternatives = manifest.credential_alternatives(request);
-        let credential = sign_in::resolve(alternatives, &origin, &rule.source, granted, &setting)?;
-        rules.iter_mut().for_each(|rule| rule.credential.clone_from(&credential));
+    }
+    for origin in &target.origins {
+        let scopes = rules.iter().filter(|rule| rule.origin == *origin).map(|rule| &rule.addresses);
+        check_literal(origin, scopes, |denied| missing(Some(denied)))?;
+    }
+    let alternatives = manifest.credential_alternatives(request);
+    for rule in &mut rules {
+        // Nobody wrote `http://`, so nobody meant a secret to be sent for everybody to read.
+        let unasked = target.origins.len() > 1 && !rule.origin.is_https() && rule.source != GrantSource::Explicit;
+        if !unasked {
+            rule.credential = sign_in::resolve(alternatives, &rule.origin, &rule.source, granted, &setting)?;
+        }
     }
     Ok(rules)
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::address::AddressScope;
-use crate::origin::Origin;
+use crate::origin_range::OriginRange;
 use crate::path::PathPattern;
 use crate::request::Method;
 
@@ -25,8 +25,8 @@ pub struct Grants {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpGrant {
-    /// Scheme, host and port.
-    pub origin: Origin,
+    /// Scheme, host and port, or a range of ports.
+    pub origin: OriginRange,
     /// What the host may resolve to; public addresses if absent.
     #[serde(default)]
     pub addresses: AddressScope,

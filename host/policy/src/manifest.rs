@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::credential::{CredentialAlternative, CredentialRequest};
 use crate::declared::{Declared, MetricDeclaration, MetricKind};
 use crate::name::PluginName;
-use crate::request::{HttpRequest, Requests};
+use crate::request::{HttpRequest, OriginRequest, Requests};
 
 /// Name of the custom section that holds the manifest inside a component.
 pub const MANIFEST_SECTION: &str = "kiln:manifest";
@@ -136,6 +136,9 @@ impl Manifest {
             if request.reason.trim().is_empty() {
                 return Err(ManifestError::NoReason(request.origin.to_string()));
             }
+            if let (OriginRequest::Literal(origin), false) = (&request.origin, request.names.is_empty()) {
+                return Err(ManifestError::NamesOfLiteral(origin.to_string()));
+            }
             if let Some(CredentialRequest::Named(name)) = &request.credential
                 && self.credentials.get(name).is_none_or(Vec::is_empty)
             {
@@ -189,6 +192,9 @@ pub enum ManifestError {
     /// A request nobody can judge.
     #[error("the request for {0} needs a reason")]
     NoReason(String),
+    /// Names nobody can write.
+    #[error("the request for {0} has names, which only the values of a field can be")]
+    NamesOfLiteral(String),
     /// A credential that is referred to and not there.
     #[error("credential `{0}` is not there: add [[credentials.{0}]], or write a field as ${{config.field}}")]
     NoCredential(String),

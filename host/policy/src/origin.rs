@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize, Serializer};
 use url::{Host, Url};
 
+use crate::origin_range::MAX_PORTS;
+
 /// An HTTP origin as in RFC 6454, normalised: lower-case host, explicit port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
@@ -44,6 +46,21 @@ impl Origin {
         let host = url.host().ok_or(OriginError::NoHost)?.to_owned();
         let port = url.port().unwrap_or(if https { 443 } else { 80 });
         Ok(Self { https, host, port })
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Scheme and host, as a URL begins with them.
+    pub(crate) fn without_port(&self) -> String {
+        format!("{}://{}", if self.https { "https" } else { "http" }, self.host)
+    }
+
+    pub(crate) fn with_port(&self, port: u16) -> Self {
+        Self { port, ..self.clone() }
     }
 
     /// Whether the connection is encrypted.
@@ -113,6 +130,12 @@ pub enum OriginError {
     /// User name or password in the URL.
     #[error("a URL must not contain a user name or password")]
     Credentials,
+    /// Not what Prometheus calls a target.
+    #[error("`{0}` is neither a URL nor `host:port`")]
+    NotAHost(String),
+    /// Ports that are no range, or too many.
+    #[error("`{0}` has no range of ports: write the lower one first, and at most {MAX_PORTS} of them")]
+    PortRange(String),
     /// No host.
     #[error("the URL has no host")]
     NoHost,

@@ -3,12 +3,10 @@
 //! Each sentence names the fields or the origin and ends in what to do; where a grant is missing it is printed as it has
 //! to be written. No value of a secret can be in one: a policy never learns any.
 
-use std::fmt;
-
 use crate::address::AddressDenied;
+use crate::missing_grant::MissingGrant;
 use crate::origin::{Origin, OriginError};
-use crate::path::PathPattern;
-use crate::request::{ConfigField, HttpRequest, Method};
+use crate::request::ConfigField;
 use crate::url_template::Misfit;
 
 /// Why a request cannot be granted as things stand.
@@ -25,13 +23,21 @@ pub enum PolicyError {
         /// Why.
         denied: AddressDenied,
     },
-    /// The configuration field does not hold a URL.
-    #[error("`{path}`: {error}", path = field.path())]
+    /// The configuration does not hold an origin where one is needed.
+    #[error("`{path}`: {error}")]
     InvalidOrigin {
-        /// The field.
-        field: ConfigField,
+        /// Where it stands, for example `scrape_configs[0].targets[2]`.
+        path: String,
         /// What is wrong with its value.
         error: OriginError,
+    },
+    /// More than one instance should reach.
+    #[error("`{path}` holds more than {limit} origins: spread them over several instances", path = field.path())]
+    TooManyOrigins {
+        /// The field.
+        field: ConfigField,
+        /// How many there may be.
+        limit: usize,
     },
     /// A way to sign in is configured in part.
     #[error("{}", partial(set, missing))]
@@ -98,6 +104,25 @@ pub enum PolicyError {
 }
 
 impl PolicyError {
+    /// Adds an error to others, where it says something new. Grants that are missing for the same reason are told of
+    /// together, and requests that share a credential share what is wrong with it.
+    pub(crate) fn merge(errors: &mut Vec<Self>, error: Self) {
+        if errors.contains(&error) {
+            return;
+        }
+        if let Self::NotGranted(more) = &error {
+            let alike = errors.iter_mut().find_map(|error| match error {
+                Self::NotGranted(missing) if missing.is_like(more) => Some(missing),
+                _ => None,
+            });
+            if let Some(missing) = alike {
+                missing.origins.extend(more.origins.iter().cloned());
+                return;
+            }
+        }
+        errors.push(error);
+    }
+
     /// Whether the operator's settings contradict themselves, whatever is granted.
     #[must_use]
     pub const fn is_fault(&self) -> bool {
@@ -109,6 +134,7 @@ impl PolicyError {
             Self::NotGranted(_)
             | Self::AddressNever { .. }
             | Self::InvalidOrigin { .. }
+            | Self::TooManyOrigins { .. }
             | Self::VisibleSecret { .. }
             | Self::MisplacedMetadata { .. }
             | Self::InsecureTokenEndpoint { .. }
@@ -134,58 +160,5 @@ fn names(fields: &[ConfigField]) -> String {
     match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         Some(_) | None => names.concat(),
-    }
-}
-
-/// The entry of `grants.http` that is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MissingGrant {
-    origin: Origin,
-    reason: String,
-    denied: Option<AddressDenied>,
-    methods: Vec<Method>,
-    paths: Vec<PathPattern>,
-}
-
-impl MissingGrant {
-    pub(crate) fn new(origin: &Origin, request: &HttpRequest, denied: Option<AddressDenied>) -> Self {
-        Self {
-            origin: origin.clone(),
-            reason: request.reason.clone(),
-            denied,
-            methods: request.methods.clone(),
-            paths: request.paths.clone(),
-        }
-    }
-
-    /// One that need not name methods and paths.
-    pub(crate) fn of_origin(origin: &Origin, reason: String, denied: Option<AddressDenied>) -> Self {
-        Self { origin: origin.clone(), reason, denied, methods: Vec::new(), paths: Vec::new() }
-    }
-}
-
-impl fmt::Display for MissingGrant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "requests {} ({})", self.origin, self.reason)?;
-        let addresses = match &self.denied {
-            Some(denied) => {
-                write!(f, ", but {denied}")?;
-                match denied {
-                    AddressDenied::NotGranted { needs, .. } => format!(", addresses: [{needs}]"),
-                    AddressDenied::Never { .. } => String::new(),
-                }
-            }
-            None => {
-                f.write_str(", which is not granted")?;
-                String::new()
-            }
-        };
-        write!(f, "; to grant it, add\n    grants:\n      http: [ {{ origin: \"{}\"{addresses}", self.origin)?;
-        if !self.methods.is_empty() {
-            let methods: Vec<_> = self.methods.iter().map(ToString::to_string).collect();
-            let paths: Vec<_> = self.paths.iter().map(|path| format!("\"{path}\"")).collect();
-            write!(f, ", methods: [{}], paths: [{}]", methods.join(", "), paths.join(", "))?;
-        }
-        f.write_str(" } ]")
     }
 }

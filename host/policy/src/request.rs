@@ -1,5 +1,6 @@
 //! What a manifest asks for.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -24,6 +25,10 @@ pub struct Requests {
 pub struct HttpRequest {
     /// Where to.
     pub origin: OriginRequest,
+    /// What values of the field stand for that are no origins, such as `auto`. As good as written in the manifest: always
+    /// needs an explicit grant.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, Vec<Origin>>,
     /// With which methods.
     pub methods: Vec<Method>,
     /// On which paths.
@@ -49,7 +54,8 @@ pub struct StateRequest {
 pub enum OriginRequest {
     /// Always needs an explicit grant.
     Literal(Origin),
-    /// `${config.host}`: typing the value grants it, unless grants must be explicit.
+    /// `${config.host}`: typing the value grants it, unless grants must be explicit. The field may lead through lists;
+    /// then every text in them is requested.
     Config(ConfigField),
 }
 
@@ -115,31 +121,6 @@ impl fmt::Display for ConfigField {
 impl Serialize for ConfigField {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
-    }
-}
-
-/// What the configuration holds for a field, as far as a policy may know: never a secret's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Setting<'a> {
-    /// The value, where it is a text and no secret.
-    pub text: Option<&'a str>,
-    /// Whether the schema keeps the value from the plugin.
-    pub is_secret: bool,
-    /// Whether the schema gives a default, so that a value says nothing about what the operator wants.
-    pub has_default: bool,
-}
-
-impl<'a> Setting<'a> {
-    /// A text the operator has written.
-    #[must_use]
-    pub const fn text(text: &'a str) -> Self {
-        Self { text: Some(text), is_secret: false, has_default: false }
-    }
-
-    /// A secret the operator has written.
-    #[must_use]
-    pub const fn secret() -> Self {
-        Self { text: None, is_secret: true, has_default: false }
     }
 }
 

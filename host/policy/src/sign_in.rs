@@ -14,9 +14,11 @@ use crate::address::AddressScope;
 use crate::credential::{ClientAuthentication, ClientCredentialsRequest, CredentialAlternative, EndpointRequest};
 use crate::effective::{GrantSource, check_literal};
 use crate::grant::Grants;
+use crate::missing_grant::MissingGrant;
 use crate::origin::Origin;
-use crate::policy_error::{MissingGrant, PolicyError};
-use crate::request::{ConfigField, Setting};
+use crate::policy_error::PolicyError;
+use crate::request::ConfigField;
+use crate::setting::Setting;
 
 /// How the host signs in at an origin, decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -194,7 +196,7 @@ fn client_credentials<'a>(
     };
     let reason = format!("exchanges `{}` and `{}` for a token", client_id.path(), client_secret.path());
     let missing = |denied| PolicyError::NotGranted(Box::new(MissingGrant::of_origin(&origin, reason.clone(), denied)));
-    let mut explicit = granted.grants.http.iter().filter(|grant| grant.origin == origin).peekable();
+    let mut explicit = granted.grants.http.iter().filter(|grant| grant.origin.contains(&origin)).peekable();
     let (addresses, source) = match (explicit.peek(), derived) {
         (Some(_), _) => (explicit.map(|grant| grant.addresses.clone()).collect(), GrantSource::Explicit),
         (None, Some(source)) => (AddressScope::public(), source),

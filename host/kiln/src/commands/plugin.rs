@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-use kiln_policy::{Capability, CredentialAlternative, Import, Manifest};
+use kiln_policy::{Capability, CredentialAlternative, Import, Manifest, Origin, OriginRange};
 use kiln_runtime::{ComponentFile, Directory};
 use serde_json::json;
 
@@ -112,13 +112,24 @@ fn as_text(file: &ComponentFile) -> Result<String, std::fmt::Error> {
                 writeln!(text, "  {capability:<6} {reason}")?;
             }
             Capability::Http if imported => {
-                for request in &manifest.requests.http {
+                let mut requests = manifest.requests.http.iter().peekable();
+                while let Some(request) = requests.next() {
                     let methods: Vec<_> = request.methods.iter().map(ToString::to_string).collect();
                     writeln!(text, "  {capability:<6} {} {}: {}", methods.join(","), request.origin, request.reason)?;
                     for path in &request.paths {
                         writeln!(text, "           {path}")?;
                     }
-                    text.push_str(&signing_in(manifest.credential_alternatives(request)));
+                    for (name, origins) in &request.names {
+                        writeln!(text, "           `{name}` stands for {}", ranges(origins))?;
+                    }
+                    let ways = manifest.credential_alternatives(request);
+                    // Rules of one origin sign in alike: said once, below the last of them.
+                    let is_last = requests.peek().is_none_or(|next| {
+                        next.origin != request.origin || manifest.credential_alternatives(next) != ways
+                    });
+                    if is_last {
+                        text.push_str(&signing_in(ways));
+                    }
                 }
             }
             _ => writeln!(text, "  {capability:<6} not used")?,
@@ -143,6 +154,11 @@ fn as_text(file: &ComponentFile) -> Result<String, std::fmt::Error> {
         }
     }
     Ok(text)
+}
+
+/// Origins, neighbours written as one.
+fn ranges(origins: &[Origin]) -> String {
+    OriginRange::covering(origins).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What a request is sent with, for the person who judges it.

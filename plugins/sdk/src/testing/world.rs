@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use kiln_policy::{Grants, Manifest, OriginRequest, Policy, Setting};
+use kiln_policy::{Grants, Manifest, Policy, Setting};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -98,22 +98,22 @@ impl World {
 
     /// Grants what the manifest requests, with the origins of this configuration.
     pub(super) fn grant(&self, manifest: &Manifest, config: &Value) {
-        let field = |path: &str| config.pointer(&format!("/{}", path.replace('.', "/"))).and_then(Value::as_str);
-        let origins = manifest.requests.http.iter().filter_map(|request| match &request.origin {
-            OriginRequest::Literal(origin) => Some(origin.to_string()),
-            OriginRequest::Config(reference) => {
-                let url = Url::parse(field(reference.path())?).expect("a configured origin is a URL");
-                Some(url.origin().ascii_serialization())
-            }
+        let setting = |path: &str| Setting::find(config, path);
+        let targets = manifest.requests.http.iter().flat_map(|request| {
+            request.targets(setting).unwrap_or_else(|error| panic!("the origins cannot be told: {error}"))
         });
-        let http: Vec<Value> =
-            origins.map(|origin| json!({ "origin": origin, "addresses": ["public", "private", "loopback"] })).collect();
+        let mut origins: Vec<_> = targets.flat_map(|target| target.origins).collect();
+        origins.sort_unstable();
+        origins.dedup();
+        let http: Vec<Value> = origins
+            .iter()
+            .map(|origin| json!({ "origin": origin, "addresses": ["public", "private", "loopback"] }))
+            .collect();
         let grants: Grants = serde_json::from_value(json!({ "http": http, "state": self.has_state }))
             .expect("grants as an operator would write them");
         // Signing in is the host's; a plugin under test could not tell the difference.
         let mut manifest = manifest.clone();
         manifest.requests.http.iter_mut().for_each(|request| request.credential = None);
-        let setting = |path: &str| field(path).map(Setting::text);
         let policy = Policy::resolve(&manifest, &grants, false, setting).unwrap_or_else(|errors| {
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
             panic!("the manifest's requests cannot be granted: {}", errors.join("; "))
