@@ -61,6 +61,12 @@ impl Feed {
         self.buffer.extend_from_slice(piece);
     }
 
+    /// The number of the line that was read last, from 1.
+    #[must_use]
+    pub const fn line(&self) -> usize {
+        self.reading.line_number()
+    }
+
     /// There are no more pieces: what is left is the last line.
     pub fn finish(&mut self) {
         self.is_finished = true;

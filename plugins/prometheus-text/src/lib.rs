@@ -25,6 +25,7 @@ mod cursor;
 mod entry;
 mod error;
 mod escape;
+pub mod family;
 mod feed;
 mod format;
 mod labels;

@@ -26,6 +26,17 @@ impl<'a> Parser<'a> {
         Self { rest: page.as_ref(), reading: Reading::new(options) }
     }
 
+    /// Reads each line by itself, whatever the format says of the whole.
+    pub(crate) fn of_lines(page: &'a (impl AsRef<[u8]> + ?Sized), options: Options) -> Self {
+        Self { rest: page.as_ref(), reading: Reading::of_lines(options) }
+    }
+
+    /// The number of the line that was read last, from 1.
+    #[must_use]
+    pub const fn line(&self) -> usize {
+        self.reading.line_number()
+    }
+
     /// The next entry that a line for which `wanted` holds has.
     fn next_of(&mut self, wanted: impl Fn(&[u8]) -> bool) -> Option<Result<Entry<'a>, LineError>> {
         while !self.reading.is_done() {

@@ -21,7 +21,16 @@ pub(crate) struct Reading {
 impl Reading {
     pub(crate) fn new(options: Options) -> Self {
         let exposition = options.is_openmetrics().then(Box::default);
-        Self { options, line: 0, bytes: 0, exposition, is_done: false }
+        Self { exposition, ..Self::of_lines(options) }
+    }
+
+    /// Without a judgement of the whole.
+    pub(crate) const fn of_lines(options: Options) -> Self {
+        Self { options, line: 0, bytes: 0, exposition: None, is_done: false }
+    }
+
+    pub(crate) const fn line_number(&self) -> usize {
+        self.line
     }
 
     pub(crate) const fn options(&self) -> &Options {
@@ -81,13 +90,16 @@ impl Reading {
 
     fn entry<'a>(&mut self, line: &'a [u8]) -> Result<Option<Entry<'a>>, LineProblem> {
         let line = core::str::from_utf8(line).map_err(|_| LineProblem::Encoding)?;
-        if let Some(exposition) = &mut self.exposition {
+        if self.options.is_openmetrics() {
             let entry = match line.as_bytes().first() {
                 None => return Err(LineProblem::NotOpenMetrics),
                 Some(b'#') => metadata::read_openmetrics(line)?,
                 Some(_) => sample::read(line, &self.options)?,
             };
-            return exposition.take(&entry).map(|()| Some(entry));
+            if let Some(exposition) = &mut self.exposition {
+                exposition.take(&entry)?;
+            }
+            return Ok(Some(entry));
         }
         let line = match self.options.mode {
             Mode::Lenient => line.strip_suffix('\r').unwrap_or(line),
