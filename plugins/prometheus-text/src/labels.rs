@@ -23,6 +23,14 @@ pub struct Labels<'a> {
 impl<'a> Labels<'a> {
     pub(crate) const NONE: Self = Self { text: "", is_verbatim: false };
 
+    /// Reads labels as they stand in a line, with their braces. `None` if they are not as the text format wants them.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut rest = Cursor::new(text.strip_prefix('{')?);
+        let braces = Braces::read(&mut rest, false, &Options::default()).ok()?;
+        rest.is_at_end().then_some(braces.labels)
+    }
+
     /// Names and values, in their order.
     #[must_use]
     pub const fn iter(self) -> LabelIter<'a> {

@@ -34,6 +34,7 @@ mod metadata;
 mod native;
 mod openmetrics;
 mod parser;
+pub mod print;
 mod reading;
 mod sample;
 mod value;

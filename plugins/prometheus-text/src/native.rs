@@ -4,6 +4,8 @@
 //! Neither format has them in a released version; they are what `prometheus_client` for Python writes and what the draft
 //! of OpenMetrics 2.0 describes, which counts in `positive_buckets` what the others write as differences.
 
+use core::fmt;
+
 use crate::cursor::Cursor;
 use crate::error::LineProblem;
 use crate::value::Value;
@@ -112,6 +114,25 @@ impl<'a> NativeHistogram<'a> {
         let text = rest.take_while(|byte| byte != b'}');
         let histogram = Fields::read(text).and_then(Fields::histogram).filter(|_| rest.eat(b'}'));
         histogram.ok_or(LineProblem::NativeHistogram)
+    }
+}
+
+impl fmt::Display for NativeHistogram<'_> {
+    /// As it is written into a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, sum, schema, zero_threshold, zero_count, positive, negative, custom_values } = self;
+        let (sum, zero_threshold) = (Value::Float(*sum), Value::Float(*zero_threshold));
+        write!(f, "{{count:{count},sum:{sum},schema:{schema},zero_threshold:{zero_threshold},zero_count:{zero_count}")?;
+        for (side, buckets) in [("negative", negative), ("positive", positive)] {
+            if !buckets.spans.is_empty() {
+                let counts = if buckets.are_differences { "deltas" } else { "buckets" };
+                write!(f, ",{side}_spans:[{}],{side}_{counts}:[{}]", buckets.spans, buckets.counts.0)?;
+            }
+        }
+        if !custom_values.0.is_empty() {
+            write!(f, ",custom_values:[{}]", custom_values.0)?;
+        }
+        f.write_str("}")
     }
 }
 
