@@ -7,6 +7,7 @@
 //! well-formed line is never read in the other way.
 
 use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::cursor::Cursor;
 use crate::error::LineProblem;
@@ -34,19 +35,19 @@ impl<'a> Labels<'a> {
     /// Names and values, in their order.
     #[must_use]
     pub const fn iter(self) -> LabelIter<'a> {
-        LabelIter { rest: Cursor::new(self.text), is_verbatim: self.is_verbatim }
+        LabelIter(self.written())
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(self) -> bool {
-        self.iter().next().is_none()
+        self.text.is_empty() || self.written().next().is_none()
     }
 
     /// The value of the first label of this name.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Cow<'a, str>> {
-        self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
+        self.written().find(|(found, _)| *found == name).map(|(_, value)| self.value(value))
     }
 
     /// The value of the last label of all, if it has this name, and of the first of this name otherwise. Where values are
@@ -54,11 +55,19 @@ impl<'a> Labels<'a> {
     #[must_use]
     pub fn get_last(self, name: &str) -> Option<Cow<'a, str>> {
         let last = if self.is_verbatim {
-            self.verbatim_from_the_right(name).map(Cow::Borrowed)
+            self.verbatim_from_the_right(name)
         } else {
-            self.iter().last().filter(|(found, _)| *found == name).map(|(_, value)| value)
+            self.written().last().filter(|(found, _)| *found == name).map(|(_, value)| value)
         };
-        last.or_else(|| self.get(name))
+        last.map(|value| self.value(value)).or_else(|| self.get(name))
+    }
+
+    const fn written(self) -> Written<'a> {
+        Written { rest: Cursor::new(self.text), is_verbatim: self.is_verbatim }
+    }
+
+    fn value(self, written: &'a str) -> Cow<'a, str> {
+        if self.is_verbatim { Cow::Borrowed(written) } else { unescape(written, true) }
     }
 
     fn verbatim_from_the_right(self, name: &str) -> Option<&'a str> {
@@ -73,7 +82,7 @@ impl<'a> Labels<'a> {
     /// Every value verbatim. `text` is what stands between the braces.
     pub(crate) fn verbatim(text: &'a str, options: &Options) -> Result<Self, LineProblem> {
         let labels = Self { text, is_verbatim: true };
-        let mut read = labels.iter();
+        let mut read = labels.written();
         let count = read.by_ref().take(options.limits.labels.saturating_add(1)).count();
         match read.rest.is_at_end() {
             _ if count > options.limits.labels => Err(LineProblem::TooManyLabels),
@@ -82,27 +91,45 @@ impl<'a> Labels<'a> {
         }
     }
 
-    fn has_repeated(self) -> bool {
-        self.iter().enumerate().any(|(at, (name, _))| self.iter().take(at).any(|(earlier, _)| earlier == name))
+    fn has_repeated(self, count: usize) -> bool {
+        let names = || self.written().map(|(name, _)| name);
+        if count <= FEW_LABELS {
+            return names().enumerate().any(|(at, name)| names().take(at).any(|earlier| earlier == name));
+        }
+        let mut sorted: Vec<&str> = names().collect();
+        sorted.sort_unstable();
+        sorted.iter().zip(sorted.iter().skip(1)).any(|(one, next)| one == next)
     }
 }
 
+/// So many are sooner compared with each other than sorted.
+const FEW_LABELS: usize = 8;
+
 /// Iterator over labels.
 #[derive(Clone, Debug)]
-pub struct LabelIter<'a> {
-    rest: Cursor<'a>,
-    is_verbatim: bool,
-}
+pub struct LabelIter<'a>(Written<'a>);
 
 impl<'a> Iterator for LabelIter<'a> {
     type Item = (&'a str, Cow<'a, str>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_verbatim {
-            return next_verbatim(&mut self.rest);
-        }
-        let (name, value) = next_written(&mut self.rest)?;
-        Some((name, unescape(value, true)))
+        let (name, value) = self.0.next()?;
+        Some((name, if self.0.is_verbatim { Cow::Borrowed(value) } else { unescape(value, true) }))
+    }
+}
+
+/// Iterator over names, and values as they stand.
+#[derive(Clone, Debug)]
+struct Written<'a> {
+    rest: Cursor<'a>,
+    is_verbatim: bool,
+}
+
+impl<'a> Iterator for Written<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_verbatim { next_verbatim(&mut self.rest) } else { next_written(&mut self.rest) }
     }
 }
 
@@ -125,7 +152,7 @@ fn next_written<'a>(rest: &mut Cursor<'a>) -> Option<(&'a str, &'a str)> {
 }
 
 /// A label whose value may hold anything. What is no label stays in `rest`.
-fn next_verbatim<'a>(rest: &mut Cursor<'a>) -> Option<(&'a str, Cow<'a, str>)> {
+fn next_verbatim<'a>(rest: &mut Cursor<'a>) -> Option<(&'a str, &'a str)> {
     rest.skip_blanks();
     let (name, after) = label_start(rest.rest)?;
     let mut from = 0;
@@ -134,7 +161,7 @@ fn next_verbatim<'a>(rest: &mut Cursor<'a>) -> Option<(&'a str, Cow<'a, str>)> {
         let (value, behind) = (after.get(..quote)?, after.get(quote + 1..)?);
         if let Some(next) = behind_value(behind) {
             *rest = Cursor::new(next);
-            return Some((name, Cow::Borrowed(value)));
+            return Some((name, value));
         }
         from = quote + 1;
     }
@@ -200,7 +227,7 @@ impl<'a> Braces<'a> {
         let end = start.len().saturating_sub(rest.rest.len() + 1);
         let text = if count == 0 { "" } else { start.get(..end).unwrap_or("") };
         let labels = Labels { text, is_verbatim: false };
-        if options.rejects() && labels.has_repeated() {
+        if options.rejects() && labels.has_repeated(count) {
             return Err(LineProblem::RepeatedLabel);
         }
         Ok(Self { name, labels })

@@ -137,7 +137,7 @@ fn a_native_histogram_may_stand_beside_one_with_buckets() {
          h_bucket{a=\"b\",le=\"+Inf\"} 3\nh_created{a=\"b\"} 1\n# EOF\n",
     );
     let [native, classic] = &families[0].metrics[..] else { panic!("{families:?}") };
-    let Point::NativeHistogram(histogram) = native.point else { panic!("{native:?}") };
+    let Point::NativeHistogram(histogram) = &native.point else { panic!("{native:?}") };
     assert_eq!((histogram.count, histogram.positive.counts().collect::<Vec<_>>()), (Value::Integer(3), vec![1.0, 1.0]));
     assert!(matches!(classic.point, Point::Histogram(_)));
     assert_eq!([native.created, classic.created], [Some(Timestamp::from_nanos(1_000_000_000)); 2]);

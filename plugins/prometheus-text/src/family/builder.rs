@@ -1,10 +1,11 @@
 //! One family, put together from its samples.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::{Bucket, Description, Family, Histogram, Label, Metric, Observation, Point, Quantile, Series, Summary};
+use super::{Bucket, Description, Family, Label, Metric, Observation, Point, Quantile, Series};
 use crate::entry::Type;
 use crate::error::LineProblem;
 use crate::value::{Timestamp, Value};
@@ -56,7 +57,7 @@ impl<'a> Builder<'a> {
                     labels,
                     timestamp,
                     created: None,
-                    point: Point::NativeHistogram(histogram),
+                    point: Point::NativeHistogram(Box::new(histogram)),
                     exemplars: exemplar.into_iter().collect(),
                 };
                 return self.push(metric, room).map(drop);
@@ -90,10 +91,10 @@ impl<'a> Builder<'a> {
             }
             Part::Sum | Part::Count => {
                 let metric = self.composite(labels, timestamp, room)?;
-                let (Point::Histogram(Histogram { sum, count, .. }) | Point::Summary(Summary { sum, count, .. })) =
-                    &mut metric.point
-                else {
-                    return Err(LineProblem::NotOfFamily);
+                let (sum, count) = match &mut metric.point {
+                    Point::Histogram(histogram) => (&mut histogram.sum, &mut histogram.count),
+                    Point::Summary(summary) => (&mut summary.sum, &mut summary.count),
+                    Point::Number(_) | Point::NativeHistogram(_) => return Err(LineProblem::NotOfFamily),
                 };
                 let place = if part == Part::Sum { sum } else { count };
                 place.get_or_insert(number);
@@ -122,8 +123,8 @@ impl<'a> Builder<'a> {
                 Some(at) => *at,
                 None => {
                     let point = match self.family.r#type {
-                        Type::Summary => Point::Summary(Summary::default()),
-                        _ => Point::Histogram(Histogram::default()),
+                        Type::Summary => Point::Summary(Box::default()),
+                        _ => Point::Histogram(Box::default()),
                     };
                     let metric = Metric { labels, timestamp, created: None, point, exemplars: Vec::new() };
                     let at = self.push(metric, room)?;
@@ -145,11 +146,11 @@ impl<'a> Builder<'a> {
     pub(super) fn finish(mut self) -> Family<'a> {
         for metric in &mut self.family.metrics {
             match &mut metric.point {
-                Point::Histogram(Histogram { buckets, .. }) => {
-                    buckets.sort_by(|one, other| one.upper_bound.total_cmp(&other.upper_bound));
+                Point::Histogram(histogram) => {
+                    histogram.buckets.sort_by(|one, other| one.upper_bound.total_cmp(&other.upper_bound));
                 }
-                Point::Summary(Summary { quantiles, .. }) => {
-                    quantiles.sort_by(|one, other| one.quantile.total_cmp(&other.quantile));
+                Point::Summary(summary) => {
+                    summary.quantiles.sort_by(|one, other| one.quantile.total_cmp(&other.quantile));
                 }
                 Point::Number(_) | Point::NativeHistogram(_) => {}
             }

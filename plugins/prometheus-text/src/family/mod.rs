@@ -24,6 +24,7 @@ mod page;
 mod series;
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 pub use families::Families;
@@ -69,17 +70,17 @@ pub struct Metric<'a> {
     pub exemplars: Vec<Exemplar<'a>>,
 }
 
-/// What is measured.
+/// What is measured. Most metrics are numbers, and a page may have a hundred thousand.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Point<'a> {
     /// One number: counters, gauges, infos, states, and what has no type.
     Number(Value),
     /// Histograms and gauge histograms.
-    Histogram(Histogram),
+    Histogram(Box<Histogram>),
     /// A summary.
-    Summary(Summary),
+    Summary(Box<Summary>),
     /// A histogram in one line. Beside it there may be another of the same labels, with buckets.
-    NativeHistogram(NativeHistogram<'a>),
+    NativeHistogram(Box<NativeHistogram<'a>>),
 }
 
 /// What of a histogram is on the page.
