@@ -267,7 +267,8 @@ fn label(rest: &mut Cursor<'_>, options: &Options) -> Result<(), LineProblem> {
         quoted_name(rest).is_some()
     } else {
         let name = rest.name();
-        !name.is_empty() && !(options.rejects() && name.contains(':'))
+        let is_metric_s = options.rejects() && name.contains(':');
+        !name.is_empty() && !is_metric_s
     };
     blanks(rest, options);
     let is_equal = is_named && rest.eat(b'=');

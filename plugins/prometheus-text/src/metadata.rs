@@ -14,7 +14,9 @@ pub(crate) fn read_text<'a>(line: &'a str, options: &Options) -> Result<Option<E
     rest.skip_blanks();
     let keyword = rest.word();
     let is_lenient = options.mode == Mode::Lenient;
-    if !matches!(keyword, "HELP" | "TYPE") && !(keyword == "UNIT" && is_lenient) {
+    // Units are OpenMetrics', but there are writers that do not know.
+    let is_metadata = matches!(keyword, "HELP" | "TYPE") || (keyword == "UNIT" && is_lenient);
+    if !is_metadata {
         return Ok(None);
     }
     rest.skip_blanks();
@@ -25,11 +27,15 @@ pub(crate) fn read_text<'a>(line: &'a str, options: &Options) -> Result<Option<E
     }
     let word = rest.word();
     rest.skip_blanks();
-    if word.is_empty() || !rest.is_at_end() {
+    if !rest.is_at_end() {
         return Err(LineProblem::Metadata);
     }
+    // No unit is as good as an empty one.
     if keyword == "UNIT" {
         return Ok(Some(Entry::Unit { family, unit: word }));
+    }
+    if word.is_empty() {
+        return Err(LineProblem::Metadata);
     }
     let r#type = Type::of_text(word).or(is_lenient.then_some(Type::Unknown)).ok_or(LineProblem::Metadata)?;
     Ok(Some(Entry::Type { family, r#type }))
@@ -53,7 +59,7 @@ pub(crate) fn read_openmetrics(line: &str) -> Result<Entry<'_>, LineProblem> {
     }
     match keyword {
         "HELP" => Ok(Entry::Help { family, text: unescape(rest.rest, true) }),
-        "UNIT" if rest.rest.bytes().any(is_blank) => Err(LineProblem::Metadata),
+        "UNIT" if rest.rest.bytes().any(|byte| byte == b' ' || byte.is_ascii_control()) => Err(LineProblem::Metadata),
         "UNIT" => Ok(Entry::Unit { family, unit: rest.rest }),
         _ => {
             let r#type = Type::of_openmetrics(rest.rest).ok_or(LineProblem::Metadata)?;

@@ -106,15 +106,21 @@ impl<'a> WellFormed<'a, '_> {
     }
 
     fn timestamp(&mut self) -> Result<Option<Timestamp>, LineProblem> {
-        let before = self.rest;
-        if !self.blanks() || self.rest.peek() == Some(b'#') || (self.rest.is_at_end() && !self.options.is_openmetrics())
-        {
-            self.rest = before;
-            return Ok(None);
-        }
-        let word = self.rest.word();
+        let Some(word) = self.next_part() else { return Ok(None) };
         let read = if self.options.is_openmetrics() { Timestamp::read_seconds } else { Timestamp::read_millis };
         read(word).map(Some).ok_or(LineProblem::Timestamp)
+    }
+
+    /// What follows, unless it is an exemplar. Blanks at the end are nothing in the text format, and in OpenMetrics a part
+    /// that is missing.
+    fn next_part(&mut self) -> Option<&'a str> {
+        let before = self.rest;
+        let is_there = self.blanks() && self.rest.peek().map_or(self.options.is_openmetrics(), |next| next != b'#');
+        if !is_there {
+            self.rest = before;
+            return None;
+        }
+        Some(self.rest.word())
     }
 
     /// The text format has no exemplars, but there are writers that do not know.
@@ -135,12 +141,9 @@ impl<'a> WellFormed<'a, '_> {
             return Err(LineProblem::Exemplar);
         }
         let value = self.value().ok_or(LineProblem::Exemplar)?;
-        let before = self.rest;
-        let timestamp = if self.blanks() && !(self.rest.is_at_end() && !self.options.is_openmetrics()) {
-            Some(Timestamp::read_seconds(self.rest.word()).ok_or(LineProblem::Exemplar)?)
-        } else {
-            self.rest = before;
-            None
+        let timestamp = match self.next_part() {
+            Some(word) => Some(Timestamp::read_seconds(word).ok_or(LineProblem::Exemplar)?),
+            None => None,
         };
         let characters: usize = labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
         if self.options.is_openmetrics() && characters > MAX_EXEMPLAR_CHARACTERS {

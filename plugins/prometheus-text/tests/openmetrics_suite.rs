@@ -1,5 +1,5 @@
 //! The test suite of OpenMetrics: a parser conforms if it accepts and rejects what the suite says.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::vec::Vec;
 
 use super::{Bucket, Description, Family, Label, Metric, Observation, Point, Quantile, Series};
@@ -73,9 +74,9 @@ impl<'a> Builder<'a> {
             }
             Part::Created => {
                 labels.sort_unstable();
-                if !self.created.contains_key(&labels) {
+                if let Entry::Vacant(place) = self.created.entry(labels) {
                     take_room(room)?;
-                    self.created.insert(labels, Timestamp::from_seconds(number.as_f64()));
+                    place.insert(Timestamp::from_seconds(number.as_f64()));
                 }
                 Ok(())
             }

@@ -49,7 +49,7 @@ impl<'a> Families<'a> {
         let known = self.last.as_ref().filter(|last| last.name == series.name).map(|last| (last.builder, last.part));
         let (builder, part) = match known {
             Some(place) if (place.1 == Part::Native) == is_native => place,
-            _ => self.place(&series.name, is_native)?,
+            _ => self.place(series.name.clone(), is_native)?,
         };
         match self.builders.get_mut(builder) {
             Some(builder) => builder.add(series, part, &mut self.room),
@@ -64,15 +64,15 @@ impl<'a> Families<'a> {
     }
 
     /// The family of samples of this name, which is a new one if there were none.
-    fn place(&mut self, name: &Cow<'a, str>, is_native: bool) -> Result<(usize, Part), LineProblem> {
-        let (described, part) = resolve(&self.metadata, name, is_native).ok_or(LineProblem::NotOfFamily)?;
+    fn place(&mut self, name: Cow<'a, str>, is_native: bool) -> Result<(usize, Part), LineProblem> {
+        let (described, part) = resolve(&self.metadata, &name, is_native).ok_or(LineProblem::NotOfFamily)?;
         let family: Cow<'a, str> = match part {
             Part::Number | Part::Native | Part::Quantile => name.clone(),
             // A counter is called as its samples are.
             Part::Created if self.metadata.r#type(described) == Some(Type::Counter) => {
                 Cow::Owned(described.to_owned() + "_total")
             }
-            _ => shorten(name, described.len()),
+            _ => shorten(name.clone(), described.len()),
         };
         let builder = match self.by_name.get(&family) {
             Some(builder) => *builder,
@@ -85,16 +85,19 @@ impl<'a> Families<'a> {
                 builder
             }
         };
-        self.last = Some(Place { name: name.clone(), builder, part });
+        self.last = Some(Place { name, builder, part });
         Ok((builder, part))
     }
 }
 
 /// The first bytes of a name.
-fn shorten<'a>(name: &Cow<'a, str>, length: usize) -> Cow<'a, str> {
+fn shorten(name: Cow<'_, str>, length: usize) -> Cow<'_, str> {
     match name {
         Cow::Borrowed(name) => Cow::Borrowed(name.get(..length).unwrap_or(name)),
-        Cow::Owned(name) => Cow::Owned(name.get(..length).unwrap_or(name).to_owned()),
+        Cow::Owned(mut name) => {
+            name.truncate(length);
+            Cow::Owned(name)
+        }
     }
 }
 

@@ -39,10 +39,8 @@ impl Histogram {
 
     /// It has no more samples.
     pub(super) fn close(&self) -> Result<(), LineProblem> {
-        let Some((bound, counted)) = self.last.filter(|(bound, _)| *bound == f64::INFINITY) else {
-            return Err(LineProblem::NoInfinityBucket);
-        };
-        debug_assert!(bound.is_infinite());
+        let (_, counted) =
+            self.last.filter(|(bound, _)| *bound == f64::INFINITY).ok_or(LineProblem::NoInfinityBucket)?;
         let has_sum = self.sum.is_some() || self.gauge_sum.is_some();
         let goes_together = self.count.is_none_or(|count| count == counted)
             && self.count.is_some() == has_sum
