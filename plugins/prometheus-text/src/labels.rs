@@ -240,8 +240,7 @@ fn blanks(rest: &mut Cursor<'_>, options: &Options) {
     }
 }
 
-/// A name in quotes, behind the opening one. Those it cannot do without, it may not have: names are handed out as they
-/// stand.
+/// A name in quotes, behind the opening one. It has no escapes, because names are handed out as they stand.
 pub(crate) fn quoted_name<'a>(rest: &mut Cursor<'a>) -> Option<&'a str> {
     rest.quoted().filter(|name| !name.is_empty() && !name.contains('\\'))
 }

@@ -11,6 +11,18 @@
 //! - **OpenMetrics.** The same, and the rules are those of a whole exposition: order, grouping, suffixes, units, values,
 //!   timestamps, histograms, exemplars, the end. That a page is valid is known when the iterator has ended.
 //!
+//! ```
+//! use kiln_prometheus_text::{Entry, Format, Options, Parser};
+//!
+//! let format = Format::from_content_type("text/plain; version=0.0.4").unwrap_or_default();
+//! for entry in Parser::new("# TYPE up gauge\nup{job=\"spark\"} 1\n", Options::new(format)) {
+//!     if let Entry::Sample(sample) = entry? {
+//!         assert_eq!((sample.name, sample.value.as_f64()), ("up", 1.0));
+//!     }
+//! }
+//! # Ok::<(), kiln_prometheus_text::LineError>(())
+//! ```
+//!
 //! A name with a quote, a backslash or a line end, which has to be quoted and escaped, is not read: names are handed out
 //! as slices of the page.
 //!

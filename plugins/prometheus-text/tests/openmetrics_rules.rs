@@ -174,6 +174,15 @@ fn an_exemplar_has_128_characters_and_not_more() {
 }
 
 #[test]
+fn no_label_is_there_twice_among_many() {
+    let page = |last: usize| {
+        let labels: String = (0..20).chain([last]).map(|n| format!(",l{n}=\"\"")).collect();
+        format!("a{{x=\"\"{labels}}} 1")
+    };
+    assert_rule("many labels", &page(20), &page(3), RepeatedLabel);
+}
+
+#[test]
 fn a_page_ends_with_eof_and_perhaps_a_line_feed() {
     for (page, expected) in [
         ("# EOF\n", Ok(())),
