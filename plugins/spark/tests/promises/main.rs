@@ -1,6 +1,7 @@
 //! What the Spark receiver promises, on pages of real applications and on hostile ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod endpoint;
 mod executors;
 mod failures;
 mod json;
