@@ -40,7 +40,11 @@ impl<'a> Api<'a> {
 
     /// Whether there is budget and time for another request.
     pub(crate) fn may_send(&self) -> bool {
-        self.left > 0 && self.host.monotonic() < self.until
+        self.left > 0 && self.has_time()
+    }
+
+    fn has_time(&self) -> bool {
+        self.host.monotonic() < self.until
     }
 
     /// Whether budget or time is used up.
@@ -50,6 +54,10 @@ impl<'a> Api<'a> {
 
     /// What is at a path of the application, for example `/jobs/3`. Without an answer if Spark does not know it.
     pub(crate) fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<Option<T>, Unread> {
+        if !self.has_time() {
+            let failure = PartialFailure::new(shown(path), "not asked for: what was asked before took too long");
+            return Err(Unread { failure, is_nonsense: false });
+        }
         let page = self.host.http().fetch(&self.request(path));
         read(page)
     }

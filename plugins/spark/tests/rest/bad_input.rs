@@ -133,11 +133,23 @@ fn a_state_that_cannot_be_read_begins_anew_with_a_new_start() {
 
 #[test]
 fn an_attempt_is_read_where_it_is_and_a_second_one_begins_anew() {
-    let (driver, _host, mut spark) = observed();
+    let (driver, host, mut spark) = observed();
     driver.with(|model| {
         model.attempt = Some("1".to_owned());
+        (0..3).for_each(|_| {
+            model.run_job(1);
+        });
+    });
+    assert_eq!(collect(&mut spark).metrics.value("spark.jobs.finished", &[("status", "succeeded")]), 3.0);
+    let asked = driver.take_served().0;
+    assert!(asked.iter().any(|path| path.ends_with(&format!("/{APPLICATION}/1/jobs"))), "{asked:?}");
+    let again = Driver::new(APPLICATION);
+    again.with(|model| {
+        model.attempt = Some("2".to_owned());
         model.run_job(1);
     });
+    driver.0.swap(&again.0);
+    let mut spark = host.configure::<Spark>(json!({})).unwrap();
     assert_eq!(collect(&mut spark).metrics.value("spark.jobs.finished", &[("status", "succeeded")]), 1.0);
 }
 

@@ -16,7 +16,7 @@ fn answer(captured: &Value, request: &Request) -> Reply {
     let rest = path.strip_prefix(&format!("api/v1/applications/{id}/")).unwrap_or(path);
     let all = |key: &str| captured[key].as_array().unwrap().clone();
     let one = |key: &str, field: &str, id: &str| {
-        all(key).into_iter().filter(|item| item[field].to_string() == id).collect::<Vec<_>>()
+        all(key).into_iter().filter(|item| item[field].as_u64() == id.parse().ok()).collect::<Vec<_>>()
     };
     let missing = || Reply::status(404, "unknown");
     let parts: Vec<&str> = rest.split('/').collect();

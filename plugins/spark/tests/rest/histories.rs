@@ -152,10 +152,12 @@ fn told_jobs(collected: &[Collected]) -> BTreeMap<i64, usize> {
     told
 }
 
-fn play(steps: &[Step]) {
+/// What was accepted in the end, from a driver that retains so much.
+fn play(steps: &[Step], retained: usize) -> (Driver, Vec<Collected>) {
     let config = json!({ "rest": { "traces": { "enabled": true }, "requests_per_collection": 50,
         "stages": { "limit": 10_000 }, "jobs": { "limit": 10_000 } } });
     let (driver, host, mut spark) = configured(config.clone());
+    driver.with(|model| model.retained = retained);
     let mut accepted: Vec<Collected> = Vec::new();
     for step in steps {
         match *step {
@@ -183,7 +185,10 @@ fn play(steps: &[Step]) {
     for _ in 0..6 {
         accepted.extend(collect_all(&mut spark));
     }
+    (driver, accepted)
+}
 
+fn check_all(driver: &Driver, accepted: &[Collected]) {
     let metrics = &accepted.last().unwrap().metrics;
     driver.with(|model| {
         let expected: BTreeMap<_, _> = model
@@ -191,9 +196,9 @@ fn play(steps: &[Step]) {
             .iter()
             .map(|((id, attempt), stage)| ((id.to_string(), attempt.to_string(), stage.status.to_lowercase()), 1))
             .collect();
-        assert_eq!(told_stages(&accepted), expected);
+        assert_eq!(told_stages(accepted), expected);
         let expected: BTreeMap<i64, usize> = model.jobs.keys().map(|id| (i64::try_from(*id).unwrap(), 1)).collect();
-        assert_eq!(told_jobs(&accepted), expected);
+        assert_eq!(told_jobs(accepted), expected);
 
         let total = |name: &str, status: &str| -> f64 {
             metrics
@@ -231,6 +236,18 @@ proptest! {
 
     #[test]
     fn everything_that_ended_is_reported_once(steps in proptest::collection::vec(step(), 1..60)) {
-        play(&steps);
+        let (driver, accepted) = play(&steps, 1_000);
+        check_all(&driver, &accepted);
+    }
+
+    #[test]
+    fn what_spark_forgets_is_lost_and_nothing_is_told_twice(steps in proptest::collection::vec(step(), 1..60)) {
+        let (_, accepted) = play(&steps, 3);
+        let (stages, jobs) = (told_stages(&accepted), told_jobs(&accepted));
+        prop_assert!(stages.values().chain(jobs.values()).all(|count| *count == 1), "{:?} {:?}", stages, jobs);
+        let metrics = &accepted.last().unwrap().metrics;
+        let total = |name: &str| metrics.points(name).iter().map(|point| point.value).sum::<f64>();
+        prop_assert_eq!(total("spark.stages.finished"), stages.len() as f64);
+        prop_assert_eq!(total("spark.jobs.finished"), jobs.len() as f64);
     }
 }
