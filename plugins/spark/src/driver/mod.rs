@@ -35,6 +35,9 @@ use crate::telemetry as t;
 /// `<application>.StreamingMetrics`, the source of the older streaming API, has the application's name in its own.
 const DSTREAMS: &str = "StreamingMetrics_streaming_";
 
+/// So many series may pass through. Databricks has a few hundred.
+pub(crate) const MAX_PASSED: usize = 10_000;
+
 /// What a page is read with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
@@ -114,6 +117,7 @@ enum NotSent<'a> {
     Repeated(&'a str),
     Twice(&'a str),
     Nonsense(&'a str),
+    TooMany(&'a str),
     Undeclared(UndeclaredError),
 }
 
@@ -127,6 +131,7 @@ impl fmt::Display for NotSent<'_> {
                 write!(f, "`{name}` has the same name as another metric, but for case and underscores")
             }
             Self::Nonsense(name) => write!(f, "`{name}` is negative or beyond 2^63"),
+            Self::TooMany(name) => write!(f, "`{name}` is beyond the {MAX_PASSED} unknown series that are sent"),
             Self::Undeclared(error) => error.fmt(f),
         }
     }
@@ -179,6 +184,9 @@ impl Out<'_> {
             (_, Part::Quantile(quantile)) => (".quantile", quantile),
         };
         name.push_str(suffix);
+        if self.passed.len() >= MAX_PASSED {
+            return Err(NotSent::TooMany(reading.name));
+        }
         if !self.passed.insert((name.clone(), quantile, query.clone())) {
             return Err(NotSent::Twice(reading.name));
         }

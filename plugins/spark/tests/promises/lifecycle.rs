@@ -182,3 +182,57 @@ fn an_application_without_either_page_is_ready_all_the_same() {
     assert_eq!(collected.failed_sources(), [DRIVER, EXECUTORS]);
     assert_eq!(collected.metrics.resource()["spark.application.name"], "ground truth-app");
 }
+
+/// What any of the three paths may answer with while Spark comes, goes and breaks.
+fn any_reply(page: &'static str, content_type: &'static str) -> impl Strategy<Value = Reply> {
+    prop_oneof![
+        4 => Just(Reply::new(content_type, page)),
+        1 => (0..page.len()).prop_map(move |end| Reply::new(content_type, page.as_bytes()[..end].to_vec())),
+        1 => (0..page.len()).prop_map(move |end| {
+            Reply::new(content_type, page).breaking_after(end, HttpError::Protocol("reset".to_owned()))
+        }),
+        1 => Just(connect()),
+        1 => Just(html(STARTING_UP)),
+        1 => Just(html("<!DOCTYPE html>")),
+        1 => Just(redirect()),
+        1 => Just(Reply::status(404, "<html>")),
+        1 => Just(Reply::status(503, "")),
+        1 => Just(Reply::error(HttpError::Timeout)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn whatever_spark_answers_no_number_is_false(
+        answers in proptest::collection::vec(
+            (
+                any_reply(DRIVER_4, "text/plain;charset=utf-8"),
+                any_reply(EXECUTORS_4, "text/plain"),
+                any_reply(APPLICATIONS_4, "application/json"),
+            ),
+            1..8,
+        ),
+    ) {
+        let truth = collect(&spark_4());
+        let host = TestHost::new(telemetry::MANIFEST);
+        let mut spark = configured(&host);
+        for (driver, executors, applications) in answers {
+            show(&host, [driver, executors, applications]);
+            // A page of nothing but its beginning holds no metric at all, which is an error.
+            let Ok(collected) = spark.collect() else { continue };
+            if state(&collected) != "ready" {
+                prop_assert_eq!(collected.metrics.names(), ["spark.receiver.state"]);
+            }
+            for name in collected.metrics.names().into_iter().filter(|name| *name != "spark.receiver.state") {
+                let known = truth.metrics.points(name);
+                for point in collected.metrics.points(name) {
+                    let is_true = known.iter().any(|known| known.attributes == point.attributes && known.value == point.value);
+                    // How many executors there are is what the page says, which may be cut.
+                    prop_assert!(is_true || name == "spark.executor.count", "{name} {point:?}");
+                }
+            }
+        }
+    }
+}

@@ -192,3 +192,17 @@ fn numbers_sparks_own_sources_cannot_have_are_left_out() {
         assert_eq!(impossible(value), 0, "{value}");
     }
 }
+
+#[test]
+fn more_unknown_series_than_there_can_be_are_not_sent() {
+    let passed = |count: usize| {
+        let unknown: String =
+            (0..count).map(|n| format!("metrics_x_driver_Other_n{n}_Value{{type=\"gauges\"}} 1\n")).collect();
+        let page = format!("metrics_x_driver_DAGScheduler_job_allJobs_Value{{type=\"gauges\"}} 1\n{unknown}");
+        let host = host(Reply::text(&page), Reply::new("text/plain", EXECUTORS_4), Reply::status(404, ""));
+        let names = collect(&host).metrics.names().iter().filter(|name| name.contains(".other.")).count();
+        (names, host.take_log().len())
+    };
+    assert_eq!(passed(10_000), (10_000, 0));
+    assert_eq!(passed(10_010), (10_000, 1));
+}
