@@ -5,7 +5,7 @@
 mod support;
 
 use flate2::read::GzDecoder;
-use kiln_testbed::spark::{Pages, Phase, Prometheus, Spark};
+use kiln_testbed::spark::{Fault, Pages, Phase, Prometheus, Spark};
 use reqwest::Method;
 use std::io::Read;
 use std::time::Duration;
@@ -196,4 +196,49 @@ async fn only_reading_is_allowed() {
     assert_eq!(request(&spark, Method::POST, "/metrics/prometheus/", &[]).await.status, 405);
     let head = request(&spark, Method::HEAD, "/metrics/prometheus/", &[]).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
+}
+
+#[tokio::test]
+async fn one_job_one_stage_and_those_of_a_status_are_picked_from_the_captured_lists() {
+    let (spark, pages) = ready("4.1.4");
+    let (id, _) = pages.application().unwrap();
+    let ask = async |path: &str| {
+        let answer = get(&spark, &format!("/api/v1/applications/{id}/{path}")).await;
+        (answer.status, serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap_or_default())
+    };
+    let (_, stages) = ask("stages").await;
+    let stage = &stages[0];
+    let (number, attempt) = (&stage["stageId"], &stage["attemptId"]);
+    assert_eq!(ask(&format!("stages/{number}/{attempt}")).await, (200, stage.clone()));
+    assert_eq!(ask(&format!("stages/{number}")).await.1[0], *stage);
+    assert_eq!(ask("stages/99999").await.0, 404);
+    let (_, failed) = ask("jobs?status=failed").await;
+    assert_eq!(failed.as_array().unwrap().len(), 1);
+    assert_eq!(failed[0]["status"], "FAILED");
+    assert_eq!(ask(&format!("jobs/{}", failed[0]["jobId"])).await.1, failed[0]);
+    assert_eq!(ask("sql?offset=1&length=1").await.1.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_driver_that_dies_within_a_page_breaks_the_connection_and_answers_the_next_request() {
+    let (spark, pages) = ready("4.1.4");
+    spark.faults().next(1, Fault::CutBody);
+    let url = format!("{}/metrics/executors/prometheus", spark.url());
+    let response = client().get(&url).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(response.bytes().await.is_err());
+    let answer = get(&spark, "/metrics/executors/prometheus").await;
+    assert_eq!(Some(answer.body.as_slice()), pages.get("metrics_executors_prometheus"));
+}
+
+#[tokio::test]
+async fn another_application_takes_the_port_after_as_many_collections_as_it_shall() {
+    let (spark, pages) = ready("4.1.4");
+    let next = Pages::captured("3.5.9").unwrap();
+    spark.restart_after(1, next.clone());
+    for expected in [&pages, &next, &next] {
+        let answer = get(&spark, "/metrics/executors/prometheus").await;
+        assert_eq!(Some(answer.body.as_slice()), expected.get("metrics_executors_prometheus"));
+    }
+    assert_eq!(get(&spark, "/api/v1/applications").await.body, next.get("applications").unwrap());
 }

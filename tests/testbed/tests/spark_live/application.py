@@ -46,6 +46,7 @@ SETTINGS = {
     "spark.executor.heartbeatInterval": "2s",
     "spark.storage.blockManagerHeartbeatTimeoutMs": "120s",
     # As a job's cluster of Databricks has them.
+    "spark.databricks.clusterUsageTags.clusterOwnerOrgId": "1234567890123456",
     "spark.databricks.clusterUsageTags.clusterId": "1122-101010-abcdefgh",
     "spark.databricks.clusterUsageTags.clusterName": "job-611-run-722-main",
     "spark.databricks.clusterUsageTags.clusterAllTags": '[{"key":"secret","value":"must not leave"}]',

@@ -19,7 +19,11 @@ receivers:
     endpoint: {spark}
     collection_interval: 2s
     initial_delay: 0s
-    rest: {{ traces: {{ enabled: true }} }}
+    rest:
+      stages: {{ quantiles: true, limit: 1000 }}
+      jobs: {{ limit: 1000 }}
+      sql: {{ plan_metrics: true }}
+      traces: {{ enabled: true }}
     grants: {{ http: [ {{ origin: "{spark}", addresses: [loopback] }} ] }}
 exporters:
   otlp_http: {{ endpoint: "{sink}" }}

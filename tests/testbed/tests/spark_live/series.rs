@@ -1,6 +1,6 @@
 //! Looking at what arrived.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_testbed::sink::{Attributes, Point, Span, Telemetry, Value};
 
@@ -61,17 +61,27 @@ fn counted(point: &Point) -> Option<f64> {
     }
 }
 
-/// All spans belong to one trace, under one root, and every parent is there. A span that was sent again is one.
+/// All spans belong to one trace and hang together: those of stages below those of jobs, and what is above is the run of a
+/// Databricks job and its task, of which another receiver tells. A span that was sent again is one.
 pub(crate) fn assert_one_tree(spans: &[Span]) {
     let by_id: BTreeMap<&str, &Span> = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
-    let roots: Vec<&&Span> = by_id.values().filter(|span| !by_id.contains_key(span.parent_span_id.as_str())).collect();
-    let names: Vec<(&str, &str)> =
-        roots.iter().map(|span| (span.name.as_str(), span.parent_span_id.as_str())).collect();
-    assert!(by_id.values().all(|span| span.trace_id == spans[0].trace_id), "several traces");
-    // The root itself, or what is below a run of Databricks that another receiver tells of.
-    let parents: std::collections::BTreeSet<&str> = names.iter().map(|(_, parent)| *parent).collect();
-    assert_eq!(parents.len(), 1, "{names:?}");
+    assert!(!by_id.is_empty(), "no span");
+    let mut above = BTreeSet::new();
     for span in by_id.values() {
+        assert_eq!(span.trace_id, spans[0].trace_id, "{} is in a trace of its own", span.name);
         assert!(span.start_nanos <= span.end_nanos, "{} ends before it starts", span.name);
+        match by_id.get(span.parent_span_id.as_str()) {
+            Some(parent) => {
+                assert!(parent.start_nanos <= span.start_nanos, "{} begins before {}", span.name, parent.name)
+            }
+            None => {
+                assert!(!span.attributes.contains_key("spark.stage.id"), "{} is of no job", span.name);
+                above.insert(span.parent_span_id.as_str());
+            }
+        }
     }
+    assert!(above.len() <= 2, "more is above than a run and its task: {above:?}");
+    let stages = by_id.values().filter(|span| span.attributes.contains_key("spark.stage.id"));
+    assert!(stages.clone().any(|span| span.status == 2), "no stage is told to have failed");
+    assert!(stages.count() > 10, "few stages");
 }
