@@ -72,6 +72,14 @@ fn everything_spark_itself_emits_is_declared() {
     }
 }
 
+#[test]
+fn every_metric_says_where_it_is_read() {
+    for metric in telemetry::MANIFEST.split("\n[telemetry.metrics.").skip(1) {
+        let section = metric.split("\n[").next().unwrap();
+        assert!(section.contains("\nsource = \""), "{section}");
+    }
+}
+
 /// The metrics of the driver when its page has these lines too.
 fn with(lines: &str) -> Collected {
     let page = lines.lines().fold(DRIVER_4.to_owned(), |mut page, line| {
