@@ -9,6 +9,7 @@ use kiln_egress::Body;
 use wasmtime::component::Resource;
 
 /// What a handle of the plugin stands for.
+#[allow(unreachable_pub, reason = "the generated bindings name it in an interface of theirs")]
 pub enum OpenBody {}
 
 /// The open bodies of one store.

@@ -96,6 +96,22 @@ fn only_requested_paths_of_the_configured_origin_are_reached() {
 }
 
 #[test]
+fn every_origin_of_a_list_is_granted() {
+    let host = TestHost::new(telemetry::MANIFEST);
+    host.on_get("/api/x", Reply::json(&1));
+    let config = json!({ "host": ["https://a.example", "b.example:9090"], "token": "secret" });
+    let mut instance = host.configure::<Puppet>(config).unwrap();
+    instance.plugin_mut().step = |host| {
+        let granted = |url: &str| host.http().get(url).is_ok();
+        assert!(granted("https://a.example/api/x"));
+        assert!(granted("http://b.example:9090/api/x") && granted("https://b.example:9090/api/x"));
+        assert!(!granted("http://a.example/api/x") && !granted("http://b.example/api/x"));
+        Ok(())
+    };
+    instance.collect().unwrap();
+}
+
+#[test]
 #[should_panic(expected = "GET /api/unknown")]
 fn a_request_without_a_script_fails_the_test() {
     let host = TestHost::new(telemetry::MANIFEST);
