@@ -1,0 +1,141 @@
+//! What a target had when it was last scraped, so that what vanishes is told to have ended.
+//!
+//! A series is remembered as its attributes: their bytes, 8 more for each, and some 40 for the entry; with a start to
+//! find, 32 more, and its first value. Remembered are at most [`MAX_SERIES`] over all targets of an instance, and nothing
+//! outlives the process: a series that vanished while Kiln was not running ends by the backend's own look-back, as it
+//! does with Prometheus.
+
+use std::collections::BTreeMap;
+
+use kiln_plugin::telemetry::ResourceMetrics;
+
+use crate::emit;
+use crate::start::Run;
+use crate::translate::draft::Kind;
+use crate::translate::identity::Identity;
+use crate::translate::{Head, ScopeId};
+
+/// Series that are remembered by an instance. Those beyond are sent, and not told to have ended.
+pub(crate) const MAX_SERIES: usize = 200_000;
+
+/// Resource and scope.
+pub(crate) type Group = (Identity, ScopeId);
+
+/// What of a metric tells its series apart from another's.
+type Metric = (String, Kind, String);
+
+/// The series of a target.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    groups: BTreeMap<Group, BTreeMap<Metric, Remembered>>,
+    scrape: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    head: Head,
+    series: BTreeMap<Identity, Trace>,
+}
+
+/// What is known of one series.
+#[derive(Debug, Default)]
+pub(crate) struct Trace {
+    scrape: u64,
+    /// Whether its end is told.
+    ends: bool,
+    pub(crate) run: Option<Box<Run>>,
+}
+
+/// How many series may still be remembered.
+#[derive(Debug)]
+pub(crate) struct Room(usize);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(MAX_SERIES)
+    }
+}
+
+impl Room {
+    #[cfg(test)]
+    pub(crate) const fn of(series: usize) -> Self {
+        Self(series)
+    }
+}
+
+/// Whether a series was there before.
+pub(crate) enum Seen<'m> {
+    Again(&'m mut Trace),
+    New(&'m mut Trace),
+    /// There is no room for it.
+    Forgotten,
+}
+
+impl Memory {
+    /// A scrape begins; nothing has been seen yet.
+    pub(crate) fn begin(&mut self) {
+        self.scrape += 1;
+    }
+
+    /// The metric with this head.
+    pub(crate) fn metric(&mut self, group: &Group, head: &Head) -> (&mut Remembered, u64) {
+        let metrics = self.groups.entry(group.clone()).or_default();
+        let key = (head.name.clone(), head.kind, head.unit.clone());
+        let remembered = metrics.entry(key).or_insert_with(|| Remembered { head: head.clone(), series: BTreeMap::new() });
+        (remembered, self.scrape)
+    }
+
+    /// Forgets what has not been seen since [`Memory::begin`], and says that it has ended.
+    pub(crate) fn end_vanished(&mut self, time: u64, room: &mut Room) -> Vec<ResourceMetrics> {
+        let scrape = self.scrape;
+        self.end(time, room, |trace| trace.scrape != scrape)
+    }
+
+    /// Forgets everything, and says that it has ended.
+    pub(crate) fn end_all(&mut self, time: u64, room: &mut Room) -> Vec<ResourceMetrics> {
+        self.end(time, room, |_| true)
+    }
+
+    fn end(&mut self, time: u64, room: &mut Room, has_ended: impl Fn(&Trace) -> bool) -> Vec<ResourceMetrics> {
+        let mut records = Vec::new();
+        for (group, metrics) in &mut self.groups {
+            let mut ended = Vec::new();
+            for remembered in metrics.values_mut() {
+                let mut points = Vec::new();
+                remembered.series.retain(|identity, trace| {
+                    let has_ended = has_ended(trace);
+                    if has_ended {
+                        room.0 += 1;
+                        points.extend(trace.ends.then(|| emit::Point::ended(identity, time)));
+                    }
+                    !has_ended
+                });
+                if !points.is_empty() {
+                    ended.push(emit::metric(&remembered.head, points));
+                }
+            }
+            metrics.retain(|_, remembered| !remembered.series.is_empty());
+            if !ended.is_empty() {
+                records.push(emit::record(group, ended));
+            }
+        }
+        self.groups.retain(|_, metrics| !metrics.is_empty());
+        records
+    }
+}
+
+impl Remembered {
+    /// Notes that a series is there, and whether its end is to be told.
+    pub(crate) fn see(&mut self, identity: &Identity, ends: bool, scrape: u64, room: &mut Room) -> Seen<'_> {
+        if !self.series.contains_key(identity) {
+            if room.0 == 0 {
+                return Seen::Forgotten;
+            }
+            room.0 -= 1;
+            return Seen::New(self.series.entry(identity.clone()).or_insert(Trace { scrape, ends, run: None }));
+        }
+        let Some(trace) = self.series.get_mut(identity) else { return Seen::Forgotten };
+        (trace.scrape, trace.ends) = (scrape, ends);
+        Seen::Again(trace)
+    }
+}
