@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Declared {
     /// Attributes of the resource, by key.
     pub resource_attributes: BTreeMap<String, AttributeDeclaration>,
+    /// Attributes of the resource whose keys are only known once the source has been read.
+    pub undeclared_resource_attributes: Vec<Undeclared>,
     /// Attributes of points, spans and log records, by key.
     pub attributes: BTreeMap<String, AttributeDeclaration>,
     /// Metrics, by name.
@@ -28,6 +30,13 @@ impl Declared {
     pub fn allows_metric(&self, name: &str) -> bool {
         self.metrics.contains_key(name)
             || self.undeclared_metrics.iter().any(|undeclared| name.starts_with(&undeclared.prefix))
+    }
+
+    /// Whether a resource may have an attribute with this key.
+    #[must_use]
+    pub fn allows_resource_attribute(&self, key: &str) -> bool {
+        self.resource_attributes.contains_key(key)
+            || self.undeclared_resource_attributes.iter().any(|undeclared| key.starts_with(&undeclared.prefix))
     }
 }
 
@@ -110,11 +119,11 @@ pub enum NumberType {
     Double,
 }
 
-/// A family of metrics that are passed on under the names the source gives them.
+/// Metrics or attributes that are passed on under the names the source gives them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Undeclared {
-    /// What every name of the family starts with.
+    /// What every name starts with; empty if they may be called anything.
     pub prefix: String,
     /// Where the names come from.
     pub description: String,

@@ -142,7 +142,7 @@ fn as_text(file: &ComponentFile) -> Result<String, std::fmt::Error> {
         writeln!(text, "  writes {}", processor.writes.join(", "))?;
     }
     let telemetry = &manifest.telemetry;
-    if !telemetry.metrics.is_empty() {
+    if !telemetry.metrics.is_empty() || !telemetry.undeclared_metrics.is_empty() {
         writeln!(text, "\nEMITS (anything else is refused)")?;
         let width = telemetry.metrics.keys().map(String::len).max().unwrap_or_default();
         for (name, metric) in &telemetry.metrics {

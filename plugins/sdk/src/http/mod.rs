@@ -99,8 +99,13 @@ impl Http<'_> {
     /// Fetches pages concurrently and answers in the order of the URLs.
     #[must_use]
     pub fn get_all(self, urls: &[String]) -> Vec<Result<Page, FetchError>> {
-        let requests: Vec<Request> = urls.iter().map(Request::get).collect();
-        urls.iter().zip(self.send_all(&requests)).map(|(url, response)| page(url, response)).collect()
+        self.fetch_all(&urls.iter().map(Request::get).collect::<Vec<_>>())
+    }
+
+    /// Sends requests concurrently and answers in their order. Anything but a 2xx status is an error.
+    #[must_use]
+    pub fn fetch_all(self, requests: &[Request]) -> Vec<Result<Page, FetchError>> {
+        requests.iter().zip(self.send_all(requests)).map(|(request, answer)| page(&request.url, answer)).collect()
     }
 
     /// Fetches JSON.

@@ -64,14 +64,21 @@ impl Declarations {
 
     fn check_resource(&self, resource: &Resource) -> Result<(), String> {
         let declared = self.0.resource_attributes.iter().map(|(key, value)| (key.as_str(), value));
-        check_attributes(&resource.attributes, declared).map_err(|problem| format!("resource: {problem}"))
+        let (known, others): (Vec<_>, Vec<_>) = resource
+            .attributes
+            .iter()
+            .cloned()
+            .partition(|attribute| self.0.resource_attributes.contains_key(&attribute.key));
+        check_keys(&others, |key| self.0.allows_resource_attribute(key))
+            .map_err(|problem| format!("resource: {problem}"))?;
+        check_attributes(&known, declared).map_err(|problem| format!("resource: {problem}"))
     }
 
     fn check_metric(&self, metric: &Metric) -> Result<(), String> {
         if !self.0.allows_metric(&metric.name) {
             return Err("the manifest does not declare it".to_owned());
         }
-        points::check(&metric.data)?;
+        points::check(&metric.data, self.0.metrics.contains_key(&metric.name))?;
         match self.0.metrics.get(&metric.name) {
             Some(declared) => self.check_declared(metric, declared),
             None => Ok(()),

@@ -31,18 +31,22 @@ pub(super) fn attributes(data: &MetricData) -> Vec<&[Attribute]> {
     }
 }
 
-pub(super) fn check(data: &MetricData) -> Result<(), String> {
+/// Whether points are sound. Who declares a metric knows when counting began; who passes on what a source has may not.
+pub(super) fn check(data: &MetricData, needs_start: bool) -> Result<(), String> {
+    let starts = |time: u64| time > 0 || !needs_start;
     match data {
         MetricData::Gauge(points) => points.iter().try_for_each(|point| exemplars(&point.exemplars))?,
         MetricData::Sum(sum) => {
             let counts = sum.temporality == Temporality::Cumulative && sum.monotonic;
-            if counts && sum.points.iter().any(|point| point.start_time == 0 && point.value.is_some()) {
+            if counts && sum.points.iter().any(|point| !starts(point.start_time) && point.value.is_some()) {
                 return Err("a cumulative monotonic sum needs a start time".to_owned());
             }
             sum.points.iter().try_for_each(|point| exemplars(&point.exemplars))?;
         }
-        MetricData::Histogram(data) => data.points.iter().try_for_each(histogram)?,
-        MetricData::ExponentialHistogram(data) => data.points.iter().try_for_each(exponential_histogram)?,
+        MetricData::Histogram(data) => data.points.iter().try_for_each(|point| histogram(point, starts(point.start_time)))?,
+        MetricData::ExponentialHistogram(data) => {
+            data.points.iter().try_for_each(|point| exponential_histogram(point, starts(point.start_time)))?;
+        }
         MetricData::Summary(points) => points.iter().try_for_each(summary)?,
     }
     let mut series = BTreeSet::new();
@@ -56,25 +60,25 @@ pub(super) fn check(data: &MetricData) -> Result<(), String> {
     Ok(())
 }
 
-fn histogram(point: &HistogramPoint) -> Result<(), String> {
+fn histogram(point: &HistogramPoint, starts: bool) -> Result<(), String> {
     if point.no_recorded_value {
         return Ok(());
     }
     let arity = point.bucket_counts.len() == point.bounds.len() + 1;
-    if point.start_time == 0 || !arity || total([&point.bucket_counts]) != Some(point.count) {
+    if !starts || !arity || total([&point.bucket_counts]) != Some(point.count) {
         return Err("a histogram needs a start time, and buckets that fit its bounds and its count".to_owned());
     }
     exemplars(&point.exemplars)
 }
 
-fn exponential_histogram(point: &ExponentialHistogramPoint) -> Result<(), String> {
+fn exponential_histogram(point: &ExponentialHistogramPoint, starts: bool) -> Result<(), String> {
     if point.no_recorded_value {
         return Ok(());
     }
     let counted = total([&point.positive.counts, &point.negative.counts, &vec![point.zero_count]]);
     let scale = (-10..=20).contains(&point.scale);
     let zero = point.zero_threshold.is_finite() && point.zero_threshold >= 0.0;
-    if point.start_time == 0 || !scale || !zero || counted != Some(point.count) {
+    if !starts || !scale || !zero || counted != Some(point.count) {
         return Err(
             "an exponential histogram needs a start time, a scale from -10 to 20, a zero threshold that is not \
                     negative, and buckets that add up to its count"
