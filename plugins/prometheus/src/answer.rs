@@ -31,7 +31,10 @@ pub(crate) fn text<'p>(answer: &'p Result<Page, FetchError>, job: &Job) -> Resul
     let response = page.response();
     let limit = job.limits.body_bytes;
     if limit > 0 && response.body.len() as u64 > limit {
-        return Err(format!("the page has {} bytes, more than `body_size_limit`, which is {limit}", response.body.len()));
+        return Err(format!(
+            "the page has {} bytes, more than `body_size_limit`, which is {limit}",
+            response.body.len()
+        ));
     }
     let format = match response.header("content-type") {
         // Prometheus' own clients always say; small scripts do not, and write text.

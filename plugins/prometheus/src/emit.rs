@@ -1,9 +1,9 @@
 //! Records of the contract.
 
 use kiln_plugin::telemetry::{
-    Attribute, AttributeValue, Exemplar, ExponentialBuckets, ExponentialHistogram, ExponentialHistogramPoint, Histogram,
-    HistogramPoint, Metric, MetricData, Number, NumberPoint, Quantile, Resource, ResourceMetrics, Scope, Sum, SummaryPoint,
-    Temporality,
+    Attribute, AttributeValue, Exemplar, ExponentialBuckets, ExponentialHistogram, ExponentialHistogramPoint,
+    Histogram, HistogramPoint, Metric, MetricData, Number, NumberPoint, Quantile, Resource, ResourceMetrics, Scope,
+    Sum, SummaryPoint, Temporality,
 };
 
 use crate::memory::Group;

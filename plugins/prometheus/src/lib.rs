@@ -74,13 +74,15 @@ impl Receiver for Prometheus {
                 Due::No => continue,
                 Due::Yes => {}
                 Due::Late(passed) => {
-                    let seconds = |duration: core::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+                    let seconds =
+                        |duration: core::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
                     let attributes = [
                         Attribute::new("job", job.name.as_str()),
                         Attribute::new("scrape_interval_seconds", seconds(job.interval.unwrap_or_default())),
                         Attribute::new("collection_interval_seconds", seconds(passed)),
                     ];
-                    let message = "a job is scraped less often than it wants: shorten the receiver's `collection_interval`";
+                    let message =
+                        "a job is scraped less often than it wants: shorten the receiver's `collection_interval`";
                     host.log(Level::Warn, message, &attributes);
                 }
             }

@@ -56,13 +56,6 @@ impl Default for Room {
     }
 }
 
-impl Room {
-    #[cfg(test)]
-    pub(crate) const fn of(series: usize) -> Self {
-        Self(series)
-    }
-}
-
 /// Whether a series was there before.
 pub(crate) enum Seen<'m> {
     Again(&'m mut Trace),
@@ -81,7 +74,8 @@ impl Memory {
     pub(crate) fn metric(&mut self, group: &Group, head: &Head) -> (&mut Remembered, u64) {
         let metrics = self.groups.entry(group.clone()).or_default();
         let key = (head.name.clone(), head.kind, head.unit.clone());
-        let remembered = metrics.entry(key).or_insert_with(|| Remembered { head: head.clone(), series: BTreeMap::new() });
+        let remembered =
+            metrics.entry(key).or_insert_with(|| Remembered { head: head.clone(), series: BTreeMap::new() });
         (remembered, self.scrape)
     }
 
@@ -137,5 +131,31 @@ impl Remembered {
         let Some(trace) = self.series.get_mut(identity) else { return Seen::Forgotten };
         (trace.scrape, trace.ends) = (scrape, ends);
         Seen::Again(trace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(memory: &mut Memory, series: &[&str], room: &mut Room) -> usize {
+        let (group, head) = (Group::default(), Head { name: "a".to_owned(), ..Head::default() });
+        memory.begin();
+        let (metric, scrape) = memory.metric(&group, &head);
+        let see =
+            |name: &&&str| !matches!(metric.see(&Identity::new([("x", **name)]), true, scrape, room), Seen::Forgotten);
+        series.iter().filter(see).count()
+    }
+
+    #[test]
+    fn beyond_the_room_series_are_not_remembered_and_what_ends_makes_room() {
+        let (mut memory, mut room) = (Memory::default(), Room(2));
+        assert_eq!(seen(&mut memory, &["1", "2", "3"], &mut room), 2);
+        assert_eq!(memory.end_vanished(1, &mut room).len(), 0);
+        assert_eq!(seen(&mut memory, &["2", "3"], &mut room), 1);
+        assert_eq!(memory.end_vanished(2, &mut room).len(), 1);
+        assert_eq!(seen(&mut memory, &["2", "3"], &mut room), 2);
+        memory.end_all(3, &mut room);
+        assert_eq!(room.0, 2);
     }
 }

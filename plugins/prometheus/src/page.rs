@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use kiln_prometheus_text::{Entry, Format, Limits, LineError, LineProblem, NativeHistogram, Options, Parser};
 pub(crate) use kiln_prometheus_text::{Type, Value as Number};
-use kiln_prometheus_text::{Entry, Format, LineError, LineProblem, NativeHistogram, Options, Parser};
 
 use crate::labels::Labels;
 use crate::translate::exemplar;
+
+/// Lines of a page. A page with more is not read; its bytes the host limits.
+const MAX_LINES: usize = 1_000_000;
 
 /// What a page says about a family.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +58,8 @@ pub(crate) struct Page<'a> {
 /// It is no page of this format.
 pub(crate) fn read(body: &str, format: Format) -> Result<Page<'_>, LineError> {
     let mut page = Page::default();
-    for entry in Parser::new(body, Options::new(format)) {
+    let limits = Limits { lines: MAX_LINES, ..Limits::default() };
+    for entry in Parser::new(body, Options { limits, ..Options::new(format) }) {
         match entry {
             Ok(entry) => page.add(entry),
             // What is beyond a limit is not there, and a page that ends early would end series that go on.

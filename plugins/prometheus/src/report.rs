@@ -13,7 +13,11 @@ use crate::translate::{self, Head, ScopeId};
 /// Name, unit and meaning of the series every target has.
 const ALWAYS: [(&str, &str, &str); 5] = [
     ("up", "", "1 if the target was scraped, 0 if not"),
-    ("scrape_duration_seconds", "s", "How long the target, or the slowest of those asked at the same time, took to answer"),
+    (
+        "scrape_duration_seconds",
+        "s",
+        "How long the target, or the slowest of those asked at the same time, took to answer",
+    ),
     ("scrape_samples_scraped", "", "Samples on the page"),
     ("scrape_samples_post_metric_relabeling", "", "Samples left after relabelling"),
     ("scrape_series_added", "", "Series that were not there in the scrape before"),

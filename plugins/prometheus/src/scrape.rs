@@ -7,13 +7,13 @@ use kiln_plugin::{Level, UnixNanos};
 
 use crate::config::{Job, StartTime};
 use crate::memory::{Group, Memory, Room, Seen};
+use crate::page::Measured;
 use crate::report::{self, Scrape};
 use crate::series::{self, Series};
 use crate::start::Rule;
 use crate::target::Target;
 use crate::translate::draft::seconds;
 use crate::translate::{self, Lost, exemplar};
-use crate::page::Measured;
 use crate::{answer, emit, page};
 
 /// Points that are handed to the host at once, so that no page is in memory as a whole twice.
@@ -101,6 +101,7 @@ impl Answered<'_> {
         let translated = translate::translate(series, &families, self.target);
         history.group = Some((translated.resource.clone(), translate::ScopeId::default()));
         let mut complaints = Complaints { damaged, lost: translated.lost, forgotten: 0 };
+        history.memory.begin();
         for (group, metrics) in translated.groups {
             let mut delivery = Delivery {
                 is_own: history.group.as_ref() == Some(&group),

@@ -45,7 +45,8 @@ impl Rule {
                     *run = Some(Box::new(Run { start: time, last_time: time, last_count: count, before }));
                     return (!subtracts).then_some(time);
                 };
-                let is_reset = count < run.last_count || run.before.as_ref().is_some_and(|before| !fits(reading, before));
+                let is_reset =
+                    count < run.last_count || run.before.as_ref().is_some_and(|before| !fits(reading, before));
                 if is_reset {
                     // What is counted now was counted after the last look.
                     run.start = run.last_time;

@@ -41,8 +41,9 @@ impl Target {
             "https" => 443,
             _ => return Err(format!("`{scheme}` is no scheme: it is http or https")),
         };
-        let (host, port) = split(&address, default_port)
-            .ok_or_else(|| format!("`{address}` is no target: write host and port and nothing else, as in 10.0.0.5:4040"))?;
+        let (host, port) = split(&address, default_port).ok_or_else(|| {
+            format!("`{address}` is no target: write host and port and nothing else, as in 10.0.0.5:4040")
+        })?;
         let (host, address) = (host.to_owned(), format!("{host}:{port}"));
         let url = format!("{scheme}://{address}{}{}", if path.starts_with('/') { "" } else { "/" }, path);
         let url = url + &query(&labels, params);
@@ -115,6 +116,7 @@ mod tests {
 
     fn target(address: &str, scheme: &str) -> Result<Target, String> {
         let labels = [("__address__", address), ("__scheme__", scheme), ("__metrics_path__", "/metrics")];
+        let labels = labels.map(|(name, value)| (name, value.to_owned()));
         Target::new(labels.into_iter().collect(), &[], &BTreeMap::new()).map(Option::unwrap)
     }
 
@@ -133,7 +135,9 @@ mod tests {
 
     #[test]
     fn what_is_more_than_host_and_port_is_refused() {
-        for wrong in ["", ":80", "http://driver:80", "driver:80/metrics", "u@driver", "driver:0", "driver:99999", "a b", "::1"] {
+        for wrong in
+            ["", ":80", "http://driver:80", "driver:80/metrics", "u@driver", "driver:0", "driver:99999", "a b", "::1"]
+        {
             assert!(target(wrong, "http").is_err(), "{wrong}");
         }
         assert!(target("driver:80", "ftp").is_err());

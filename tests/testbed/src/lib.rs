@@ -28,6 +28,7 @@ mod broken_off;
 pub mod databricks;
 mod faults;
 mod observed;
+pub mod pages;
 pub mod process;
 mod request;
 mod server;

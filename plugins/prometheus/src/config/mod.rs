@@ -90,7 +90,10 @@ impl TryFrom<Config> for Settings {
         };
         unsupported::refuse(&format!("{place}/global"), &global.rest)?;
         if scrape_configs.is_empty() {
-            return Err(ConfigError::new(format!("{place}/scrape_configs"), "there is no job; add one with its targets"));
+            return Err(ConfigError::new(
+                format!("{place}/scrape_configs"),
+                "there is no job; add one with its targets",
+            ));
         }
         let mut jobs = Vec::new();
         let mut names = BTreeSet::new();

@@ -25,8 +25,7 @@ impl PrometheusDuration {
         let mut millis: u64 = 0;
         while !rest.is_empty() {
             let (digits, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-            let (unit, after) =
-                after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
+            let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
             let (_, scale) = units.find(|(name, _)| *name == unit)?;
             millis = millis.checked_add(digits.parse::<u64>().ok()?.checked_mul(*scale)?)?;
             rest = after;
@@ -39,7 +38,9 @@ impl<'de> Deserialize<'de> for PrometheusDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| {
-            serde::de::Error::custom(format_args!("`{text}` is no duration; write it as in `15s` or `1m30s`, above zero"))
+            serde::de::Error::custom(format_args!(
+                "`{text}` is no duration; write it as in `15s` or `1m30s`, above zero"
+            ))
         })
     }
 }
@@ -83,7 +84,8 @@ mod tests {
 
     #[test]
     fn durations_are_prometheus_s() {
-        for (text, expected) in [("15s", 15_000), ("1m30s", 90_000), ("500ms", 500), ("1d", 86_400_000), ("1h1ms", 3_600_001)]
+        for (text, expected) in
+            [("15s", 15_000), ("1m30s", 90_000), ("500ms", 500), ("1d", 86_400_000), ("1h1ms", 3_600_001)]
         {
             assert_eq!(millis(text), Some(expected), "{text}");
         }

@@ -52,7 +52,10 @@ impl RelabelConfig {
             return Err(ConfigError::new(place, "this action takes `regex` and nothing else"));
         }
         if matches!(self.action, Name::KeepEqual | Name::DropEqual) && (extra || self.regex.is_some()) {
-            return Err(ConfigError::new(place, "this action takes `source_labels` and `target_label` and nothing else"));
+            return Err(ConfigError::new(
+                place,
+                "this action takes `source_labels` and `target_label` and nothing else",
+            ));
         }
         let target = || {
             let target = self.target_label.clone().filter(|target| !target.is_empty());

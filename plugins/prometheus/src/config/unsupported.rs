@@ -49,10 +49,16 @@ fn remedy(key: &str) -> &'static str {
         "external_labels" => {
             "is not supported: add the labels to `static_configs`, or attributes with the processor `resource`"
         }
-        "evaluation_interval" | "rule_files" | "alerting" | "remote_write" | "remote_read" | "storage" | "tracing"
-        | "query_log_file" | "runtime" | "otlp" => {
-            "belongs to a Prometheus server, and nothing here would use it; remove it"
-        }
+        "evaluation_interval"
+        | "rule_files"
+        | "alerting"
+        | "remote_write"
+        | "remote_read"
+        | "storage"
+        | "tracing"
+        | "query_log_file"
+        | "runtime"
+        | "otlp" => "belongs to a Prometheus server, and nothing here would use it; remove it",
         "scrape_config_files" => "is not supported: write the jobs under `scrape_configs`",
         _ if key.ends_with("_sd_configs") => {
             "is not supported: there is no service discovery; list the targets under `static_configs`"

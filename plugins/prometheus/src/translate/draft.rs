@@ -10,8 +10,9 @@ use crate::translate::native::{Exponential, explicit, exponential};
 use crate::translate::role::Role;
 
 /// Which data a metric has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
+    #[default]
     Gauge,
     /// A monotonic sum.
     Counter,
@@ -103,7 +104,11 @@ impl<'a> Draft<'a> {
 
     /// Whether there is something it should have come to.
     pub(crate) const fn says_something(&self) -> bool {
-        self.value.is_some() || self.sum.is_some() || self.count.is_some() || !self.parts.is_empty() || self.native.is_some()
+        self.value.is_some()
+            || self.sum.is_some()
+            || self.count.is_some()
+            || !self.parts.is_empty()
+            || self.native.is_some()
     }
 
     /// What the samples say together; `None` if that is nothing, or if they contradict each other.

@@ -16,8 +16,7 @@ pub(crate) struct Buckets {
 /// bucket to the next, are no whole numbers, or are more than the count of all.
 pub(crate) fn buckets(cumulative: &[(f64, Number)], count: Number) -> Option<Buckets> {
     let count = whole(count)?;
-    let mut sorted: Vec<(f64, Number)> =
-        cumulative.iter().filter(|(bound, _)| bound.is_finite()).copied().collect();
+    let mut sorted: Vec<(f64, Number)> = cumulative.iter().filter(|(bound, _)| bound.is_finite()).copied().collect();
     sorted.sort_by(|(one, _), (other, _)| one.total_cmp(other));
     // `0` and `-0` are one bound. Of two samples with one bound the first stands, as for any repeated series.
     sorted.dedup_by(|(later, _), (first, _)| later == first);
@@ -80,7 +79,11 @@ mod tests {
     }
 
     fn number() -> impl Strategy<Value = Number> {
-        prop_oneof![any::<i64>().prop_map(Number::Integer), (0_i64..50).prop_map(Number::Integer), any::<f64>().prop_map(Number::Float)]
+        prop_oneof![
+            any::<i64>().prop_map(Number::Integer),
+            (0_i64..50).prop_map(Number::Integer),
+            any::<f64>().prop_map(Number::Float)
+        ]
     }
 
     proptest! {

@@ -31,7 +31,7 @@ const TARGET_INFO: &str = "target_info";
 const SCOPE_INFO: &str = "otel_scope_info";
 
 /// What a metric is, apart from its points.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) name: String,
     pub(crate) description: String,
@@ -123,7 +123,8 @@ pub(crate) fn translate<'a>(series: Vec<Series<'a>>, families: &Families<'_>, ta
             Err(Misfit::Unplaced) => lost.malformed += 1,
         }
     }
-    let facts = |job: &str, instance: &str| facts.get(&(job.to_owned(), instance.to_owned())).map_or(&[][..], Vec::as_slice);
+    let facts =
+        |job: &str, instance: &str| facts.get(&(job.to_owned(), instance.to_owned())).map_or(&[][..], Vec::as_slice);
     let own_resource = resource(target, own("job"), own("instance"), facts(own("job"), own("instance")));
     let mut translated = Translated { groups: BTreeMap::new(), resource: own_resource, lost };
     for ((job, instance, scope), metrics) in groups {

@@ -30,15 +30,8 @@ const UNITS: [(&str, &str); 25] = [
     ("percent", "%"),
 ];
 
-const PER: [(&str, &str); 7] = [
-    ("second", "s"),
-    ("minute", "min"),
-    ("hour", "h"),
-    ("day", "d"),
-    ("week", "wk"),
-    ("month", "mo"),
-    ("year", "a"),
-];
+const PER: [(&str, &str); 7] =
+    [("second", "s"), ("minute", "min"), ("hour", "h"), ("day", "d"), ("week", "wk"), ("month", "mo"), ("year", "a")];
 
 /// The unit of a family in UCUM. A word that is in no table stays as it is.
 pub(crate) fn ucum(unit: &str) -> Cow<'_, str> {

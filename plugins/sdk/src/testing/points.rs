@@ -43,7 +43,9 @@ pub(super) fn check(data: &MetricData, needs_start: bool) -> Result<(), String> 
             }
             sum.points.iter().try_for_each(|point| exemplars(&point.exemplars))?;
         }
-        MetricData::Histogram(data) => data.points.iter().try_for_each(|point| histogram(point, starts(point.start_time)))?,
+        MetricData::Histogram(data) => {
+            data.points.iter().try_for_each(|point| histogram(point, starts(point.start_time)))?
+        }
         MetricData::ExponentialHistogram(data) => {
             data.points.iter().try_for_each(|point| exponential_histogram(point, starts(point.start_time)))?;
         }

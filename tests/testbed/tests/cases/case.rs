@@ -38,6 +38,8 @@ pub(crate) struct Case {
     pub(crate) databricks: Option<SimulatedWorkspace>,
     /// The Spark UI, if any: `SPARK_URL`.
     pub(crate) spark: Option<SparkPages>,
+    /// The pages of a Prometheus target, by path, if there is one: `TARGET`, its host and port.
+    pub(crate) pages: Option<BTreeMap<String, TargetPage>>,
     /// The backend, if any: `SINK_URL`.
     pub(crate) sink: Option<SinkFaults>,
 
@@ -126,6 +128,16 @@ pub(crate) struct SparkPages {
     /// The driver's page of metrics is this large instead.
     #[serde(default)]
     pub(crate) page_mib: usize,
+}
+
+/// A page of a Prometheus target.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TargetPage {
+    /// What the target calls it.
+    pub(crate) content_type: String,
+    /// What it holds.
+    pub(crate) body: String,
 }
 
 /// How the backend misbehaves at first.

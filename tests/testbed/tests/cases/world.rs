@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use kiln_testbed::databricks::{Fault as WorkspaceFault, Options, Workspace, world};
+use kiln_testbed::pages::{Page, Target};
 use kiln_testbed::sink::{Fault, Sink};
 use kiln_testbed::spark::{Pages, Phase, Prometheus, Spark};
 use tempfile::TempDir;
 
-use crate::case::{Case, Component, SimulatedWorkspace, SparkPages};
+use crate::case::{Case, Component, SimulatedWorkspace, TargetPage};
 use crate::plugin_file::with_manifest;
 
 pub(crate) struct World {
@@ -16,6 +17,7 @@ pub(crate) struct World {
     pub(crate) environment: Vec<(String, String)>,
     _workspace: Option<Workspace>,
     _spark: Option<Spark>,
+    _target: Option<Target>,
 }
 
 impl World {
@@ -68,6 +70,15 @@ impl World {
                 Some(running)
             }
         };
+        let target = match &case.pages {
+            None => None,
+            Some(pages) => {
+                let page =
+                    |page: &TargetPage| Page { content_type: page.content_type.clone(), body: page.body.clone() };
+                let pages = pages.iter().map(|(path, found)| (path.clone(), page(found))).collect();
+                Some(Target::start(pages).map_err(start)?)
+            }
+        };
         let sink = match &case.sink {
             None => None,
             Some(faults) => {
@@ -90,10 +101,13 @@ impl World {
         if let Some(spark) = &spark {
             set("SPARK_URL", spark.url());
         }
+        if let Some(target) = &target {
+            set("TARGET", target.address().to_string());
+        }
         if let Some(sink) = &sink {
             set("SINK_URL", sink.url());
         }
-        Ok(Self { folder: home, sink, environment, _workspace: workspace, _spark: spark })
+        Ok(Self { folder: home, sink, environment, _workspace: workspace, _spark: spark, _target: target })
     }
 }
 
