@@ -28,6 +28,7 @@ use crate::config::{Job, Settings, StartTime};
 use crate::memory::Room;
 use crate::schedule::{Due, Schedule};
 use crate::scrape::{Answered, History};
+use crate::target::Target;
 
 kiln_plugin::manifest!("plugin.toml");
 kiln_plugin::export_receiver!(Prometheus);
@@ -35,6 +36,13 @@ kiln_plugin::export_receiver!(Prometheus);
 /// Targets that are asked at a time. Their pages are in memory together, and the host has four requests under way at
 /// once unless told otherwise.
 const MAX_CONCURRENT_SCRAPES: usize = 4;
+
+/// Bytes that pages asked for at a time may have together, by what they had the last time. A page that is larger is asked
+/// for alone.
+const MAX_CONCURRENT_BYTES: usize = 32 << 20;
+
+/// What a page is taken to have that has not been seen.
+const UNKNOWN_PAGE_BYTES: usize = MAX_CONCURRENT_BYTES / MAX_CONCURRENT_SCRAPES;
 
 /// The receiver.
 #[derive(Debug)]
@@ -50,6 +58,16 @@ struct Scheduled {
     schedule: Schedule,
     /// Of its targets, in their order.
     histories: Vec<History>,
+}
+
+/// How many of the first targets are asked at a time.
+fn together(due: &[(&Job, &Target, &mut History)]) -> usize {
+    let mut bytes: usize = 0;
+    let fits = |(_, _, history): &&(&Job, &Target, &mut History)| {
+        bytes = bytes.saturating_add(history.page_bytes.unwrap_or(UNKNOWN_PAGE_BYTES));
+        bytes <= MAX_CONCURRENT_BYTES
+    };
+    due.iter().take(MAX_CONCURRENT_SCRAPES).take_while(fits).count().max(1).min(due.len())
 }
 
 impl Receiver for Prometheus {
@@ -89,7 +107,12 @@ impl Receiver for Prometheus {
             due.extend(job.targets.iter().zip(histories).map(|(target, history)| (&*job, target, history)));
         }
         let mut failures = Vec::new();
-        for batch in due.chunks_mut(MAX_CONCURRENT_SCRAPES) {
+        let mut rest = due.as_mut_slice();
+        while let Some((batch, others)) = rest.split_at_mut_checked(together(rest)) {
+            rest = others;
+            if batch.is_empty() {
+                break;
+            }
             let requests: Vec<Request> = batch.iter().map(|(job, target, _)| answer::request(job, target)).collect();
             let (time, asked) = (host.now(), host.monotonic());
             let answers = host.http().fetch_all(&requests);
@@ -102,5 +125,36 @@ impl Receiver for Prometheus {
             }
         }
         Ok(Outcome::with_failures(failures))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    /// How many targets are asked first, whose last pages had so many MiB.
+    fn first(sizes: &[Option<usize>]) -> usize {
+        let config = r#"{ "scrape_configs": [{ "job_name": "a", "static_configs": [{ "targets": ["h"] }] }] }"#;
+        let settings = Settings::try_from(serde_json::from_str::<Config>(config).unwrap()).unwrap();
+        let (job, target) = (&settings.jobs[0], &settings.jobs[0].targets[0]);
+        let history = |size: &Option<usize>| {
+            let mut history = History::default();
+            history.page_bytes = size.map(|size| size << 20);
+            history
+        };
+        let mut histories: Vec<History> = sizes.iter().map(history).collect();
+        let due: Vec<_> = histories.iter_mut().map(|history| (job, target, history)).collect();
+        together(&due)
+    }
+
+    #[test]
+    fn large_pages_are_not_in_memory_together() {
+        assert_eq!(first(&[]), 0);
+        assert_eq!(first(&[None; 9]), 4);
+        assert_eq!(first(&[Some(1); 9]), 4);
+        assert_eq!(first(&[Some(16), Some(16), Some(1)]), 2);
+        assert_eq!(first(&[Some(30), None]), 1);
+        assert_eq!(first(&[Some(100), None]), 1);
     }
 }

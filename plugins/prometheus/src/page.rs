@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use kiln_prometheus_text::{Entry, Format, Limits, LineError, LineProblem, NativeHistogram, Options, Parser};
+use kiln_prometheus_text::{
+    Entry, Exemplar, Format, Limits, LineError, LineProblem, NativeHistogram, Options, Parser, Timestamp,
+};
 pub(crate) use kiln_prometheus_text::{Type, Value as Number};
 
 use crate::labels::Labels;
@@ -31,37 +33,43 @@ pub(crate) struct Exposed<'a> {
     pub(crate) value: Measured<'a>,
     /// Nanoseconds since the Unix epoch.
     pub(crate) timestamp: Option<u64>,
-    pub(crate) exemplar: Option<exemplar::Exposed<'a>>,
+    pub(crate) exemplar: Option<Box<exemplar::Exposed<'a>>>,
 }
 
 /// The value of a sample.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Measured<'a> {
     Number(Number),
-    Histogram(NativeHistogram<'a>),
+    /// In a box, since most samples are numbers.
+    Histogram(Box<NativeHistogram<'a>>),
 }
 
-/// A page of samples.
+/// What can be said of a page before its samples are looked at: types may stand below them.
 #[derive(Debug, Default)]
-pub(crate) struct Page<'a> {
+pub(crate) struct Survey<'a> {
     pub(crate) families: Families<'a>,
-    pub(crate) samples: Vec<Exposed<'a>>,
+    pub(crate) samples: usize,
     /// How many lines could not be read, and the first of them.
     pub(crate) damaged: usize,
     pub(crate) first_damage: Option<LineError>,
 }
 
-/// Reads a page. A damaged line of the text format costs itself and nothing else, since Spark is a writer of such lines;
-/// OpenMetrics, which says what it is, is valid as a whole or not at all.
+/// Reads a page but for its samples, which [`samples`] reads: kept, they would take more memory than the page.
+///
+/// A damaged line of the text format costs itself and nothing else, since Spark is a writer of such lines; OpenMetrics,
+/// which says what it is, is valid as a whole or not at all.
 ///
 /// # Errors
 /// It is no page of this format.
-pub(crate) fn read(body: &str, format: Format) -> Result<Page<'_>, LineError> {
-    let mut page = Page::default();
-    let limits = Limits { lines: MAX_LINES, ..Limits::default() };
-    for entry in Parser::new(body, Options { limits, ..Options::new(format) }) {
+pub(crate) fn survey(body: &str, format: Format) -> Result<Survey<'_>, LineError> {
+    let mut page = Survey::default();
+    for entry in parser(body, format) {
         match entry {
-            Ok(entry) => page.add(entry),
+            Ok(Entry::Help { family, text }) => page.describe(family).help = text,
+            Ok(Entry::Type { family, r#type }) => page.describe(family).kind = r#type,
+            Ok(Entry::Unit { family, unit }) => page.describe(family).unit = unit.into(),
+            Ok(Entry::Sample(_) | Entry::NativeHistogram(_)) => page.samples += 1,
+            Ok(Entry::Eof) => {}
             // What is beyond a limit is not there, and a page that ends early would end series that go on.
             Err(error) if format == Format::OpenMetrics || is_limit(error.problem) => return Err(error),
             Err(error) => {
@@ -72,53 +80,62 @@ pub(crate) fn read(body: &str, format: Format) -> Result<Page<'_>, LineError> {
     }
     match page.first_damage {
         // Not one line of it is what it should be.
-        Some(error) if page.samples.is_empty() => Err(error),
+        Some(error) if page.samples == 0 => Err(error),
         _ => Ok(page),
     }
+}
+
+/// The samples of a page that has been surveyed.
+pub(crate) fn samples(body: &str, format: Format) -> impl Iterator<Item = Exposed<'_>> {
+    parser(body, format).filter_map(|entry| match entry {
+        Ok(Entry::Sample(sample)) => {
+            let value = Measured::Number(sample.value);
+            Some(exposed(sample.name, sample.labels, value, sample.timestamp, sample.exemplar))
+        }
+        Ok(Entry::NativeHistogram(sample)) => {
+            let value = Measured::Histogram(Box::new(sample.histogram));
+            Some(exposed(sample.name, sample.labels, value, sample.timestamp, sample.exemplar))
+        }
+        _ => None,
+    })
+}
+
+fn parser(body: &str, format: Format) -> Parser<'_> {
+    let limits = Limits { lines: MAX_LINES, ..Limits::default() };
+    Parser::new(body, Options { limits, ..Options::new(format) })
 }
 
 const fn is_limit(problem: LineProblem) -> bool {
     matches!(problem, LineProblem::TooManyLines | LineProblem::TooManyBytes)
 }
 
-impl<'a> Page<'a> {
-    fn add(&mut self, entry: Entry<'a>) {
-        match entry {
-            Entry::Help { family, text } => self.describe(family).help = text,
-            Entry::Type { family, r#type } => self.describe(family).kind = r#type,
-            Entry::Unit { family, unit } => self.describe(family).unit = unit.into(),
-            Entry::Sample(sample) => {
-                let value = Measured::Number(sample.value);
-                self.sample(sample.name, sample.labels, value, sample.timestamp, sample.exemplar);
-            }
-            Entry::NativeHistogram(sample) => {
-                let value = Measured::Histogram(sample.histogram);
-                self.sample(sample.name, sample.labels, value, sample.timestamp, sample.exemplar);
-            }
-            Entry::Eof => {}
-        }
-    }
-
+impl<'a> Survey<'a> {
     fn describe(&mut self, family: &'a str) -> &mut Described<'a> {
         self.families.entry(family.into()).or_default()
     }
+}
 
-    fn sample(
-        &mut self,
-        name: &'a str,
-        labels: kiln_prometheus_text::Labels<'a>,
-        value: Measured<'a>,
-        timestamp: Option<kiln_prometheus_text::Timestamp>,
-        exemplar: Option<kiln_prometheus_text::Exemplar<'a>>,
-    ) {
-        // A time before 1970 cannot be said in OTLP.
-        let nanos = |timestamp: kiln_prometheus_text::Timestamp| u64::try_from(timestamp.as_nanos()).ok();
-        let exemplar = exemplar.map(|exemplar| exemplar::Exposed {
+fn exposed<'a>(
+    name: &'a str,
+    labels: kiln_prometheus_text::Labels<'a>,
+    value: Measured<'a>,
+    timestamp: Option<Timestamp>,
+    exemplar: Option<Exemplar<'a>>,
+) -> Exposed<'a> {
+    // A time before 1970 cannot be said in OTLP.
+    let nanos = |timestamp: Timestamp| u64::try_from(timestamp.as_nanos()).ok();
+    let exemplar = exemplar.map(|exemplar| {
+        Box::new(exemplar::Exposed {
             labels: exemplar.labels.iter().collect(),
             value: exemplar.value.as_f64(),
             timestamp: exemplar.timestamp.and_then(nanos),
-        });
-        let (name, labels, timestamp) = (name.into(), labels.iter().collect(), timestamp.and_then(nanos));
-        self.samples.push(Exposed { name, labels, value, timestamp, exemplar });
+        })
+    });
+    Exposed {
+        name: name.into(),
+        labels: labels.iter().collect(),
+        value,
+        timestamp: timestamp.and_then(nanos),
+        exemplar,
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct Scrape {
     pub(crate) is_up: bool,
     pub(crate) duration_seconds: f64,
     pub(crate) samples: usize,
-    pub(crate) kept: usize,
+    pub(crate) kept: u64,
     pub(crate) added: u64,
     /// -1 if it was larger than the limit.
     pub(crate) body_bytes: f64,

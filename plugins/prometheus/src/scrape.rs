@@ -9,11 +9,11 @@ use crate::config::{Job, StartTime};
 use crate::memory::{Group, Memory, Room, Seen};
 use crate::page::Measured;
 use crate::report::{self, Scrape};
-use crate::series::{self, Series};
+use crate::series::{Relabelling, Series};
 use crate::start::Rule;
 use crate::target::Target;
 use crate::translate::draft::seconds;
-use crate::translate::{self, Lost, exemplar};
+use crate::translate::{self, Lost, Translation, exemplar};
 use crate::{answer, emit, page};
 
 /// Points that are handed to the host at once, so that no page is in memory as a whole twice.
@@ -26,6 +26,8 @@ pub(crate) struct History {
     /// Where its own series are, as it last described itself.
     group: Option<Group>,
     complaints: Complaints,
+    /// Size of its last page in bytes, if there was one.
+    pub(crate) page_bytes: Option<usize>,
 }
 
 /// What was wrong with the last page, so that one that stays wrong is not reported again and again.
@@ -62,6 +64,7 @@ impl Answered<'_> {
         let mut scrape = Scrape { duration_seconds: self.duration_seconds, ..Scrape::default() };
         if let Ok(page) = &self.answer {
             let size = page.response().body.len();
+            history.page_bytes = Some(size);
             let limit = self.job.limits.body_bytes;
             scrape.body_bytes = if limit > 0 && size as u64 > limit { -1.0 } else { size as f64 };
         }
@@ -92,13 +95,20 @@ impl Answered<'_> {
         batch: &mut Batch<'_>,
     ) -> Result<(), String> {
         let (text, format) = answer::text(&self.answer, self.job)?;
-        let page = page::read(text, format).map_err(|error| error.to_string())?;
-        scrape.samples = page.samples.len();
-        let (families, damaged, first_damage) = (page.families, page.damaged, page.first_damage);
-        let series = series::relabelled(page.samples, self.job, self.target).map_err(|error| error.to_string())?;
-        scrape.kept = series.len();
-        let rule = Rule { strategy: start_time, process_start: process_start(&series, start_time) };
-        let translated = translate::translate(series, &families, self.target);
+        let page = page::survey(text, format).map_err(|error| error.to_string())?;
+        scrape.samples = page.samples;
+        let mut relabelling = Relabelling::new(self.job, self.target);
+        let mut translation = Translation::new(&page.families, self.target);
+        let mut rule = Rule { strategy: start_time, process_start: None };
+        for sample in page::samples(text, format) {
+            let series = relabelling.apply(sample).map_err(|error| error.to_string())?;
+            let Some(series) = series else { continue };
+            scrape.kept = relabelling.kept;
+            rule.process_start = rule.process_start.or_else(|| process_start(&series));
+            translation.add(series);
+        }
+        let (damaged, first_damage) = (page.damaged, page.first_damage);
+        let translated = translation.finish();
         history.group = Some((translated.resource.clone(), translate::ScopeId::default()));
         let mut complaints = Complaints { damaged, lost: translated.lost, forgotten: 0 };
         history.memory.begin();
@@ -251,12 +261,10 @@ impl Complaints {
     }
 }
 
-/// When the process of the target started, if that is asked for.
-fn process_start(series: &[Series<'_>], strategy: StartTime) -> Option<u64> {
-    let is_start = |one: &&Series<'_>| one.exposed == "process_start_time_seconds";
-    let started = (strategy == StartTime::ProcessStartTime).then(|| series.iter().find(is_start))??;
-    match started.value {
-        Measured::Number(value) => seconds(value.as_f64()),
-        Measured::Histogram(_) => None,
+/// When the process of the target started, if this is what the series says.
+fn process_start(series: &Series<'_>) -> Option<u64> {
+    match &series.value {
+        Measured::Number(value) if series.exposed == "process_start_time_seconds" => seconds(value.as_f64()),
+        _ => None,
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Series<'a> {
     pub(crate) value: Measured<'a>,
     /// Nanoseconds since the Unix epoch.
     pub(crate) timestamp: Option<u64>,
-    pub(crate) exemplar: Option<exemplar::Exposed<'a>>,
+    pub(crate) exemplar: Option<Box<exemplar::Exposed<'a>>>,
 }
 
 /// What a limit of the job refuses.
@@ -56,33 +56,41 @@ impl fmt::Display for Exceeded {
 }
 
 /// Gives samples their labels and drops those the rules drop.
-///
-/// # Errors
-/// One of the limits of the job is exceeded.
-pub(crate) fn relabelled<'a>(
-    samples: Vec<Exposed<'a>>,
-    job: &Job,
+#[derive(Debug)]
+pub(crate) struct Relabelling<'a> {
+    job: &'a Job,
     target: &'a Target,
-) -> Result<Vec<Series<'a>>, Exceeded> {
-    let mut series = Vec::with_capacity(if job.metric_rules.is_empty() { samples.len() } else { 0 });
-    for sample in samples {
-        let mut labels = sample.labels;
-        add_target_labels(&mut labels, target, job.honor_labels);
+    /// How many samples it has let through.
+    pub(crate) kept: u64,
+}
+
+impl<'a> Relabelling<'a> {
+    pub(crate) const fn new(job: &'a Job, target: &'a Target) -> Self {
+        Self { job, target, kept: 0 }
+    }
+
+    /// The series of a sample; `None` if a rule drops it.
+    ///
+    /// # Errors
+    /// One of the limits of the job is exceeded.
+    pub(crate) fn apply(&mut self, sample: Exposed<'a>) -> Result<Option<Series<'a>>, Exceeded> {
+        let (job, mut labels) = (self.job, sample.labels);
+        add_target_labels(&mut labels, self.target, job.honor_labels);
         labels.set(NAME, sample.name.clone());
         if !relabel::apply(&job.metric_rules, &mut labels) {
-            continue;
+            return Ok(None);
         }
         check(&labels, &job.limits)?;
         // A rule may take the name away, and what has no name is nothing.
-        let Some(name) = labels.remove(NAME) else { continue };
-        if job.limits.samples > 0 && series.len() as u64 >= job.limits.samples {
+        let Some(name) = labels.remove(NAME) else { return Ok(None) };
+        if job.limits.samples > 0 && self.kept >= job.limits.samples {
             return Err(Exceeded::Samples(job.limits.samples));
         }
+        self.kept += 1;
         let timestamp = sample.timestamp.filter(|_| job.honor_timestamps);
         let (exposed, value, exemplar) = (sample.name, sample.value, sample.exemplar);
-        series.push(Series { exposed, name, labels, value, timestamp, exemplar });
+        Ok(Some(Series { exposed, name, labels, value, timestamp, exemplar }))
     }
-    Ok(series)
 }
 
 /// A label of the target wins over the sample's, which is kept as `exported_…`; with `honor_labels` it is the other way

@@ -36,7 +36,7 @@ impl Rule {
         }
         match self.strategy {
             StartTime::Unset => Some(0),
-            StartTime::ProcessStartTime => Some(self.process_start.filter(|start| *start <= time).unwrap_or(0)),
+            StartTime::Process => Some(self.process_start.filter(|start| *start <= time).unwrap_or(0)),
             StartTime::TrueReset | StartTime::SubtractInitial => {
                 let subtracts = self.strategy == StartTime::SubtractInitial;
                 let count = count(reading);

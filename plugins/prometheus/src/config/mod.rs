@@ -60,7 +60,8 @@ pub(crate) enum StartTime {
     #[default]
     Unset,
     /// From `process_start_time_seconds` of the same page.
-    ProcessStartTime,
+    #[serde(rename = "process_start_time")]
+    Process,
     /// The first scrape, and every reset after it; values stay as they are.
     TrueReset,
     /// The first scrape, whose value is subtracted from all that follow; it is not sent itself.

@@ -22,7 +22,7 @@ fn is_without_effect(key: &str, value: &Value) -> bool {
             *value == Value::Bool(false)
         }
         "always_scrape_classic_histograms" => *value == Value::Bool(false),
-        "target_limit" | "keep_dropped_targets" | "native_histogram_bucket_limit" => *value == Value::from(0),
+        "target_limit" | "keep_dropped_targets" | "native_histogram_bucket_limit" => value.as_u64() == Some(0),
         _ => false,
     }
 }

@@ -53,7 +53,7 @@ pub(crate) struct Draft<'a> {
     sum: Option<f64>,
     count: Option<Number>,
     parts: Vec<(f64, Number)>,
-    native: Option<NativeHistogram<'a>>,
+    native: Option<Box<NativeHistogram<'a>>>,
 }
 
 /// A sample that does not go into its point.
@@ -68,10 +68,10 @@ pub(crate) enum Misfit {
 impl<'a> Draft<'a> {
     /// Adds a sample; `part` is the value of `le` or `quantile`.
     pub(crate) fn add(&mut self, role: Role, part: Option<f64>, series: &mut Series<'a>) -> Result<(), Misfit> {
-        let value = match series.value {
-            Measured::Number(value) => value,
+        let value = match &series.value {
+            Measured::Number(value) => *value,
             Measured::Histogram(histogram) => {
-                put(&mut self.native, histogram)?;
+                put(&mut self.native, histogram.clone())?;
                 self.met(series);
                 return Ok(());
             }
@@ -99,7 +99,7 @@ impl<'a> Draft<'a> {
     fn met(&mut self, series: &mut Series<'a>) {
         self.series += 1;
         self.timestamp = self.timestamp.or(series.timestamp);
-        self.exemplars.extend(series.exemplar.take());
+        self.exemplars.extend(series.exemplar.take().map(|exemplar| *exemplar));
     }
 
     /// Whether there is something it should have come to.
@@ -148,5 +148,5 @@ fn put<T>(place: &mut Option<T>, value: T) -> Result<(), Misfit> {
 /// Seconds since the Unix epoch as nanoseconds; `None` if they are no time after it.
 pub(crate) fn seconds(seconds: f64) -> Option<u64> {
     let nanos = seconds * 1e9;
-    (nanos >= 1.0 && nanos < 18_446_744_073_709_551_616.0).then_some(nanos as u64)
+    (1.0..18_446_744_073_709_551_616.0).contains(&nanos).then_some(nanos as u64)
 }

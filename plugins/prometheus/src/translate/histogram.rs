@@ -38,7 +38,7 @@ pub(crate) fn whole(number: Number) -> Option<u64> {
     match number {
         Number::Integer(value) => u64::try_from(value).ok(),
         // 2^64 is the first float that does not fit.
-        Number::Float(value) if value >= 0.0 && value < 18_446_744_073_709_551_616.0 && value.fract() == 0.0 => {
+        Number::Float(value) if (0.0..18_446_744_073_709_551_616.0).contains(&value) && value.fract() == 0.0 => {
             Some(value as u64)
         }
         Number::Float(_) => None,

@@ -10,7 +10,6 @@ pub(crate) mod role;
 mod scope;
 pub(crate) mod unit;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -74,74 +73,97 @@ pub(crate) struct Lost {
 /// Job and instance of a series, and the scope it names.
 type Origin = (String, String, ScopeId);
 
+type Facts = BTreeMap<(String, String), Vec<(String, String)>>;
+
 /// Brings the samples of a scrape together.
-pub(crate) fn translate<'a>(series: Vec<Series<'a>>, families: &Families<'_>, target: &Target) -> Translated<'a> {
-    let own = |label| target.labels.get(label).unwrap_or_default();
-    let mut lost = Lost::default();
-    let mut facts: BTreeMap<(String, String), Vec<(String, String)>> = BTreeMap::new();
-    let mut scope_facts: BTreeMap<(String, String), Vec<(String, String)>> = BTreeMap::new();
-    let mut groups: BTreeMap<Origin, BTreeMap<String, Metric<'a>>> = BTreeMap::new();
-    for mut one in series {
-        let job = one.labels.remove("job").map_or_else(|| own("job").to_owned(), Cow::into_owned);
-        let instance = one.labels.remove("instance").map_or_else(|| own("instance").to_owned(), Cow::into_owned);
+pub(crate) struct Translation<'a, 'f> {
+    families: &'f Families<'f>,
+    target: &'f Target,
+    groups: BTreeMap<Origin, BTreeMap<String, Metric<'a>>>,
+    /// What `target_info` says, by job and instance.
+    facts: Facts,
+    /// What `otel_scope_info` says, by name and version.
+    scope_facts: Facts,
+    lost: Lost,
+}
+
+impl<'a, 'f> Translation<'a, 'f> {
+    pub(crate) fn new(families: &'f Families<'f>, target: &'f Target) -> Self {
+        let (groups, facts, scope_facts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { families, target, groups, facts, scope_facts, lost: Lost::default() }
+    }
+
+    pub(crate) fn add(&mut self, mut one: Series<'a>) {
+        let mut identity = |label| match one.labels.remove(label) {
+            Some(value) => value.into_owned(),
+            None => self.target.labels.get(label).unwrap_or_default().to_owned(),
+        };
+        let (job, instance) = (identity("job"), identity("instance"));
         if one.name == TARGET_INFO {
-            facts.entry((job, instance)).or_default().extend(owned(&one));
-            continue;
+            self.facts.entry((job, instance)).or_default().extend(owned(&one));
+            return;
         }
         let scope = ScopeId::take(&mut one.labels);
         if one.name == SCOPE_INFO {
             if let Some((name, version)) = scope.named() {
-                scope_facts.entry((name.to_owned(), version.to_owned())).or_default().extend(owned(&one));
+                self.scope_facts.entry((name.to_owned(), version.to_owned())).or_default().extend(owned(&one));
             }
-            continue;
+            return;
         }
         let name = one.name.clone();
-        let place = role::find(families, &one.exposed, &name);
-        let (Some(kind), role) = (kind_of(place.kind, &one.value), place.role) else {
-            lost.unsupported += 1;
-            continue;
+        let place = role::find(self.families, &one.exposed, &name);
+        let Some(kind) = kind_of(place.kind, &one.value) else {
+            self.lost.unsupported += 1;
+            return;
         };
-        let metrics = groups.entry((job, instance, scope)).or_default();
-        let metric = match metrics.entry(place.name.clone().into_owned()) {
-            Entry::Occupied(found) => found.into_mut(),
-            Entry::Vacant(free) => free.insert(Metric { head: head(&place, kind), points: BTreeMap::new() }),
+        let metrics = self.groups.entry((job, instance, scope)).or_default();
+        let metric = match metrics.get_mut(place.name.as_ref()) {
+            Some(metric) => metric,
+            None => metrics
+                .entry(place.name.clone().into_owned())
+                .or_insert(Metric { head: head(&place, kind), points: BTreeMap::new() }),
         };
         if metric.head.kind != kind {
-            lost.conflicting += 1;
-            continue;
+            self.lost.conflicting += 1;
+            return;
         }
-        let label = match role {
+        let label = match place.role {
             Role::Bucket => Some("le"),
             Role::Quantile => Some("quantile"),
             Role::Value | Role::Sum | Role::Count | Role::Created | Role::Dropped => None,
         };
         let part = label.and_then(|label| one.labels.remove(label)).and_then(|text| bound(&text));
         let point = metric.points.entry(Identity::new(one.labels.iter())).or_default();
-        match point.add(role, part, &mut one) {
+        match point.add(place.role, part, &mut one) {
             Ok(()) => {}
-            Err(Misfit::Repeated) => lost.repeated += 1,
-            Err(Misfit::Unplaced) => lost.malformed += 1,
+            Err(Misfit::Repeated) => self.lost.repeated += 1,
+            Err(Misfit::Unplaced) => self.lost.malformed += 1,
         }
     }
-    let facts =
-        |job: &str, instance: &str| facts.get(&(job.to_owned(), instance.to_owned())).map_or(&[][..], Vec::as_slice);
-    let own_resource = resource(target, own("job"), own("instance"), facts(own("job"), own("instance")));
-    let mut translated = Translated { groups: BTreeMap::new(), resource: own_resource, lost };
-    for ((job, instance, scope), metrics) in groups {
-        let resource = resource(target, &job, &instance, facts(&job, &instance));
-        let scope = match scope.named().and_then(|named| scope_facts.get(&(named.0.to_owned(), named.1.to_owned()))) {
-            Some(facts) => scope.with(facts),
-            None => scope,
+
+    pub(crate) fn finish(self) -> Translated<'a> {
+        let Self { target, facts, scope_facts, .. } = self;
+        let facts = |job: &str, instance: &str| {
+            facts.get(&(job.to_owned(), instance.to_owned())).map_or(&[][..], Vec::as_slice)
         };
-        let group = translated.groups.entry((resource, scope)).or_default();
-        for (name, metric) in metrics {
-            match group.entry(name) {
-                Entry::Vacant(free) => drop(free.insert(metric)),
-                Entry::Occupied(_) => translated.lost.conflicting += metric.points.len() as u64,
+        let own = |label| target.labels.get(label).unwrap_or_default();
+        let (job, instance) = (own("job"), own("instance"));
+        let own_resource = resource(target, job, instance, facts(job, instance));
+        let mut translated = Translated { groups: BTreeMap::new(), resource: own_resource, lost: self.lost };
+        for ((job, instance, scope), metrics) in self.groups {
+            let resource = resource(target, &job, &instance, facts(&job, &instance));
+            let told = scope.named().and_then(|named| scope_facts.get(&(named.0.to_owned(), named.1.to_owned())));
+            let scope = told.map_or_else(|| scope.clone(), |facts| scope.with(facts));
+            let group = translated.groups.entry((resource, scope)).or_default();
+            for (name, metric) in metrics {
+                match group.entry(name) {
+                    Entry::Vacant(free) => drop(free.insert(metric)),
+                    Entry::Occupied(_) => translated.lost.conflicting += metric.points.len() as u64,
+                }
             }
         }
+        translated
     }
-    translated
 }
 
 fn owned(series: &Series<'_>) -> Vec<(String, String)> {
