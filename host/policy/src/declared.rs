@@ -139,3 +139,32 @@ pub struct EventDeclaration {
     #[serde(default)]
     pub attributes: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed_on(prefix: &str) -> Declared {
+        let undeclared = vec![Undeclared { prefix: prefix.to_owned(), description: "the source's own".to_owned() }];
+        Declared {
+            undeclared_resource_attributes: undeclared.clone(),
+            undeclared_metrics: undeclared,
+            ..Declared::default()
+        }
+    }
+
+    #[test]
+    fn what_is_not_declared_is_passed_on_under_its_prefix_only() {
+        let declared = passed_on("k8s.");
+        assert!(declared.allows_metric("k8s.pods") && declared.allows_resource_attribute("k8s.pod"));
+        assert!(!declared.allows_metric("pods") && !declared.allows_resource_attribute("pod"));
+    }
+
+    #[test]
+    fn an_empty_prefix_covers_everything_and_none_covers_nothing() {
+        let declared = passed_on("");
+        assert!(declared.allows_metric("pods") && declared.allows_resource_attribute("pod"));
+        let declared = Declared::default();
+        assert!(!declared.allows_metric("pods") && !declared.allows_resource_attribute("pod"));
+    }
+}

@@ -6,14 +6,14 @@ use serde_json::json;
 use super::*;
 
 fn refused(config: Value) -> ConfigError {
-    match test_host().configure::<Prometheus>(config) {
+    match TestHost::new(telemetry::MANIFEST).configure::<Prometheus>(config) {
         Err(error) => error,
         Ok(_) => panic!("accepted"),
     }
 }
 
 fn accepted(config: Value) {
-    test_host().configure::<Prometheus>(config).unwrap_or_else(|error| panic!("{error:?}"));
+    TestHost::new(telemetry::MANIFEST).configure::<Prometheus>(config).unwrap_or_else(|error| panic!("{error:?}"));
 }
 
 /// The receiver's part of a configuration of the OpenTelemetry Collector for Spark, as it is published.
@@ -25,7 +25,7 @@ fn a_configuration_of_the_collector_pastes_in() {
         { "job_name": "spark-executors", "scrape_interval": "15s", "metrics_path": "/metrics/executors/prometheus",
           "static_configs": [{ "targets": ["localhost:4040"] }] },
     ] } });
-    let host = test_host();
+    let host = TestHost::new(telemetry::MANIFEST);
     host.on_get("/metrics/prometheus", text("a 1\n"));
     host.on_get("/metrics/executors/prometheus", text("b 1\n"));
     let collected = host.configure::<Prometheus>(config).unwrap().collect().unwrap();
@@ -135,14 +135,16 @@ fn jobs_have_names_of_their_own_and_one_place() {
 
 #[test]
 fn there_are_not_more_targets_than_one_instance_can_bear() {
-    let targets = |count: usize| (0..count).map(|index| format!("h:{}", index + 1)).collect::<Vec<_>>();
-    let config = |count| job(json!({ "static_configs": [{ "targets": targets(count) }] }));
-    assert!(refused(config(1_001)).message.contains("1001 targets"));
+    let targets: Vec<_> = (1..=100).map(|port| format!("h:{port}")).collect();
+    let job = |index| json!({ "job_name": format!("job-{index}"), "static_configs": [{ "targets": targets }] });
+    let config = |jobs| json!({ "scrape_configs": (0..jobs).map(job).collect::<Vec<_>>() });
+    accepted(config(10));
+    assert!(refused(config(11)).message.contains("1100 targets"));
 }
 
 #[test]
 fn targets_are_relabelled_dropped_and_scraped_once() {
-    let host = test_host();
+    let host = TestHost::new(telemetry::MANIFEST);
     host.on_any(|request| text(&format!("a{{seen=\"{}\"}} 1\n", request.url)));
     let keys = json!({
         "static_configs": [{ "targets": ["keep:1", "keep:1", "drop:1"] }],

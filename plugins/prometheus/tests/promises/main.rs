@@ -15,31 +15,9 @@ use serde_json::{Value, json};
 
 const TARGET: &str = "target:9100";
 
-fn test_host() -> TestHost {
-    let (head, rest) = telemetry::MANIFEST.split_once("[[requests.http]]").unwrap();
-    let tail = rest.split_once("[telemetry.resource_attributes]").unwrap().1;
-    let origins = [
-        "target:9100",
-        "localhost:4040",
-        "keep:1",
-        "good0:1",
-        "good1:1",
-        "good2:1",
-        "good3:1",
-        "bad4:1",
-        "good5:1",
-        "h:1",
-        "h:2",
-    ];
-    let requests: String = origins.iter().flat_map(|origin| ["http", "https"].map(|scheme| format!(
-        "[[requests.http]]\norigin = \"{scheme}://{origin}\"\nmethods = [\"GET\"]\npaths = [\"/*\"]\nreason = \"test\"\n"
-    ))).collect();
-    TestHost::new(&format!("{head}{requests}[telemetry.resource_attributes]{tail}"))
-}
-
 /// A host on which the target answers `/metrics` so.
 fn host(reply: Reply) -> TestHost {
-    let host = test_host();
+    let host = TestHost::new(telemetry::MANIFEST);
     host.on_get("/metrics", reply);
     host
 }

@@ -11,7 +11,7 @@ use super::*;
 
 /// What the target was asked.
 fn asked(keys: Value) -> Request {
-    let host = test_host();
+    let host = TestHost::new(telemetry::MANIFEST);
     let seen = Rc::new(RefCell::new(None));
     let witness = Rc::clone(&seen);
     host.on_any(move |request| {
@@ -221,7 +221,7 @@ fn a_family_that_is_renamed_keeps_its_type() {
 
 #[test]
 fn one_target_that_is_down_does_not_cost_the_others() {
-    let host = test_host();
+    let host = TestHost::new(telemetry::MANIFEST);
     host.on_any(|request| if request.url.contains("good") { text("a 1\n") } else { Reply::error(HttpError::Timeout) });
     let targets: Vec<String> =
         (0..6).map(|index| format!("{}{index}:1", if index == 4 { "bad" } else { "good" })).collect();
