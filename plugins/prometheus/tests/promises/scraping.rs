@@ -116,6 +116,16 @@ fn an_application_whose_name_is_not_escaped_is_read() {
     assert_eq!(collected.metrics.value("metrics_executor_rddBlocks", &[("application_name", "ETL \"daily\"")]), 3.0);
 }
 
+/// Scenario: a page with more lines than are read, beside one with just as many.
+/// Guarantees: it fails as a whole, since what is below the limit would seem to have vanished.
+#[test]
+fn a_page_of_too_many_lines_fails_as_a_whole() {
+    let page = |lines: usize| text(&("a 1\n".to_owned() + &"\n".repeat(lines - 1)));
+    assert_eq!(up(&scrape(page(1_000_000))), 1.0);
+    let collected = scrape(page(1_000_001));
+    assert!(failure(&collected).contains("beyond the number of lines"), "{}", failure(&collected));
+}
+
 #[test]
 fn an_empty_page_is_a_page() {
     let collected = scrape(text(""));

@@ -193,6 +193,14 @@ fn exemplars_of_buckets_are_those_of_the_histogram() {
 }
 
 #[test]
+fn a_histogram_has_no_more_exemplars_than_a_point_may() {
+    let buckets: String = (1..=200).map(|at| format!("a_bucket{{le=\"{at}\"}} {at} # {{}} {at}\n")).collect();
+    let page = format!("# TYPE a histogram\n{buckets}a_bucket{{le=\"+Inf\"}} 200\na_count 200\na_sum 1\n# EOF\n");
+    let point = scrape(openmetrics(&page)).metrics.histogram("a", &[]);
+    assert_eq!((point.exemplars.len(), point.count), (128, 200));
+}
+
+#[test]
 fn labels_of_a_scope_are_the_scope_and_no_attributes() {
     let page = "a{otel_scope_name=\"lib\",otel_scope_version=\"1\",otel_scope_colour=\"red\",x=\"1\"} 1\nb 1\n";
     let collected = scrape(text(page));
