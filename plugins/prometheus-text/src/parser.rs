@@ -26,8 +26,10 @@ impl<'a> Parser<'a> {
         Self { rest: page.as_ref(), reading: Reading::new(options) }
     }
 
-    /// Reads each line by itself, whatever the format says of the whole.
-    pub(crate) fn of_lines(page: &'a (impl AsRef<[u8]> + ?Sized), options: Options) -> Self {
+    /// Reads each line by itself, whatever the format says of the whole: for a page that is known to be valid, and is read
+    /// again.
+    #[must_use]
+    pub fn of_lines(page: &'a (impl AsRef<[u8]> + ?Sized), options: Options) -> Self {
         Self { rest: page.as_ref(), reading: Reading::of_lines(options) }
     }
 

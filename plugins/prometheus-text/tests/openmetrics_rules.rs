@@ -197,6 +197,16 @@ fn a_page_ends_with_eof_and_perhaps_a_line_feed() {
 }
 
 #[test]
+fn lines_can_be_read_by_themselves() {
+    let read = |page| {
+        let lines = Parser::of_lines(page, Options::new(Format::OpenMetrics));
+        lines.map(|entry| entry.map(drop).map_err(|error| error.problem)).collect::<Vec<_>>()
+    };
+    assert_eq!(read("# TYPE a counter\na_total -1\na_total 1 # {} 1"), [Ok(()); 3]);
+    assert_eq!(read("a  1\n"), [Err(Value)]);
+}
+
+#[test]
 fn the_first_error_is_the_last_item() {
     let mut parser = Parser::new("a 1\na\nb 1\n# EOF\n", Options::new(Format::OpenMetrics));
     assert!(parser.next().unwrap().is_ok());
