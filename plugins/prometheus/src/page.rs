@@ -63,7 +63,7 @@ pub(crate) struct Survey<'a> {
 /// It is no page of this format.
 pub(crate) fn survey(body: &str, format: Format) -> Result<Survey<'_>, LineError> {
     let mut page = Survey::default();
-    for entry in parser(body, format) {
+    for entry in Parser::new(body, options(format)) {
         match entry {
             Ok(Entry::Help { family, text }) => page.describe(family).help = text,
             Ok(Entry::Type { family, r#type }) => page.describe(family).kind = r#type,
@@ -85,9 +85,9 @@ pub(crate) fn survey(body: &str, format: Format) -> Result<Survey<'_>, LineError
     }
 }
 
-/// The samples of a page that has been surveyed.
+/// The samples of a page that has been surveyed, and so is known to be valid.
 pub(crate) fn samples(body: &str, format: Format) -> impl Iterator<Item = Exposed<'_>> {
-    parser(body, format).filter_map(|entry| match entry {
+    Parser::of_lines(body, options(format)).filter_map(|entry| match entry {
         Ok(Entry::Sample(sample)) => {
             let value = Measured::Number(sample.value);
             Some(exposed(sample.name, sample.labels, value, sample.timestamp, sample.exemplar))
@@ -100,9 +100,9 @@ pub(crate) fn samples(body: &str, format: Format) -> impl Iterator<Item = Expose
     })
 }
 
-fn parser(body: &str, format: Format) -> Parser<'_> {
+fn options(format: Format) -> Options {
     let limits = Limits { lines: MAX_LINES, ..Limits::default() };
-    Parser::new(body, Options { limits, ..Options::new(format) })
+    Options { limits, ..Options::new(format) }
 }
 
 const fn is_limit(problem: LineProblem) -> bool {
