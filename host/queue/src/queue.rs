@@ -184,6 +184,13 @@ impl<D: Directory> Queue<D> {
         segment.read(&self.dir, place)?.ok_or(ReadError::Damaged)
     }
 
+    /// Whether a record waits.
+    #[must_use]
+    pub fn contains(&self, id: u64) -> bool {
+        let segment = self.segments.range(..=id).next_back();
+        segment.is_some_and(|(_, segment)| segment.waiting.contains_key(&id))
+    }
+
     /// Takes records as done with. Those that do not wait are none of its business.
     ///
     /// # Errors
