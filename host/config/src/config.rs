@@ -182,7 +182,7 @@ impl<'a> Reading<'a> {
             (used(|p| &p.receivers), used(|p| &p.processors), used(|p| &p.exporters));
         let mut instances = self.instances(Role::Receiver, receivers, &used_receivers);
         instances.extend(self.instances(Role::Processor, processors, &used_processors));
-        let exporters = self.exporters(exporters, &used_exporters);
+        let exporters = self.exporters(exporters, &used_exporters, data_dir.as_deref());
 
         Config {
             plugins_dir: plugins_dir.unwrap_or_else(|| self.base_dir.join(DEFAULT_PLUGINS_DIR)),
@@ -235,12 +235,24 @@ impl<'a> Reading<'a> {
         instances
     }
 
-    fn exporters(&self, definitions: Vec<Definition<'a>>, used: &BTreeSet<&ComponentId>) -> Vec<Exporter> {
+    fn exporters(
+        &self,
+        definitions: Vec<Definition<'a>>,
+        used: &BTreeSet<&ComponentId>,
+        data_dir: Option<&Path>,
+    ) -> Vec<Exporter> {
         let environment = OtelEnvironment { env: self.env };
-        let mut exporters = Vec::new();
+        let mut exporters: Vec<Exporter> = Vec::new();
         for Definition { id, entry, value } in definitions {
             let in_use = self.check_use(&id, entry, &value, used);
-            exporters.extend(Exporter::read(id, entry, &value, &environment).filter(|_| in_use));
+            let Some(exporter) = Exporter::read(id, entry, &value, &environment, data_dir) else { continue };
+            let storage = exporter.storage();
+            if storage.is_some() && exporters.iter().any(|other| other.storage() == storage) {
+                let path = value.path.key("sending_queue").key("storage");
+                let problem = Problem::Unsupported("another exporter's queue has this directory; give each its own");
+                self.report.error(entry.key_at, &path, problem);
+            }
+            exporters.extend(Some(exporter).filter(|_| in_use));
         }
         exporters
     }

@@ -1,5 +1,7 @@
 //! `exporters`: where telemetry goes.
 
+use std::path::Path;
+
 use crate::component_id::ComponentId;
 use crate::document::Entry;
 use crate::error::{Location, Problem};
@@ -49,12 +51,22 @@ pub enum Verbosity {
 const KINDS: [&str; 2] = ["debug", "otlp_http"];
 
 impl Exporter {
+    /// The directory of its queue, if that is on disk.
+    #[must_use]
+    pub fn storage(&self) -> Option<&Path> {
+        match &self.kind {
+            ExporterKind::OtlpHttp(settings) => settings.queue.storage.as_ref().map(|storage| &*storage.directory),
+            ExporterKind::Debug(_) => None,
+        }
+    }
+
     /// Reads one entry of `exporters`; `None` if it is not one that exists.
     pub(crate) fn read(
         id: ComponentId,
         entry: &Entry,
         value: &Value<'_>,
         environment: &OtelEnvironment<'_>,
+        data_dir: Option<&Path>,
     ) -> Option<Self> {
         let unknown = |problem| {
             value.report.error(entry.key_at, &value.path, problem);
@@ -62,7 +74,7 @@ impl Exporter {
         };
         let kind = match id.kind() {
             "otlp_http" | "otlphttp" => {
-                ExporterKind::OtlpHttp(Box::new(OtlpHttp::read(value.section(), entry.key_at, environment)?))
+                ExporterKind::OtlpHttp(Box::new(OtlpHttp::read(value.section(), entry.key_at, environment, data_dir)?))
             }
             "debug" => ExporterKind::Debug(Debug::read(value.section())),
             "otlp" | "otlp_grpc" | "otlpgrpc" => {

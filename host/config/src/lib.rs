@@ -21,6 +21,7 @@ mod reader;
 mod schema;
 mod schema_error;
 mod secret;
+mod sending_queue;
 mod settings;
 mod substitution;
 mod suggestion;
@@ -39,8 +40,9 @@ pub use limits::{
     DEFAULT_CONCURRENCY, DEFAULT_CPU, DEFAULT_HTTP_STREAM_BYTES, DEFAULT_MEMORY, DEFAULT_OUTPUT_BYTES,
     DEFAULT_OUTPUT_POINTS, DEFAULT_RESPONSE_BYTES, DEFAULT_STATE_BYTES, Limits,
 };
-pub use otlp_http::{Compression, DEFAULT_TIMEOUT, Destination, OtlpHttp, Queue, Retry};
+pub use otlp_http::{Compression, DEFAULT_TIMEOUT, Destination, OtlpHttp, Retry};
 pub use pipeline::Pipeline;
 pub use secret::Secret;
+pub use sending_queue::{DEFAULT_MAX_BYTES, Fsync, OnFull, Queue, Storage};
 pub use settings::PluginSettings;
 pub use telemetry::{DEFAULT_ENDPOINT, LogEncoding, Logs, Telemetry};

@@ -3,6 +3,7 @@
 //! The rules for URLs, headers and variables are those of the OTLP exporter specification; the keys, their meaning
 //! and most defaults are those of the Collector's exporter of the same name.
 
+use std::path::Path;
 use std::time::Duration;
 
 use kiln_otlp::Signal;
@@ -12,6 +13,7 @@ use crate::error::{Location, Problem};
 use crate::otel_environment::{OtelEnvironment, Variables};
 use crate::reader::{Section, Value};
 use crate::secret::Secret;
+use crate::sending_queue::Queue;
 use crate::units::MAX_DURATION;
 
 /// Where OTLP goes when nobody says where.
@@ -75,7 +77,7 @@ pub struct Retry {
     pub initial_interval: Duration,
     /// The longest wait; at least `initial_interval`.
     pub max_interval: Duration,
-    /// How long a batch is tried for; `None`, spelled `0`, is for ever.
+    /// How long a batch is tried for; `None`, spelled `0`, is for ever, which is the default for a queue on disk.
     pub max_elapsed_time: Option<Duration>,
     /// What each wait is multiplied with to make the next; at least 1.
     pub multiplier: f64,
@@ -96,21 +98,6 @@ impl Default for Retry {
     }
 }
 
-/// `sending_queue`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Queue {
-    /// Batches that may wait; a batch is a whole collection, so a tenth of the Collector's number goes as far.
-    pub queue_size: usize,
-    /// Requests that may be under way at once.
-    pub num_consumers: usize,
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        Self { queue_size: 100, num_consumers: 4 }
-    }
-}
-
 impl OtlpHttp {
     /// Where a signal goes.
     #[must_use]
@@ -122,7 +109,12 @@ impl OtlpHttp {
         }
     }
 
-    pub(crate) fn read(mut section: Section<'_>, at: Location, environment: &OtelEnvironment<'_>) -> Option<Self> {
+    pub(crate) fn read(
+        mut section: Section<'_>,
+        at: Location,
+        environment: &OtelEnvironment<'_>,
+        data_dir: Option<&Path>,
+    ) -> Option<Self> {
         let mut url = |key| section.get(key).and_then(|endpoint| read_url(&endpoint));
         let written = Written {
             base: url("endpoint"),
@@ -133,8 +125,8 @@ impl OtlpHttp {
             compression: section.get("compression").and_then(|compression| compression.choice(&COMPRESSIONS)),
             timeout: section.get("timeout").and_then(|timeout| timeout.duration(SHORTEST..=MAX_DURATION)),
         };
-        let retry = Retry::read(section.section("retry_on_failure"));
-        let queue = Queue::read(section.section("sending_queue"));
+        let queue = Queue::read(section.section("sending_queue"), data_dir);
+        let retry = Retry::read(section.section("retry_on_failure"), queue.storage.is_some());
         section
             .unsupported("tls", "this version has no TLS settings, it trusts what the system trusts; remove the key");
         section.unsupported("encoding", "OTLP is always sent as protobuf; remove the key");
@@ -188,8 +180,12 @@ impl Written {
 }
 
 impl Retry {
-    fn read(mut section: Section<'_>) -> Self {
-        let defaults = Self::default();
+    /// What waits on disk can wait for ever: it takes no memory, and it must not be given up while there is room.
+    fn read(mut section: Section<'_>, is_stored: bool) -> Self {
+        let mut defaults = Self::default();
+        if is_stored {
+            defaults.max_elapsed_time = None;
+        }
         let interval = SHORTEST..=MAX_DURATION;
         let enabled = section.get("enabled").and_then(|value| value.boolean()).unwrap_or(defaults.enabled);
         let initial_interval = section
@@ -213,29 +209,6 @@ impl Retry {
             .unwrap_or(defaults.randomization_factor);
         section.finish();
         Self { enabled, initial_interval, max_interval, max_elapsed_time, multiplier, randomization_factor }
-    }
-}
-
-impl Queue {
-    fn read(mut section: Section<'_>) -> Self {
-        let defaults = Self::default();
-        if let Some(enabled) = section.get("enabled")
-            && enabled.boolean() == Some(false)
-        {
-            enabled.error(Problem::Unsupported("the queue cannot be turned off; remove the key"));
-        }
-        let mut number = |key, max, default| {
-            let value = section.get(key).and_then(|value| value.integer(1..=max));
-            value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default)
-        };
-        let queue_size = number("queue_size", 1_000_000, defaults.queue_size);
-        let num_consumers = number("num_consumers", 1000, defaults.num_consumers);
-        section.unsupported("batch", "batches are whole collections and are not regrouped; remove the key");
-        section.unsupported("storage", "the queue is kept in memory by this version; remove the key");
-        section.unsupported("sizer", "the queue is counted in batches; remove the key");
-        section.unsupported("block_on_overflow", "a full queue always holds up the receivers; remove the key");
-        section.finish();
-        Self { queue_size, num_consumers }
     }
 }
 

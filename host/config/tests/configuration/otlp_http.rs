@@ -45,7 +45,7 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
     let otlp = read_otlp_http("{ endpoint: 'http://a' }", &[]);
     assert_eq!(otlp.retry, Retry::default());
     assert_eq!(otlp.retry.max_elapsed_time, Some(Duration::from_secs(300)));
-    assert_eq!(otlp.queue, Queue { queue_size: 100, num_consumers: 4 });
+    assert_eq!(otlp.queue, Queue { queue_size: 100, num_consumers: 4, storage: None });
     assert_eq!(otlp.metrics.compression, Compression::Gzip);
     assert_eq!(otlp.metrics.timeout, Duration::from_secs(30));
     let otlp = read_otlp_http(
@@ -62,7 +62,7 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
         multiplier: 2.0,
         randomization_factor: 0.0,
     };
-    assert_eq!((otlp.retry, otlp.queue), (retry, Queue { queue_size: 7, num_consumers: 1 }));
+    assert_eq!((otlp.retry, otlp.queue), (retry, Queue { queue_size: 7, num_consumers: 1, storage: None }));
     assert_eq!((otlp.logs.compression, otlp.logs.timeout), (Compression::None, Duration::from_secs(5)));
     let headers: Vec<_> = otlp.logs.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     assert_eq!(headers, [("x-number", "1.10"), ("x-flag", "true")]);
@@ -78,6 +78,12 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
         ("{ sending_queue: { enabled: false } }", "the queue cannot be turned off"),
         ("{ sending_queue: { queue_size: 0 } }", "must be from 1 to"),
         ("{ sending_queue: { num_consumer: 1 } }", "did you mean `num_consumers`?"),
+        ("{ sending_queue: { max_bytes: 1GiB } }", "only a queue on disk has it; set `storage` or remove the key"),
+        ("{ sending_queue: { storage: queue } }", "a queue on disk needs `service.data_dir`"),
+        ("{ sending_queue: { storage: '' } }", "must not be empty"),
+        ("{ sending_queue: { storage: queue, max_bytes: 1KiB } }", "must be from 1MiB to 256GiB"),
+        ("{ sending_queue: { storage: queue, on_full: drop } }", "use `block` or `drop_oldest`"),
+        ("{ sending_queue: { storage: queue, fsync: sometimes } }", "use `always`, `interval` or `never`"),
         ("{ headers: { 'a b': hunter2 } }", "not a valid name of an HTTP header"),
         ("{ headers: { a: \"hunter2\\r\\nb: c\" } }", "must be printable ASCII"),
         ("{ headers: { a: 1, A: 2 } }", "is listed twice"),
@@ -141,4 +147,46 @@ fn variables_describe_an_exporter_without_an_endpoint() {
         assert!(errors.starts_with(&expected), "{errors}");
         assert!(!errors.contains('\n') && !errors.contains("hunter2"), "{errors}");
     }
+}
+
+fn with_data_dir(exporters: &str) -> String {
+    format!(
+        "receivers: {{ r: {{}} }}\nexporters:\n{exporters}\nservice:\n  data_dir: /var/lib/kiln\n  pipelines: {{ metrics: \
+         {{ receivers: [r], exporters: [otlp_http/a, otlp_http/b] }} }}\n"
+    )
+}
+
+#[test]
+fn a_queue_on_disk_has_bounds_and_patience_of_its_own() {
+    let config = with_data_dir(
+        "  otlp_http/a: { endpoint: 'http://a', sending_queue: { storage: queue/a } }\n  otlp_http/b: { endpoint: \
+         'http://b', sending_queue: { storage: /mnt/queue, max_bytes: 2GiB, on_full: drop_oldest, fsync: interval, \
+         queue_size: 5 }, retry_on_failure: { max_elapsed_time: 1h } }",
+    );
+    let config = parse(&config, &[]).unwrap();
+    let settings: Vec<_> = config
+        .exporters
+        .iter()
+        .map(|exporter| match &exporter.kind {
+            ExporterKind::OtlpHttp(settings) => (settings.queue.clone(), settings.retry.max_elapsed_time),
+            ExporterKind::Debug(_) => panic!(),
+        })
+        .collect();
+    let storage = |directory: &str, max_bytes, on_full, fsync| {
+        Some(Storage { directory: directory.into(), max_bytes, on_full, fsync })
+    };
+    let a = storage("/var/lib/kiln/queue/a", DEFAULT_MAX_BYTES, OnFull::Block, Fsync::Always);
+    let b = storage("/mnt/queue", 2 << 30, OnFull::DropOldest, Fsync::Interval);
+    assert_eq!(settings[0], (Queue { queue_size: 100_000, num_consumers: 4, storage: a }, None));
+    let hour = Some(Duration::from_secs(3600));
+    assert_eq!(settings[1], (Queue { queue_size: 5, num_consumers: 4, storage: b }, hour));
+}
+
+#[test]
+fn two_exporters_cannot_queue_in_one_directory() {
+    let config = with_data_dir(
+        "  otlp_http/a: { endpoint: 'http://a', sending_queue: { storage: queue } }\n  otlp_http/b: { endpoint: \
+         'http://b', sending_queue: { storage: /var/lib/kiln/queue } }",
+    );
+    assert!(errors(&config).contains("another exporter's queue has this directory; give each its own"));
 }
