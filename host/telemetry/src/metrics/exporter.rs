@@ -26,11 +26,15 @@ pub enum DropReason {
     Shutdown,
     /// They could not be written where the exporter writes.
     Unwritable,
+    /// The queue on disk was full, and they were the oldest in it.
+    QueueFull,
+    /// They could not be read from the queue on disk.
+    Damaged,
 }
 
 impl DropReason {
     /// Every reason, in the order the documentation lists them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Rejected,
         Self::PartiallyRejected,
         Self::TooLarge,
@@ -38,6 +42,8 @@ impl DropReason {
         Self::RetriesExhausted,
         Self::Shutdown,
         Self::Unwritable,
+        Self::QueueFull,
+        Self::Damaged,
     ];
 
     /// The word in the `reason` label and in logs.
@@ -51,6 +57,8 @@ impl DropReason {
             Self::RetriesExhausted => "retries_exhausted",
             Self::Shutdown => "shutdown",
             Self::Unwritable => "unwritable",
+            Self::QueueFull => "queue_full",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -175,6 +183,8 @@ struct PerReason {
     retries_exhausted: Counter,
     shutdown: Counter,
     unwritable: Counter,
+    queue_full: Counter,
+    damaged: Counter,
 }
 
 impl PerReason {
@@ -188,6 +198,8 @@ impl PerReason {
             retries_exhausted: series(DropReason::RetriesExhausted),
             shutdown: series(DropReason::Shutdown),
             unwritable: series(DropReason::Unwritable),
+            queue_full: series(DropReason::QueueFull),
+            damaged: series(DropReason::Damaged),
         }
     }
 
@@ -200,6 +212,8 @@ impl PerReason {
             DropReason::RetriesExhausted => &self.retries_exhausted,
             DropReason::Shutdown => &self.shutdown,
             DropReason::Unwritable => &self.unwritable,
+            DropReason::QueueFull => &self.queue_full,
+            DropReason::Damaged => &self.damaged,
         }
     }
 }

@@ -16,6 +16,7 @@ mod instance;
 mod process;
 mod processor;
 mod receiver;
+mod storage;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub use self::exposition::Format;
 pub use self::instance::{CallOutcome, Function, InstanceMetrics};
 pub use self::processor::ProcessorMetrics;
 pub use self::receiver::{CollectionOutcome, ReceiverMetrics};
+pub use self::storage::StorageMetrics;
 
 /// The process's registry. Clones share it.
 #[derive(Clone, Debug)]
@@ -44,6 +46,7 @@ struct Inner {
     receiver: receiver::Families,
     processor: processor::Families,
     exporter: exporter::Families,
+    storage: storage::Families,
     instance: instance::Families,
     egress: egress::Families,
 }
@@ -58,10 +61,13 @@ impl Metrics {
         let receiver = receiver::Families::declare(&mut declare);
         let processor = processor::Families::declare(&mut declare);
         let exporter = exporter::Families::declare(&mut declare);
+        let storage = storage::Families::declare(&mut declare);
         let instance = instance::Families::declare(&mut declare);
         let egress = egress::Families::declare(&mut declare);
         let Declarations { registry, catalogue } = declare;
-        Self { inner: Arc::new(Inner { registry, catalogue, receiver, processor, exporter, instance, egress }) }
+        Self {
+            inner: Arc::new(Inner { registry, catalogue, receiver, processor, exporter, storage, instance, egress }),
+        }
     }
 
     /// Handles of the receiver with this component id.
@@ -77,6 +83,11 @@ impl Metrics {
     /// Handles of the exporter with this component id.
     pub fn exporter(&self, id: &str) -> ExporterMetrics {
         self.inner.exporter.handles(id)
+    }
+
+    /// Handles for the queue on disk of the exporter with this component id.
+    pub fn storage(&self, id: &str) -> StorageMetrics {
+        self.inner.storage.handles(id)
     }
 
     /// Handles of the plugin instance with this component id.
