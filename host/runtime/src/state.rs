@@ -3,9 +3,15 @@
 //! On disk a checkpoint is one file, replaced as a whole: written aside, synced, renamed. A file that does not read
 //! back is set aside, never deleted, and the instance starts without memory rather than not at all.
 //!
+//! Beside what the instance remembers stands the number of its last committed collection. Exporters that queue on disk
+//! hold the batches of a collection under its number before it is committed, so that replacing this file is what makes
+//! the collection complete, everywhere at once; see [`StateStore::committed`].
+//!
 //! ```text
-//! "kiln state 1\n"  SHA-256 of the rest (32)  { key length u32 LE, key, value length u32 LE, value }*
+//! "kiln state 2\n"  SHA-256 of the rest (32)  sequence u64 LE  { key length u32 LE, key, value length u32 LE, value }*
 //! ```
+//!
+//! `kiln state 1`, which is still read, had no sequence.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -15,7 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cap_std::fs::{Dir, OpenOptions};
 use sha2::{Digest as _, Sha256};
 
-const MAGIC: &[u8] = b"kiln state 1\n";
+const MAGIC: &[u8] = b"kiln state 2\n";
+const MAGIC_WITHOUT_SEQUENCE: &[u8] = b"kiln state 1\n";
 const CHECKSUM: usize = 32;
 /// No state file is larger; `limits.state_bytes` is far below.
 const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
@@ -29,8 +36,16 @@ pub struct StateStore(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    entries: Mutex<Entries>,
+    committed: Mutex<Committed>,
     file: Option<StateFile>,
+}
+
+/// What the last commit left.
+#[derive(Debug, Default)]
+struct Committed {
+    /// The collection it was; 0 before the first.
+    sequence: u64,
+    entries: Entries,
 }
 
 #[derive(Debug)]
@@ -43,7 +58,7 @@ impl StateStore {
     /// State that lasts as long as the process.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self(Arc::new(Shared { entries: Mutex::default(), file: None }))
+        Self(Arc::new(Shared { committed: Mutex::default(), file: None }))
     }
 
     /// State kept in `dir` under a name made from the instance's id.
@@ -52,23 +67,47 @@ impl StateStore {
     /// The file exists but cannot be read. One that is damaged is set aside instead.
     pub fn open(dir: Dir, instance: &str) -> Result<Self, StateError> {
         let name = file_name(instance);
-        let entries = match read(&dir, &name).map_err(|error| StateError::Read { name: name.clone(), error })? {
-            Read::Entries(entries) => entries,
-            Read::Missing => Entries::new(),
+        let committed = match read(&dir, &name).map_err(|error| StateError::Read { name: name.clone(), error })? {
+            Read::Committed(committed) => committed,
+            Read::Missing => Committed::default(),
             Read::Damaged => {
                 let aside = format!("{name}.damaged");
                 tracing::error!(instance, "state file {name} is damaged: set aside as {aside}, starting without state");
                 if let Err(error) = dir.rename(&name, &dir, &aside) {
                     tracing::error!(instance, %error, "cannot set {name} aside");
                 }
-                Entries::new()
+                Committed::default()
             }
         };
-        Ok(Self(Arc::new(Shared { entries: Mutex::new(entries), file: Some(StateFile { dir, name }) })))
+        Ok(Self(Arc::new(Shared { committed: Mutex::new(committed), file: Some(StateFile { dir, name }) })))
     }
 
-    fn with<T>(&self, read: impl FnOnce(&mut Entries) -> T) -> T {
-        read(&mut self.0.entries.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The last collection an instance has committed, by the file in `dir`; `None` if that does not say: it is missing,
+    /// damaged or cannot be read. An instance that has begun under [`Self::count_from`] has a file.
+    #[must_use]
+    pub fn committed(dir: &Dir, instance: &str) -> Option<u64> {
+        match read(dir, &file_name(instance)) {
+            Ok(Read::Committed(committed)) => Some(committed.sequence),
+            Ok(Read::Missing | Read::Damaged) | Err(_) => None,
+        }
+    }
+
+    /// Makes sure that the file says what was committed, and gives no number up to `sequence` to a collection again.
+    /// Blocks while the file is written.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn count_from(&self, sequence: u64) -> Result<(), StateError> {
+        let Some(file) = &self.0.file else { return Ok(()) };
+        let encoded = self.with(|committed| {
+            committed.sequence = committed.sequence.max(sequence);
+            encode(committed)
+        });
+        write(file, &encoded).map_err(|error| StateError::Write { name: file.name.clone(), error })
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&mut Committed) -> T) -> T {
+        read(&mut self.0.committed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -88,7 +127,7 @@ impl Overlay {
     pub(crate) fn get(&self, key: &str) -> Option<Vec<u8>> {
         match self.changes.get(key) {
             Some(change) => change.clone(),
-            None => self.store.with(|entries| entries.get(key).cloned()),
+            None => self.store.with(|committed| committed.entries.get(key).cloned()),
         }
     }
 
@@ -107,7 +146,7 @@ impl Overlay {
     }
 
     pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
-        let mut keys: Vec<String> = self.store.with(|entries| {
+        let mut keys: Vec<String> = self.store.with(|Committed { entries, .. }| {
             entries.keys().filter(|key| key.starts_with(prefix) && !self.changes.contains_key(*key)).cloned().collect()
         });
         let changed = self.changes.iter().filter(|(key, change)| change.is_some() && key.starts_with(prefix));
@@ -118,7 +157,7 @@ impl Overlay {
 
     /// Adds up what `weigh` says of each entry as it would be after a commit.
     fn merged(&self, weigh: impl Fn(&str, usize) -> usize) -> usize {
-        let committed: usize = self.store.with(|entries| {
+        let committed: usize = self.store.with(|Committed { entries, .. }| {
             let kept = entries.iter().filter(|(key, _)| !self.changes.contains_key(*key));
             kept.map(|(key, value)| weigh(key, key.len() + value.len())).sum()
         });
@@ -128,7 +167,9 @@ impl Overlay {
 
     /// Hands the changes over for committing; the overlay is empty again.
     pub(crate) fn take(&mut self) -> Checkpoint {
-        Checkpoint { store: self.store.clone(), changes: std::mem::take(&mut self.changes) }
+        let sequence = self.store.with(|committed| committed.sequence.saturating_add(1));
+        let changes = std::mem::take(&mut self.changes);
+        Checkpoint { store: self.store.clone(), changes, sequence, is_counted: false }
     }
 
     pub(crate) fn discard(&mut self) {
@@ -142,25 +183,41 @@ impl Overlay {
 pub struct Checkpoint {
     store: StateStore,
     changes: Changes,
+    sequence: u64,
+    is_counted: bool,
 }
 
 impl Checkpoint {
+    /// The number of the collection, as long as it is not committed. One that fails leaves it to the next.
+    #[must_use]
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Makes [`Self::commit`] note that the collection is complete even if it changed nothing, because something that
+    /// waits on disk goes by it.
+    pub const fn count(&mut self) {
+        self.is_counted = true;
+    }
+
     /// Makes the changes last. Blocks while the file is written.
     ///
     /// # Errors
     /// The file cannot be written; the changes hold until the process ends.
     pub fn commit(self) -> Result<(), StateError> {
-        if self.changes.is_empty() {
+        if self.changes.is_empty() && !self.is_counted {
             return Ok(());
         }
-        let encoded = self.store.with(|entries| {
+        let encoded = self.store.with(|committed| {
+            committed.sequence = committed.sequence.max(self.sequence);
+            let entries = &mut committed.entries;
             for (key, change) in self.changes {
                 match change {
                     Some(value) => entries.insert(key, value),
                     None => entries.remove(&key),
                 };
             }
-            self.store.0.file.is_some().then(|| encode(entries))
+            self.store.0.file.is_some().then(|| encode(committed))
         });
         match (&self.store.0.file, encoded) {
             (Some(file), Some(bytes)) => {
@@ -176,9 +233,9 @@ fn file_name(instance: &str) -> String {
     format!("{}.state", instance.replace('/', "@"))
 }
 
-fn encode(entries: &Entries) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (key, value) in entries {
+fn encode(committed: &Committed) -> Vec<u8> {
+    let mut body = committed.sequence.to_le_bytes().to_vec();
+    for (key, value) in &committed.entries {
         for part in [key.as_bytes(), value] {
             body.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
             body.extend_from_slice(part);
@@ -190,10 +247,17 @@ fn encode(entries: &Entries) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<Entries> {
-    let (checksum, mut body) = bytes.strip_prefix(MAGIC)?.split_at_checked(CHECKSUM)?;
+fn decode(bytes: &[u8]) -> Option<Committed> {
+    let has_sequence = !bytes.starts_with(MAGIC_WITHOUT_SEQUENCE);
+    let magic = if has_sequence { MAGIC } else { MAGIC_WITHOUT_SEQUENCE };
+    let (checksum, mut body) = bytes.strip_prefix(magic)?.split_at_checked(CHECKSUM)?;
     if Sha256::digest(body).as_slice() != checksum {
         return None;
+    }
+    let mut sequence = 0;
+    if has_sequence {
+        let (counted, rest) = body.split_first_chunk()?;
+        (sequence, body) = (u64::from_le_bytes(*counted), rest);
     }
     let mut part = || {
         let (length, rest) = body.split_first_chunk::<4>()?;
@@ -205,11 +269,11 @@ fn decode(bytes: &[u8]) -> Option<Entries> {
     while let Some(key) = part() {
         entries.insert(String::from_utf8(key).ok()?, part()?);
     }
-    body.is_empty().then_some(entries)
+    body.is_empty().then_some(Committed { sequence, entries })
 }
 
 enum Read {
-    Entries(Entries),
+    Committed(Committed),
     Missing,
     Damaged,
 }
@@ -222,7 +286,7 @@ fn read(dir: &Dir, name: &str) -> std::io::Result<Read> {
     };
     let mut bytes = Vec::new();
     file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
-    Ok(decode(&bytes).map_or(Read::Damaged, Read::Entries))
+    Ok(decode(&bytes).map_or(Read::Damaged, Read::Committed))
 }
 
 fn write(file: &StateFile, bytes: &[u8]) -> std::io::Result<()> {
@@ -317,6 +381,55 @@ mod tests {
         assert!(matches!(overlay.set("b".into(), vec![0; 1]), Err(StateError::Full { limit: 10, size: 11 })));
         overlay.delete("a".into());
         overlay.set("b".into(), vec![0; 9]).unwrap();
+    }
+
+    fn committed(dir: &Dir) -> Option<u64> {
+        StateStore::committed(dir, "databricks/prod")
+    }
+
+    #[test]
+    fn a_collection_is_complete_once_it_is_committed_even_if_it_changed_nothing() {
+        let (_temporary, dir) = dir();
+        let store = StateStore::open(dir.try_clone().unwrap(), "databricks/prod").unwrap();
+        assert_eq!(committed(&dir), None);
+        store.count_from(0).unwrap();
+        assert_eq!(committed(&dir), Some(0));
+        let mut overlay = Overlay::new(store, 1000);
+        let failed = overlay.take();
+        assert_eq!(failed.sequence(), 1);
+        drop(failed);
+        let uncounted = overlay.take();
+        assert_eq!(uncounted.sequence(), 1);
+        uncounted.commit().unwrap();
+        assert_eq!(committed(&dir), Some(0));
+        let mut counted = overlay.take();
+        counted.count();
+        counted.commit().unwrap();
+        assert_eq!(committed(&dir), Some(1));
+        assert_eq!(reopened(&dir).take().sequence(), 2);
+    }
+
+    #[test]
+    fn no_number_is_given_twice_even_if_the_file_was_lost() {
+        let (temporary, dir) = dir();
+        std::fs::write(temporary.path().join("databricks@prod.state"), b"garbage").unwrap();
+        assert_eq!(committed(&dir), None);
+        let store = StateStore::open(dir.try_clone().unwrap(), "databricks/prod").unwrap();
+        store.count_from(41).unwrap();
+        assert_eq!((committed(&dir), Overlay::new(store, 1000).take().sequence()), (Some(41), 42));
+        let store = StateStore::open(dir.try_clone().unwrap(), "databricks/prod").unwrap();
+        store.count_from(7).unwrap();
+        assert_eq!(committed(&dir), Some(41));
+    }
+
+    #[test]
+    fn what_was_written_before_collections_were_counted_is_still_read() {
+        let (temporary, dir) = dir();
+        let body = [&3_u32.to_le_bytes()[..], b"key", &1_u32.to_le_bytes(), &[7]].concat();
+        let old = [MAGIC_WITHOUT_SEQUENCE, &Sha256::digest(&body), &body].concat();
+        std::fs::write(temporary.path().join("databricks@prod.state"), old).unwrap();
+        assert_eq!(committed(&dir), Some(0));
+        assert_eq!(reopened(&dir).get("key"), Some(vec![7]));
     }
 
     #[test]
