@@ -14,11 +14,12 @@ use tokio::time::Instant;
 
 use crate::debug::Printer;
 use crate::otlp_http::{InvalidOtlpHttp, OtlpHttp};
-use crate::queue::{Closed, Queue};
+use crate::queue::SYNC_INTERVAL;
+use crate::queue::{DiskQueue, MemoryQueue, NotTaken, Queue, Staged, Storage, StorageError, Unit};
 use crate::report::{Items, Report};
 use crate::retry::{InvalidRetry, RetryPolicy};
 use crate::target::Target;
-use crate::worker::Shop;
+use crate::worker::{Deadline, Shop, stopping};
 
 /// The debug exporter prints in the order batches come, so it has one worker; a few may wait for a slow terminal.
 const DEBUG_QUEUE: usize = 16;
@@ -30,6 +31,7 @@ pub struct Exporter {
     target: Target,
     retry: RetryPolicy,
     queue_size: usize,
+    storage: Option<kiln_config::Storage>,
     workers: usize,
 }
 
@@ -69,6 +71,7 @@ impl Exporter {
                 target: Target::OtlpHttp(Box::new(OtlpHttp::new(settings)?)),
                 retry: RetryPolicy::new(&settings.retry)?,
                 queue_size: settings.queue.queue_size,
+                storage: settings.queue.storage.clone(),
                 workers: settings.queue.num_consumers,
             },
             ExporterKind::Debug(settings) => Self {
@@ -76,31 +79,56 @@ impl Exporter {
                 target: Target::Debug(Printer::to_stdout(settings.verbosity)),
                 retry: RetryPolicy::NEVER,
                 queue_size: DEBUG_QUEUE,
+                storage: None,
                 workers: 1,
             },
         })
     }
 
-    /// Starts the workers, on the runtime that is current.
+    /// Opens the exporter's queue if that is on disk. Blocks while what is there is read.
     ///
-    /// What is in the queue when the last handle is dropped is lost uncounted; call [`ExporterHandle::drain`] first.
+    /// `committed` is the last complete collection of an instance, `None` if that is not known.
+    ///
+    /// # Errors
+    /// Another process uses it, or the system refuses.
+    pub fn open_storage(&self, committed: &dyn Fn(&str) -> Option<u64>) -> Result<Option<Storage>, StorageError> {
+        let open = |settings| Storage::open(&self.id, settings, self.queue_size, committed);
+        self.storage.as_ref().map(open).transpose()
+    }
+
+    /// Starts the workers, on the runtime that is current, with the queue on disk or else one in memory.
+    ///
+    /// What is in a queue in memory when the last handle is dropped is lost uncounted; call [`ExporterHandle::drain`]
+    /// first.
     #[must_use]
-    pub fn start(self, metrics: &Metrics, health: &Health) -> ExporterHandle {
+    pub fn start(self, storage: Option<Storage>, metrics: &Metrics, health: &Health) -> ExporterHandle {
         let component = health.component(ComponentKind::Exporter, &self.id);
-        let metrics = metrics.exporter(&self.id);
-        let shop = Arc::new(Shop {
-            queue: Queue::new(self.queue_size, metrics.clone()),
-            target: self.target,
-            retry: self.retry,
-            report: Report::new(self.id, metrics, component),
-        });
-        let (stop, stopping) = watch::channel(None);
+        let exporter_metrics = metrics.exporter(&self.id);
+        let storage_metrics = || metrics.storage(&self.id);
+        let report = Arc::new(Report::new(self.id.clone(), exporter_metrics.clone(), component));
+        let queue = match storage {
+            None => Queue::Memory(MemoryQueue::new(self.queue_size, exporter_metrics)),
+            Some(storage) => {
+                Queue::Disk(DiskQueue::new(storage, exporter_metrics, storage_metrics(), Arc::clone(&report)))
+            }
+        };
+        let shop = Arc::new(Shop { queue, target: self.target, retry: self.retry, report });
+        let (stop, stop_seen) = watch::channel(None);
         let mut workers = JoinSet::new();
         for _ in 0..self.workers.max(1) {
-            let (shop, stopping) = (Arc::clone(&shop), stopping.clone());
-            workers.spawn(async move { shop.work(stopping).await });
+            let (shop, stop) = (Arc::clone(&shop), stop_seen.clone());
+            workers.spawn(async move { shop.work(stop).await });
+        }
+        if let Queue::Disk(queue) = &shop.queue {
+            workers.spawn(sync_now_and_then(Arc::clone(queue), stop_seen));
         }
         ExporterHandle { shop, stop: Arc::new(stop), workers: Arc::new(Mutex::new(workers)) }
+    }
+}
+
+async fn sync_now_and_then(queue: Arc<DiskQueue>, mut stop: Deadline) {
+    while tokio::time::timeout(SYNC_INTERVAL, stopping(&mut stop)).await.is_err() {
+        queue.sync().await;
     }
 }
 
@@ -120,23 +148,60 @@ pub struct DrainReport {
 }
 
 impl ExporterHandle {
-    /// Hands over a batch, waiting while the queue is full. A batch without items is nothing to send and is dropped.
+    /// The exporter's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.shop.report.id()
+    }
+
+    /// Whether what it has taken outlives the process.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        matches!(self.shop.queue, Queue::Disk(_))
+    }
+
+    /// Hands over a batch that is complete in itself, waiting while the queue is full. A batch without items is nothing to
+    /// send and is dropped.
     ///
     /// Cancelling the wait leaves nothing behind.
     ///
     /// # Errors
+    /// The batch was not taken: whoever has it must not count it as delivered.
+    pub async fn enqueue(&self, batch: Batch) -> Result<(), NotTaken> {
+        self.stage(&Unit::none(), vec![batch]).await.map(Staged::release)
+    }
+
+    /// Hands over the batches of a collection, waiting while the queue is full. A queue on disk keeps them to itself until
+    /// they are released; one in memory cannot and has them sent at once.
     ///
-    /// When the exporter is stopping. The batch was not taken: whoever has it must not count it as delivered.
-    pub async fn enqueue(&self, batch: Batch) -> Result<(), Closed> {
-        let (signal, items) = (batch.signal, batch.items);
-        if items == 0 {
-            return Ok(());
+    /// # Errors
+    /// The exporter is stopping, or its queue cannot be written. A queue in memory may have taken some of the batches.
+    pub async fn stage(&self, unit: &Unit, batches: Vec<Batch>) -> Result<Staged, NotTaken> {
+        let mut batches = batches;
+        batches.retain(|batch| batch.items > 0);
+        if batches.is_empty() {
+            return Ok(Staged::default());
         }
-        let pushed = self.shop.queue.push(batch).await;
-        if pushed.is_err() {
-            self.shop.report.refused(signal, items);
+        let offered: Vec<_> = batches.iter().map(|batch| (batch.signal, batch.items)).collect();
+        let mut taken = 0;
+        let result = match &self.shop.queue {
+            Queue::Disk(queue) => queue.stage(unit, &batches).await,
+            Queue::Memory(queue) => {
+                let mut result = Ok(Staged::default());
+                for batch in batches {
+                    if let Err(closed) = queue.push(batch).await {
+                        result = Err(closed.into());
+                        break;
+                    }
+                    taken += 1;
+                }
+                result
+            }
+        };
+        if result.is_err() {
+            offered.into_iter().skip(taken).for_each(|(signal, items)| self.shop.report.refused(signal, items));
         }
-        pushed
+        result
     }
 
     /// Whether [`Self::enqueue`] would wait.
@@ -149,7 +214,7 @@ impl ExporterHandle {
     ///
     /// Retries go on, but a wait that would end after the deadline is cut short for one last attempt, unless the backend
     /// has asked to be left alone. A request under way at the deadline is cancelled and counts as undelivered, although
-    /// the backend may have taken it. Returns at the deadline or before; again at once when called again.
+    /// the backend may have taken it. What a queue on disk holds at the deadline stays there and is not lost. Returns at the deadline or before; again at once when called again.
     pub async fn drain(&self, deadline: Instant) -> DrainReport {
         // Before the queue is closed, so that no worker takes up a batch without knowing of the deadline.
         self.stop.send_replace(Some(deadline));
@@ -159,6 +224,10 @@ impl ExporterHandle {
             return DrainReport { undelivered: self.shop.report.undelivered() };
         }
         while workers.join_next().await.is_some() {}
+        if let Queue::Disk(queue) = &self.shop.queue {
+            queue.sync().await;
+            self.shop.report.kept(queue.len().await);
+        }
         DrainReport { undelivered: self.shop.report.stopped() }
     }
 }
@@ -173,6 +242,7 @@ pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::queue::Closed;
     use crate::scripted::Scripted;
 
     /// A running exporter called `e` with a scripted backend and room for 100 batches.
@@ -184,8 +254,24 @@ pub(crate) mod tests {
         health: &Health,
     ) -> ExporterHandle {
         let retry = RetryPolicy::new(retry).unwrap();
-        Exporter { id: "e".to_owned(), target: Target::Scripted(target), retry, queue_size: 100, workers }
-            .start(metrics, health)
+        let (id, target) = ("e".to_owned(), Target::Scripted(target));
+        Exporter { id, target, retry, queue_size: 100, storage: None, workers }.start(None, metrics, health)
+    }
+
+    /// The same with one worker and a queue on disk.
+    pub(crate) fn stored(
+        target: Scripted,
+        retry: &Retry,
+        storage: kiln_config::Storage,
+        metrics: &Metrics,
+        health: &Health,
+        committed: &dyn Fn(&str) -> Option<u64>,
+    ) -> Result<ExporterHandle, StorageError> {
+        let retry = RetryPolicy::new(retry).unwrap();
+        let (id, target) = ("e".to_owned(), Target::Scripted(target));
+        let exporter = Exporter { id, target, retry, queue_size: 100, storage: Some(storage), workers: 1 };
+        let storage = exporter.open_storage(committed)?;
+        Ok(exporter.start(storage, metrics, health))
     }
 
     /// The value of one series, which must exist.
@@ -240,9 +326,10 @@ pub(crate) mod tests {
             target: Target::Scripted(target.clone()),
             retry: RetryPolicy::NEVER,
             queue_size: 1,
+            storage: None,
             workers: 1,
         }
-        .start(&Metrics::new(""), &Health::default());
+        .start(None, &Metrics::new(""), &Health::default());
         exporter.enqueue(batch(1)).await.unwrap();
         // The worker holds the first and the queue the second; there is no place for a third.
         exporter.enqueue(batch(2)).await.unwrap();
@@ -272,7 +359,7 @@ pub(crate) mod tests {
         let metrics = Metrics::new("");
         let exporter = running(Scripted::default(), &Retry::default(), 1, &metrics, &Health::default());
         exporter.drain(Instant::now()).await;
-        assert_eq!(exporter.enqueue(batch(4)).await, Err(Closed));
+        assert_eq!(exporter.enqueue(batch(4)).await, Err(NotTaken::Closed(Closed)));
         let series = "otelcol_exporter_enqueue_failed_log_records_total{exporter=\"e\"}";
         assert_eq!(sample(&metrics, series), 4);
     }

@@ -2,7 +2,8 @@
 //!
 //! Each exporter has a bounded queue that makes producers wait when it is full, a few workers, and one set of retry
 //! rules. The promise it keeps: a batch that [`ExporterHandle::enqueue`] took is either delivered or counted as lost with
-//! a reason, and at shutdown that is settled by the deadline.
+//! a reason, and at shutdown that is settled by the deadline. With a queue on disk there is a third way to end, to wait
+//! there for the next start; and what [`ExporterHandle::stage`] took counts as taken once it is released.
 //!
 //! `answer` says what a backend's reply means, `retry` how long to wait, `worker` puts the two together, `report` counts
 //! and logs what comes of it.
@@ -23,5 +24,5 @@ mod target;
 mod worker;
 
 pub use exporter::{DrainReport, Exporter, ExporterHandle, InvalidExporter};
-pub use queue::Closed;
+pub use queue::{Closed, NotTaken, Staged, Storage, StorageError, Unit};
 pub use report::Items;

@@ -8,10 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use kiln_otlp::Signal;
+use kiln_queue::Recovery;
 use kiln_telemetry::metrics::{DropReason, ExporterMetrics, InFlight, RequestOutcome};
 use kiln_telemetry::{Component, Status};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::attempt::{Failure, Outcome};
 
@@ -45,6 +46,10 @@ enum Topic {
     Drop(DropReason),
     Refused,
     Recovery,
+    Full,
+    Unwritable,
+    Unreadable,
+    Unacknowledged,
 }
 
 /// One exporter's bookkeeping.
@@ -83,6 +88,10 @@ impl Report {
     pub(crate) fn new(id: String, metrics: ExporterMetrics, health: Component) -> Self {
         health.set(Status::Ok);
         Self { id, metrics, health, log: Mutex::default(), undelivered: Undelivered::default() }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     pub(crate) fn in_flight(&self) -> InFlight {
@@ -153,6 +162,61 @@ impl Report {
         self.metrics.enqueue_failed(signal, items);
         if let Some(kept_back) = self.may_say(Topic::Refused) {
             info!(exporter = self.id, %signal, items, kept_back, "the exporter is stopping and takes no more batches");
+        }
+    }
+
+    /// The queue on disk is open; says what was in it.
+    pub(crate) fn opened(&self, recovery: &Recovery) {
+        let Recovery { recovered, discarded, damaged, truncated_bytes, unsaved } = recovery;
+        if *recovered > 0 || *discarded > 0 || *truncated_bytes > 0 {
+            info!(
+                exporter = self.id,
+                recovered, discarded, truncated_bytes, "batches are left from before: those recovered will be sent"
+            );
+        }
+        if *damaged > 0 {
+            warn!(exporter = self.id, damaged, "batches in the queue are damaged and lost; their files are set aside");
+        }
+        if let Some(error) = unsaved {
+            warn!(exporter = self.id, %error, "cannot note what was found in the queue; it will be found again");
+        }
+    }
+
+    /// A batch does not fit into the queue on disk.
+    pub(crate) fn full(&self, max_bytes: u64) {
+        self.in_trouble("its queue is full, and receivers wait");
+        if let Some(kept_back) = self.may_say(Topic::Full) {
+            warn!(exporter = self.id, max_bytes, kept_back, "the queue is full, receivers wait until there is room");
+        }
+    }
+
+    /// The queue on disk does not take what it should.
+    pub(crate) fn unwritable(&self, cause: &str) {
+        self.in_trouble(&format!("its queue cannot be written: {cause}"));
+        if let Some(kept_back) = self.may_say(Topic::Unwritable) {
+            error!(exporter = self.id, cause, kept_back, "the queue cannot be written");
+        }
+    }
+
+    /// A batch cannot be had from the queue on disk, though it is there.
+    pub(crate) fn unreadable(&self, error: &std::io::Error) {
+        self.in_trouble(&format!("its queue cannot be read: {error}"));
+        if let Some(kept_back) = self.may_say(Topic::Unreadable) {
+            error!(exporter = self.id, %error, kept_back, "a batch in the queue cannot be read and is left to the next start");
+        }
+    }
+
+    /// A batch is done with and may be there again at the next start.
+    pub(crate) fn unacknowledged(&self, error: &std::io::Error) {
+        if let Some(kept_back) = self.may_say(Topic::Unacknowledged) {
+            warn!(exporter = self.id, %error, kept_back, "cannot note what was delivered; it may be sent again after a restart");
+        }
+    }
+
+    /// The last worker has gone, and so many batches stay on disk.
+    pub(crate) fn kept(&self, batches: usize) {
+        if batches > 0 {
+            info!(exporter = self.id, batches, "stopped; what is not delivered waits on disk for the next start");
         }
     }
 

@@ -1,8 +1,10 @@
 //! One batch at a time, from the queue to its end: delivered, or given up for a reason that is counted.
 //!
-//! Every batch a worker takes ends in exactly one call to [`Report::delivered`] or [`Report::dropped`]. Once the exporter
+//! Every batch a worker takes ends in exactly one call to [`Report::delivered`] or [`Report::dropped`], unless it is on disk
+//! and stays there. Once the exporter
 //! is stopping nothing here outlasts the deadline: not an attempt, not a wait.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_otlp::{Batch, Signal};
@@ -11,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::attempt::{Failure, Outcome, Request};
-use crate::queue::Queue;
+use crate::queue::{Job, Queue};
 use crate::report::Report;
 use crate::retry::{RetryPolicy, chance};
 use crate::target::Target;
@@ -25,17 +27,22 @@ pub(crate) struct Shop {
     pub(crate) queue: Queue,
     pub(crate) target: Target,
     pub(crate) retry: RetryPolicy,
-    pub(crate) report: Report,
+    pub(crate) report: Arc<Report>,
 }
 
 impl Shop {
     /// Delivers until the queue is closed and empty.
     pub(crate) async fn work(&self, mut stop: Deadline) {
-        while let Some(batch) = self.queue.pop().await {
+        while let Some(Job { batch, receipt }) = self.queue.pop().await {
             let (signal, items) = (batch.signal, batch.items);
             if let Err(failure) = self.deliver(batch, &mut stop).await {
+                if failure.reason == DropReason::Shutdown && self.queue.keeps(receipt).await {
+                    // What else waits is kept as well, and no more likely to get through.
+                    return;
+                }
                 self.report.dropped(signal, items, &failure);
             }
+            self.queue.done(receipt).await;
         }
     }
 
@@ -120,7 +127,7 @@ async fn within<T>(stop: &mut Deadline, work: impl Future<Output = T>) -> Result
 }
 
 /// Once the exporter is stopping: the deadline.
-async fn stopping(stop: &mut Deadline) -> Instant {
+pub(crate) async fn stopping(stop: &mut Deadline) -> Instant {
     loop {
         if let Some(deadline) = *stop.borrow_and_update() {
             return deadline;

@@ -147,7 +147,7 @@ fn settings(backend: &Backend) -> OtlpHttp {
         traces: destination(&backend.url("/v1/traces")),
         logs: destination(&backend.url("/v1/logs")),
         retry: eager(),
-        queue: Queue { queue_size: 10, num_consumers: 1 },
+        queue: Queue { queue_size: 10, num_consumers: 1, storage: None },
     }
 }
 
@@ -161,7 +161,7 @@ impl Running {
         let metrics = Metrics::new("");
         let kind = ExporterKind::OtlpHttp(Box::new(settings));
         let exporter = Exporter::new(&"otlp_http".parse().unwrap(), &kind).unwrap();
-        Self { exporter: exporter.start(&metrics, &Health::default()), metrics }
+        Self { exporter: exporter.start(None, &metrics, &Health::default()), metrics }
     }
 
     async fn export(&self, signal: Signal, items: usize, payload: &'static [u8]) {
@@ -329,7 +329,7 @@ async fn should_retry_when_the_connection_ends_without_an_answer() {
         traces: destination.clone(),
         logs: destination,
         retry: eager(),
-        queue: Queue { queue_size: 1, num_consumers: 1 },
+        queue: Queue { queue_size: 1, num_consumers: 1, storage: None },
     });
     kiln.export(Signal::Metrics, 4, b"the end").await;
     kiln.finish().await;
@@ -419,7 +419,7 @@ async fn an_answer_that_never_ends_is_not_read_to_its_end() {
 async fn should_send_as_many_requests_at_once_as_it_is_told() {
     let barrier = Arc::new(Barrier::new(3));
     let backend = Backend::start((0..3).map(|_| Line::Together(Arc::clone(&barrier)))).await;
-    let queue = Queue { queue_size: 10, num_consumers: 3 };
+    let queue = Queue { queue_size: 10, num_consumers: 3, storage: None };
     let kiln = Running::start(OtlpHttp { queue, ..settings(&backend) });
     for _ in 0..3 {
         kiln.export(Signal::Metrics, 1, b"m").await;

@@ -9,7 +9,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _};
 use kiln_config::{ComponentId, Config, Role};
 use kiln_egress::{Egress, EgressLimits};
-use kiln_export::{Exporter, ExporterHandle};
+use kiln_export::{Exporter, ExporterHandle, Storage};
 use kiln_pipeline::{Pipeline, Processor, Schedule, Source};
 use kiln_policy::Capability;
 use kiln_runtime::{CallError, Digest, Engine, Instance, InstanceSpec, Plugin, StateStore};
@@ -36,11 +36,20 @@ pub(crate) async fn assemble(
         tracing::error!("{reason}");
         health.component(kind(instance.role), &instance.id.to_string()).set(Status::PermanentError(reason.clone()));
     }
-    let running = start_instances(config, preparation, metrics, health).await?;
-    let mut exporters = BTreeMap::new();
+    let data = config.data_dir.as_deref().map(DataDir::open).transpose()?;
+    let mut opened = Vec::new();
+    // Before any instance opens its state: what was committed decides what of the queues is still to be sent.
+    let mut waiting = Waiting::default();
     for exporter in &config.exporters {
         let checked = Exporter::new(&exporter.id, &exporter.kind).map_err(Failure::usage)?;
-        exporters.insert(&exporter.id, checked.start(metrics, health));
+        let storage = open_storage(&checked, exporter, data.as_ref()).await?;
+        waiting.add(storage.as_ref());
+        opened.push((&exporter.id, checked, storage));
+    }
+    let running = start_instances(config, preparation, data.as_ref(), &waiting, metrics, health).await?;
+    let mut exporters = BTreeMap::new();
+    for (id, checked, storage) in opened {
+        exporters.insert(id, checked.start(storage, metrics, health));
     }
     let mut pipelines = Vec::new();
     for pipeline in &config.pipelines {
@@ -65,6 +74,41 @@ pub(crate) async fn assemble(
     Ok(Assembly { sources, exporters: exporters.into_values().collect(), egresses })
 }
 
+/// The latest collection of each instance that waits in a queue on disk.
+#[derive(Default)]
+struct Waiting {
+    is_counted: bool,
+    sequences: BTreeMap<String, u64>,
+}
+
+impl Waiting {
+    fn add(&mut self, storage: Option<&Storage>) {
+        let Some(storage) = storage else { return };
+        self.is_counted = true;
+        for (instance, sequence) in storage.sequences() {
+            let latest = self.sequences.entry(instance.clone()).or_default();
+            *latest = (*latest).max(*sequence);
+        }
+    }
+
+    /// What an instance's collections are to be counted from, if queues on disk go by that.
+    fn count_from(&self, instance: &str) -> Option<u64> {
+        self.is_counted.then(|| self.sequences.get(instance).copied().unwrap_or_default())
+    }
+}
+
+/// Opens the queue of an exporter, if it has one on disk.
+async fn open_storage(
+    exporter: &Exporter,
+    configured: &kiln_config::Exporter,
+    data: Option<&DataDir>,
+) -> Result<Option<Storage>, Failure> {
+    let (Some(data), Some(_)) = (data, configured.storage()) else { return Ok(None) };
+    let committed = |instance: &str| StateStore::committed(&data.state, instance);
+    let opened = tokio::task::block_in_place(|| exporter.open_storage(&committed));
+    opened.map_err(|error| Failure::usage(format!("exporter `{}`: {error}", configured.id)))
+}
+
 /// An instance whose plugin is loaded, and most likely started.
 struct Running<'p> {
     prepared: &'p Prepared<'p>,
@@ -82,10 +126,11 @@ impl Running<'_> {
 async fn start_instances<'p>(
     config: &Config,
     preparation: &'p Preparation<'p>,
+    data: Option<&DataDir>,
+    waiting: &Waiting,
     metrics: &Metrics,
     health: &Health,
 ) -> Result<Vec<Running<'p>>, Failure> {
-    let data = config.data_dir.as_deref().map(DataDir::open).transpose()?;
     let cache = config.data_dir.as_deref().map(|dir| dir.join("cache"));
     let engine = Engine::new(cache.as_deref()).map_err(Failure::runtime)?;
     let mut plugins = Plugins { engine: &engine, compiled: BTreeMap::new() };
@@ -94,7 +139,7 @@ async fn start_instances<'p>(
         let role = prepared.instance.role;
         let id = prepared.instance.id.to_string();
         let health = health.component(kind(role), &id);
-        match start(prepared, &mut plugins, data.as_ref(), metrics).await {
+        match start(prepared, &mut plugins, data, waiting, metrics).await {
             Ok((instance, egress)) => {
                 health.set(Status::Ok);
                 running.push(Running { prepared, instance, egress, health });
@@ -188,6 +233,7 @@ async fn start(
     prepared: &Prepared<'_>,
     plugins: &mut Plugins<'_>,
     data: Option<&DataDir>,
+    waiting: &Waiting,
     metrics: &Metrics,
 ) -> Result<(Instance, Option<Arc<Egress>>), String> {
     let Prepared { instance, settings, policy, .. } = prepared;
@@ -195,7 +241,7 @@ async fn start(
     let plugin = plugins.get(prepared).await?;
     let egress = if policy.links(Capability::Http) { Some(Arc::new(egress(prepared, &id, metrics)?)) } else { None };
     let state = match data {
-        Some(data) => data.state(&id)?,
+        Some(data) => data.state(&id, waiting.count_from(&id))?,
         None => StateStore::in_memory(),
     };
     let spec = InstanceSpec {
@@ -263,8 +309,12 @@ impl DataDir {
         Ok(Self { state: create(&root, Path::new("state")).map_err(unusable)? })
     }
 
-    fn state(&self, id: &str) -> Result<StateStore, String> {
+    fn state(&self, id: &str, count_from: Option<u64>) -> Result<StateStore, String> {
         let dir = self.state.try_clone().map_err(|error| error.to_string())?;
-        StateStore::open(dir, id).map_err(|error| error.to_string())
+        let store = StateStore::open(dir, id).map_err(|error| error.to_string())?;
+        if let Some(sequence) = count_from {
+            store.count_from(sequence).map_err(|error| error.to_string())?;
+        }
+        Ok(store)
     }
 }

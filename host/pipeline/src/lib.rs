@@ -1,9 +1,11 @@
 //! From schedule to queue: when a receiver collects, what processors change, and when a checkpoint holds.
 //!
 //! One collection is one unit. All its batches pass their processors, then all of them enter the queues of their
-//! exporters, then its checkpoint is committed. Whatever fails before the last step fails the unit: nothing is
-//! committed and the next collection reads the same again. A full queue makes the receiver wait; nothing is dropped.
+//! exporters, then its checkpoint is committed, then queues on disk let them go. Whatever fails before the checkpoint
+//! fails the unit: nothing is committed, what is on disk is taken back, and the next collection reads the same again. A full
+//! queue makes the receiver wait; nothing is dropped.
 
+mod delivery;
 mod pipeline;
 mod processor;
 mod schedule;

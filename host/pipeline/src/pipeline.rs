@@ -1,7 +1,6 @@
 //! The way of one signal: processors in order, then every exporter.
 
-use futures_util::future::join_all;
-use kiln_export::{Closed, ExporterHandle};
+use kiln_export::ExporterHandle;
 use kiln_otlp::{Batch, Signal};
 
 use crate::processor::{Processor, ProcessorError};
@@ -33,9 +32,7 @@ impl Pipeline {
         Ok(batch)
     }
 
-    /// Puts the batch into every exporter's queue, waiting for room where there is none.
-    pub(crate) async fn enqueue(&self, batch: &Batch) -> Result<(), Closed> {
-        let queued = join_all(self.exporters.iter().map(|exporter| exporter.enqueue(batch.clone()))).await;
-        queued.into_iter().collect()
+    pub(crate) fn exporters(&self) -> &[ExporterHandle] {
+        &self.exporters
     }
 }

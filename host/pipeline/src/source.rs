@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kiln_export::Closed;
+use kiln_export::{NotTaken, Staged, Unit};
 use kiln_otlp::Batch;
 use kiln_runtime::{CallError, Collection, Instance, PartialFailure};
 use kiln_telemetry::metrics::{CollectionOutcome, ReceiverMetrics};
 use kiln_telemetry::{Component, Status};
 use tokio::sync::watch;
 
+use crate::delivery::Delivery;
 use crate::pipeline::Pipeline;
 use crate::processor::ProcessorError;
 use crate::schedule::Schedule;
@@ -56,19 +57,19 @@ impl Source {
         let started = Instant::now();
         let result = self.unit(trouble).await;
         let outcome = match &result {
-            Ok(unit) if unit.partial_failures == 0 => CollectionOutcome::Ok,
+            Ok(collected) if collected.partial_failures == 0 => CollectionOutcome::Ok,
             Ok(_) => CollectionOutcome::Partial,
             Err(_) => CollectionOutcome::Error,
         };
         self.metrics.collected(outcome, started.elapsed());
         match result {
-            Ok(unit) => {
-                self.metrics.partial_failures(unit.partial_failures);
+            Ok(collected) => {
+                self.metrics.partial_failures(collected.partial_failures);
                 if let Some(trouble) = trouble.whole.take() {
                     tracing::info!(receiver = self.id, after = trouble, "collecting again");
                 }
                 self.health.set(Status::Ok);
-                Some(unit.more)
+                Some(collected.more)
             }
             Err(error) => {
                 let text = error.to_string();
@@ -88,38 +89,41 @@ impl Source {
         }
     }
 
-    async fn unit(&self, trouble: &mut Trouble) -> Result<Unit, UnitError> {
-        let Collection { batches, failures, more, checkpoint } = self.instance.collect().await?;
+    async fn unit(&self, trouble: &mut Trouble) -> Result<Collected, UnitError> {
+        let Collection { batches, failures, more, mut checkpoint } = self.instance.collect().await?;
         for failure in trouble.note(&failures) {
             tracing::warn!(receiver = self.id, source = failure.source, error = failure.message, "could not be read");
         }
-        let result = self.deliver(&batches).await;
+        let unit = Unit { instance: self.id.clone(), sequence: checkpoint.sequence() };
+        let result = self.deliver(&batches, &unit).await;
         for batch in &batches {
             match result {
-                Ok(()) => self.metrics.accepted(batch.signal, batch.items),
+                Ok(_) => self.metrics.accepted(batch.signal, batch.items),
                 Err(_) => self.metrics.refused(batch.signal, batch.items),
             }
         }
-        result?;
+        let staged = result?;
+        if !staged.is_empty() {
+            checkpoint.count();
+        }
         let committed = tokio::task::spawn_blocking(|| checkpoint.commit()).await;
         if let Ok(Err(error)) = committed {
             tracing::error!(receiver = self.id, %error, "the checkpoint holds only until Kiln stops");
         }
-        Ok(Unit { partial_failures: failures.len(), more })
+        // Also if the checkpoint is not on disk: were these taken back, nothing would collect them again.
+        staged.release();
+        Ok(Collected { partial_failures: failures.len(), more })
     }
 
     /// Processes everything before queueing anything, so that a failing processor leaves no half of a unit behind.
-    async fn deliver(&self, batches: &[Batch]) -> Result<(), UnitError> {
-        let mut ready = Vec::new();
+    async fn deliver(&self, batches: &[Batch], unit: &Unit) -> Result<Staged, UnitError> {
+        let mut delivery = Delivery::default();
         for batch in batches {
             for pipeline in self.pipelines.iter().filter(|pipeline| pipeline.signal() == batch.signal) {
-                ready.push((pipeline, pipeline.process(batch.clone()).await?));
+                delivery.add(pipeline.exporters(), &pipeline.process(batch.clone()).await?);
             }
         }
-        for (pipeline, batch) in ready {
-            pipeline.enqueue(&batch).await?;
-        }
-        Ok(())
+        Ok(delivery.stage(unit).await?)
     }
 }
 
@@ -141,7 +145,7 @@ impl Trouble {
     }
 }
 
-struct Unit {
+struct Collected {
     partial_failures: usize,
     more: bool,
 }
@@ -153,7 +157,7 @@ enum UnitError {
     #[error("what was collected is not delivered and will be collected again: {0}")]
     Process(#[from] ProcessorError),
     #[error("what was collected is not delivered: {0}")]
-    Export(#[from] Closed),
+    Export(#[from] NotTaken),
 }
 
 #[cfg(test)]

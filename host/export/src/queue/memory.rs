@@ -1,8 +1,8 @@
-//! The batches that wait to be sent: bounded, first in first out, and patient with nobody but its producers.
+//! Batches that wait in memory: bounded, first in first out, and patient with nobody but its producers.
 //!
 //! A full queue makes producers wait; that is the back-pressure that makes pull receivers collect later rather than lose
 //! data. Two semaphores do the counting, one for free places and one for batches, so neither side polls. After
-//! [`Queue::close`] nothing gets in any more, and what is in still comes out.
+//! [`MemoryQueue::close`] nothing gets in any more, and what is in still comes out.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,13 +11,10 @@ use kiln_otlp::Batch;
 use kiln_telemetry::metrics::ExporterMetrics;
 use tokio::sync::Semaphore;
 
-/// The exporter is stopping and takes no more batches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the exporter is stopping and takes no more batches")]
-pub struct Closed;
+use super::Closed;
 
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(crate) struct MemoryQueue {
     state: Mutex<State>,
     /// A permit per free place.
     places: Semaphore,
@@ -33,7 +30,7 @@ struct State {
     closed: bool,
 }
 
-impl Queue {
+impl MemoryQueue {
     /// A queue for at least one batch.
     pub(crate) fn new(capacity: usize, metrics: ExporterMetrics) -> Self {
         let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
@@ -115,8 +112,8 @@ mod tests {
         Batch { signal: Signal::Metrics, payload: Bytes::from(number.to_string()), items: number }
     }
 
-    fn queue(capacity: usize) -> Arc<Queue> {
-        Arc::new(Queue::new(capacity, Metrics::new("").exporter("e")))
+    fn queue(capacity: usize) -> Arc<MemoryQueue> {
+        Arc::new(MemoryQueue::new(capacity, Metrics::new("").exporter("e")))
     }
 
     #[tokio::test]
@@ -230,7 +227,7 @@ mod tests {
     #[tokio::test]
     async fn metrics_say_how_full_it_is() {
         let metrics = Metrics::new("");
-        let queue = Queue::new(7, metrics.exporter("e"));
+        let queue = MemoryQueue::new(7, metrics.exporter("e"));
         queue.push(batch(1)).await.unwrap();
         queue.push(batch(2)).await.unwrap();
         queue.pop().await.unwrap();
