@@ -5,21 +5,22 @@
 //! that chance picks and compares what arrived with what happened.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod process;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use kiln_testbed::databricks::world::{Clock, Job, Outcome, Run, Scene, Sum, Task, Truth, UnixMillis, World};
 use kiln_testbed::databricks::{Options, Workspace};
-use kiln_testbed::sink::{Point, Sink, Telemetry, Value};
+use kiln_testbed::sink::{Fault, Point, Sink, Telemetry, Value};
 use tempfile::TempDir;
+
+use crate::process::{Kiln, PATIENCE};
 
 const KILLS: usize = 24;
 const RUNS: i64 = 500;
 const JOBS: i64 = 12;
-/// Far more than anything here takes; reached only by what never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Scenario: 500 runs of 12 jobs and of none end before, while and after Kiln is killed 24 times: as it starts, in the
 /// middle of its requests, between sending and remembering. The workspace's clock moves on while Kiln is away.
@@ -29,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn what_is_counted_survives_any_number_of_kills() {
     let workspace = workspace();
     let sink = Sink::start().unwrap();
-    let folder = configure(&workspace, &sink);
+    let folder = configure(&workspace, &sink, "{}", "{}");
     let mut dice = Dice(1);
     let mut checkpoints: Vec<Checkpoint> = Vec::new();
 
@@ -61,6 +62,65 @@ fn what_is_counted_survives_any_number_of_kills() {
     assert_nothing_fell(&telemetry);
     assert_never_too_much(&telemetry, &checkpoints, &workspace, start);
     assert_one_trace_per_run(&telemetry);
+}
+
+/// Scenario: the same with all three signals and a queue on disk, and with a backend that is down for a third of the kills.
+/// Guarantees: in the end every run that ended has been counted exactly once, has its trace, and has its log record if it
+/// failed; no value ever fell; and a run whose trace or log record was sent twice has one of each.
+#[test]
+fn with_a_queue_on_disk_traces_and_logs_survive_any_number_of_kills_and_outages() {
+    let workspace = workspace();
+    let sink = Sink::start().unwrap();
+    // One consumer, so that what is sent again is not overtaken by what comes after it.
+    let queue = "{ storage: queue, num_consumers: 1 }";
+    let folder = configure(&workspace, &sink, queue, "{ initial_interval: 50ms, max_interval: 200ms }");
+    let mut dice = Dice(2);
+
+    let mut kiln = Kiln::start(folder.path());
+    assert!(sink.wait_for(PATIENCE, |telemetry| !telemetry.points.is_empty()).is_ok(), "nothing arrives");
+    for kill in 0..KILLS {
+        if kill % 3 == 1 {
+            sink.faults().at("/", Fault::status(503));
+        }
+        kill_at_a_moment(&mut dice, &mut kiln, &workspace, &sink);
+        workspace.advance(Duration::from_millis(10_000 + dice.below(40_000)));
+        kiln = Kiln::start(folder.path());
+        if kill % 3 == 2 {
+            sink.faults().clear();
+        }
+    }
+    workspace.advance(Duration::from_secs(600));
+
+    let start = start_of(&sink.telemetry());
+    let truth = workspace.truth(start, workspace.now());
+    let expected = Counted::of(&truth);
+    let ended: u64 = truth.runs.iter().map(|group| group.count).sum();
+    let failed: u64 = truth.runs.iter().filter(|group| group.result_state == "FAILED").map(|group| group.count).sum();
+    let told = |telemetry: &Telemetry| (traced(telemetry).len() as u64, logged(telemetry).len() as u64);
+    let arrived = sink
+        .wait_for(PATIENCE, |telemetry| Counted::latest(telemetry) == expected && told(telemetry) == (ended, failed));
+    kiln.kill();
+    let telemetry = arrived.unwrap_or_else(|_| {
+        let telemetry = sink.telemetry();
+        let counted = Counted::latest(&telemetry);
+        panic!("{counted:#?}\nand {:?}\nshould have been\n{expected:#?}\nand {ended}, {failed}", told(&telemetry));
+    });
+    assert!(failed >= 10, "{failed} runs failed");
+    assert_eq!(starts(&telemetry), BTreeSet::from([start]));
+    assert_nothing_fell(&telemetry);
+    assert_one_trace_per_run(&telemetry);
+}
+
+/// The runs whose root span arrived.
+fn traced(telemetry: &Telemetry) -> BTreeSet<i64> {
+    let roots = telemetry.spans.iter().filter(|span| span.parent_span_id.is_empty());
+    roots.filter_map(|root| root.attributes.get("databricks.run.id")?.as_i64()).collect()
+}
+
+/// The runs whose failure arrived as a log record.
+fn logged(telemetry: &Telemetry) -> BTreeSet<i64> {
+    let failures = telemetry.logs.iter().filter(|record| record.event_name == "databricks.job_run.failed");
+    failures.filter_map(|record| record.attributes.get("databricks.run.id")?.as_i64()).collect()
 }
 
 /// Runs of 1 to 90 seconds that start from ten minutes ago until a quarter of an hour from now.
@@ -97,7 +157,7 @@ fn workspace() -> Workspace {
     Workspace::start_with(Options { world, ..Options::default() }).unwrap()
 }
 
-fn configure(workspace: &Workspace, sink: &Sink) -> TempDir {
+fn configure(workspace: &Workspace, sink: &Sink, queue: &str, retry: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let plugins = PathBuf::from(std::env::var("KILN_PLUGINS").expect("KILN_PLUGINS: run `scripts/test cases`"));
     let config = format!(
@@ -112,13 +172,14 @@ receivers:
     initial_lookback: 1h
     grants: {{ http: [ {{ origin: "{workspace}", addresses: [loopback] }} ] }}
 exporters:
-  otlp_http: {{ endpoint: "{sink}" }}
+  otlp_http: {{ endpoint: "{sink}", sending_queue: {queue}, retry_on_failure: {retry} }}
 service:
   data_dir: data
   telemetry: {{ endpoint: 127.0.0.1:0 }}
   pipelines:
     metrics: {{ receivers: [databricks], exporters: [otlp_http] }}
     traces: {{ receivers: [databricks], exporters: [otlp_http] }}
+    logs: {{ receivers: [databricks], exporters: [otlp_http] }}
 "#,
         plugins = plugins.display(),
         workspace = workspace.url(),
@@ -148,50 +209,6 @@ fn kill_at_a_moment(dice: &mut Dice, kiln: &mut Kiln, workspace: &Workspace, sin
         workspace.wait_for_requests(PATIENCE, |requests| is_time(requests.len())).map(drop)
     };
     killed.expect("kiln to ask and to send");
-}
-
-struct Kiln {
-    child: Child,
-}
-
-impl Kiln {
-    fn start(folder: &Path) -> Self {
-        let binary = std::env::var("KILN_BIN").expect("KILN_BIN: run `scripts/test cases`");
-        let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-        let child = Command::new(binary)
-            .arg("run")
-            .current_dir(folder)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Self { child }
-    }
-
-    fn wait_until(&mut self, condition: impl Fn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !condition() {
-            assert!(self.child.try_wait().unwrap().is_none(), "kiln ended by itself");
-            assert!(Instant::now() < deadline, "kiln remembers nothing");
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-    }
-
-    /// With SIGKILL: it learns nothing of it.
-    fn kill(&mut self) {
-        assert!(self.child.try_wait().unwrap().is_none(), "kiln ended by itself");
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Kiln {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// How much had arrived at a time in the workspace.
