@@ -28,7 +28,7 @@ pub struct Opened {
     pub body: Body,
 }
 
-/// A body that is being read.
+/// A body that is being read. It ends with the [`Egress`](crate::Egress) it comes from.
 pub struct Body {
     source: Source,
     record: Record,

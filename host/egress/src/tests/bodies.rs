@@ -34,7 +34,8 @@ async fn the_head_comes_first_and_the_body_in_pieces() {
         Server::start(move |_, _| Answer::Bytes(response("404 Not Found", "X-Thing: a\r\n", &sent))).await
     };
     let world = World::new();
-    let mut opened = world.limited(loopback(server.port), capped()).open(get(server.url("/"))).await.unwrap();
+    let egress = world.limited(loopback(server.port), capped());
+    let mut opened = egress.open(get(server.url("/"))).await.unwrap();
     assert_eq!(opened.status, 404);
     assert!(opened.headers.contains(&("x-thing".to_owned(), "a".to_owned())));
     assert_eq!(rest(&mut opened.body).await.unwrap(), sent);
@@ -116,7 +117,8 @@ async fn a_busy_server_is_asked_again_before_the_first_byte() {
     })
     .await;
     let world = World::new();
-    let mut opened = world.egress(loopback(server.port)).open(get(server.url("/"))).await.unwrap();
+    let egress = world.egress(loopback(server.port));
+    let mut opened = egress.open(get(server.url("/"))).await.unwrap();
     assert_eq!(rest(&mut opened.body).await.unwrap(), b"now");
     assert_eq!(world.metric("kiln_egress_retries_total", ""), 1);
 }
@@ -181,7 +183,8 @@ async fn a_large_body_takes_up_no_memory() {
     })
     .await;
     let limits = EgressLimits { stream_bytes: 200 << 20, ..EgressLimits::default() };
-    let mut body = World::new().limited(loopback(server.port), limits).open(get(server.url("/"))).await.unwrap().body;
+    let egress = World::new().limited(loopback(server.port), limits);
+    let mut body = egress.open(get(server.url("/"))).await.unwrap().body;
     let before = super::answers::peak_memory();
     let mut read = 0;
     let error = loop {
