@@ -60,10 +60,16 @@ impl Ids {
     }
 }
 
+/// Of what a server lists. No gap closes: what is beyond the bound is left out, so that nothing is in the set that was not
+/// listed.
 impl FromIterator<u64> for Ids {
     fn from_iter<I: IntoIterator<Item = u64>>(ids: I) -> Self {
         let mut set = Self::default();
-        ids.into_iter().for_each(|id| set.insert(id));
+        ids.into_iter().for_each(|id| {
+            if set.0.len() < MOST {
+                set.insert(id);
+            }
+        });
         set
     }
 }
@@ -78,9 +84,16 @@ mod tests {
 
     #[test]
     fn beyond_the_bound_the_oldest_gap_closes() {
-        let ids: Ids = (0..=MOST as u64).map(|id| id * 2).collect();
+        let mut ids = Ids::default();
+        (0..=MOST as u64).for_each(|id| ids.insert(id * 2));
         assert_eq!(ids.0.len(), MOST);
         assert!(ids.contains(1) && !ids.contains(3));
+    }
+
+    #[test]
+    fn a_list_beyond_the_bound_is_cut() {
+        let ids: Ids = (0..=MOST as u64).map(|id| id << 40).collect();
+        assert_eq!(ids.iter().count(), MOST);
     }
 
     proptest! {

@@ -21,6 +21,9 @@ use kiln_plugin::lenient::Items;
 /// In how many collections a stage is asked for that gives no sensible answer, or has not ended with its job.
 const TRIES: u8 = 4;
 
+/// The largest number of stages that wait to be asked for. Those beyond are lost: Spark retains a thousand.
+const MOST_PENDING: usize = 20_000;
+
 /// What is remembered of the stages of an application.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Stages {
@@ -32,6 +35,9 @@ pub(crate) struct Stages {
     active: BTreeSet<(u64, u64)>,
     /// Stages to be asked for.
     pending: BTreeMap<u64, Pending>,
+    /// Stages there was no room for, until they are reported as lost.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    overflow: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -66,7 +72,7 @@ impl Stages {
         self.expect_ended(found);
         let summaries = if quantiles { distribution::QUERY } else { "" };
         let active = api.list::<Stage>(&format!("/stages?status=active{summaries}"))?;
-        let mut reading = Reading { active, ..Reading::default() };
+        let mut reading = Reading { active, lost: core::mem::take(&mut self.overflow), ..Reading::default() };
         let active: BTreeSet<(u64, u64)> = reading.active.iter().filter_map(Stage::key).collect();
         self.expect_vanished(&active, jobs, found);
         self.active = active;
@@ -122,7 +128,13 @@ impl Stages {
     }
 
     fn ask_for(&mut self, id: u64, job: Option<u64>) {
-        if !self.closed.contains(id) {
+        if self.closed.contains(id) {
+            return;
+        }
+        if self.pending.len() >= MOST_PENDING && !self.pending.contains_key(&id) {
+            self.overflow = self.overflow.saturating_add(1);
+            self.closed.insert(id);
+        } else {
             self.pending.entry(id).or_insert(Pending { job, tries: 0 });
         }
     }
@@ -163,7 +175,7 @@ impl Stages {
 
     /// Forgets stages that were reported and that no job will attempt again.
     fn close(&mut self, jobs: &Jobs) {
-        let Self { closed, reported, active, pending } = self;
+        let Self { closed, reported, active, pending, .. } = self;
         reported.retain(|id, _| {
             let is_active = active.range((*id, 0)..=(*id, u64::MAX)).next().is_some();
             let is_open = is_active || pending.contains_key(id) || jobs.may_need(*id);
@@ -173,4 +185,9 @@ impl Stages {
             is_open
         });
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -39,6 +39,19 @@ fn a_thousand_stages_in_one_job_are_read_in_portions() {
 }
 
 #[test]
+fn a_job_that_claims_more_stages_than_can_be_asked_for_costs_a_bounded_state() {
+    let (driver, host, mut spark) = configured(json!({}));
+    let stages: Vec<u64> = (0..30_000).collect();
+    let jobs = json!([{ "jobId": 0, "status": "SUCCEEDED", "stageIds": stages }]);
+    let reply = driver::Fault::Reply(kiln_plugin::testing::Reply::json(&jobs));
+    driver.with(|model| model.faults.push(("/jobs".to_owned(), reply)));
+    let collected = spark.collect().unwrap();
+    assert!(collected.metrics.value("spark.stages.lost", &[]) >= 10_000.0);
+    assert!(collected.metrics.value("spark.stages.backlog", &[]) <= 20_000.0);
+    assert!(host.state_bytes() < 1_000_000, "{}", host.state_bytes());
+}
+
+#[test]
 fn state_has_room_for_what_runs_and_not_for_what_has_been() {
     let (driver, host, mut spark) = configured(json!({}));
     driver.with(|model| {
