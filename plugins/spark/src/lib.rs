@@ -95,8 +95,7 @@ impl Receiver for Spark {
         }
 
         let mut failures = Vec::new();
-        self.identify(host, owner, &mut failures);
-        self.application.facts = self.rest.facts(host, &self.endpoint, &self.application, &mut failures);
+        self.identify(host, &owner, &mut failures);
         let application = &self.application;
         let mut metrics = telemetry::Metrics::new(&application.resource());
         let start = application.start;
@@ -137,15 +136,11 @@ fn executors_page(host: &Host, endpoint: &str) -> Result<Roster, Trouble> {
 }
 
 impl Spark {
-    /// What the REST API says of the application. Returns whether it has more to say at once.
-    fn collect_rest(
-        &mut self,
-        host: &Host,
-        endpoint: &str,
-        failures: &mut Vec<PartialFailure>,
-    ) -> Result<bool, CollectError> {
-        if self.application.id.is_none() {
-            return Ok(false);
+    /// Finds out which application it is. An application that is known is not asked for again.
+    fn identify(&mut self, host: &Host, owner: &Owner<'_>, failures: &mut Vec<PartialFailure>) {
+        let id = owner.application.as_ref().map(|(id, _)| *id);
+        if self.confirmed && id.is_some() && id == self.application.id.as_deref() {
+            return;
         }
         let more = self.rest.collect(host, endpoint, core::slice::from_ref(&self.application), failures)?;
         self.backlog = more.then(|| (endpoint.to_owned(), host.monotonic()));
@@ -204,9 +199,7 @@ impl Spark {
         self.confirmed = chosen.is_some();
         let application = chosen.map(|chosen| chosen.application(host.now())).unwrap_or_else(|| Application {
             id: id.map(str::to_owned),
-            name: owner.map(|(_, name)| name.clone()).filter(|name| !name.is_empty()),
-            attempt: None,
-            version: None,
+            name: owner.application.as_ref().map(|(_, name)| name.clone().into_owned()).filter(|name| !name.is_empty()),
             start: host.now(),
             facts: rest::Facts::default(),
         });
