@@ -45,10 +45,6 @@ impl Run {
     fn is_cluster(&self) -> bool {
         self.master.starts_with("local-cluster")
     }
-
-    fn is_spark_3(&self) -> bool {
-        self.python == "KILN_PYSPARK_3_PYTHON"
-    }
 }
 
 /// Scenario: an application on Spark 3.5 in one process computes, spills, fails, is cancelled, streams, and has a Hive
@@ -153,8 +149,11 @@ fn assert_names(telemetry: &Telemetry, truth: &Truth) {
     assert!(!everything.contains("must not leave"), "a setting was told that nobody asked for");
 }
 
+/// A metric, attributes that choose one series of it, the field of the REST API that says the same, and the factor between.
+type Same = (&'static str, &'static [(&'static str, &'static str)], &'static str, f64);
+
 fn assert_executors(latest: &Latest, truth: &Truth) {
-    const FIELDS: [(&str, &[(&str, &str)], &str, f64); 14] = [
+    const FIELDS: [Same; 14] = [
         ("spark.executor.task.count", &[], "totalTasks", 1.0),
         ("spark.executor.task.result", &[("result", "completed")], "completedTasks", 1.0),
         ("spark.executor.task.result", &[("result", "failed")], "failedTasks", 1.0),

@@ -15,12 +15,39 @@ enum Unseen {
     Anywhere,
     InCluster,
     Locally,
-    WithoutHive,
-    OnSpark3,
 }
 
 /// Names, or beginnings of names that end with a dot, and why no run here shows them.
-const REASONS: &[(Unseen, &str, &str)] = &[];
+const REASONS: &[(Unseen, &str, &str)] = &[
+    (Unseen::InCluster, "spark.driver.executor.cpu_time", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.deserialize_cpu_time", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.deserialize_time", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.disk.spilled", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.filesystem.", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.io.", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.jvm_gc_time", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.memory.spilled", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.result_serialization_time", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.run_time", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.shuffle.", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.task.", ELSEWHERE),
+    (Unseen::InCluster, "spark.driver.executor.threadpool.", ELSEWHERE),
+    (
+        Unseen::Locally,
+        "spark.driver.executor_allocation_manager.",
+        "nothing is allocated where the driver is all there is",
+    ),
+    (Unseen::Locally, "spark.executors.removed", "the driver, which is all there is, is not removed"),
+    (Unseen::Anywhere, "spark.driver.jvm.non_heap.max", "the JVM has no limit, which it says as -1"),
+    (Unseen::Anywhere, "spark.driver.jvm.total.max", "the JVM has no limit, which it says as -1"),
+    (
+        Unseen::Anywhere,
+        "spark.receiver.streaming.queries.dropped",
+        "there are fewer queries than streaming.query_limit",
+    ),
+];
+
+const ELSEWHERE: &str = "tasks run in processes of their own, and count there";
 
 /// The metrics that the packed plugin declares: what its reference documents.
 pub(crate) fn documented(kiln: &Path, plugin: &Path) -> BTreeSet<String> {
@@ -59,8 +86,6 @@ fn reason(run: &Run, name: &str) -> Option<&'static str> {
         Unseen::Anywhere => true,
         Unseen::InCluster => run.is_cluster(),
         Unseen::Locally => !run.is_cluster(),
-        Unseen::WithoutHive => run.catalogue != "hive",
-        Unseen::OnSpark3 => run.is_spark_3(),
     };
     let is_meant = |known: &str| known == name || known.ends_with('.') && name.starts_with(known);
     REASONS.iter().find(|(unseen, known, _)| is_meant(known) && applies(unseen)).map(|(_, _, reason)| *reason)

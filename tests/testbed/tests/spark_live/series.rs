@@ -34,7 +34,7 @@ impl<'t> Latest<'t> {
 
 /// Whether an attribute has a value, as text.
 fn is(attributes: &Attributes, key: &str, value: &str) -> bool {
-    attributes.get(key).is_some_and(|known| known.as_str() == Some(value) || known.to_string() == value)
+    attributes.get(key).is_some_and(|known| known == value)
 }
 
 fn attributes(point: &Point) -> String {
