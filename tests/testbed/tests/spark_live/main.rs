@@ -184,6 +184,9 @@ fn assert_executors(latest: &Latest, truth: &Truth) {
     let told: BTreeSet<String> = latest.by("spark.executor.task.count", "spark.executor.id").into_keys().collect();
     let alive = truth.executors.iter().map(|executor| executor["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(told, alive);
+    let gone = truth.all_executors.iter().filter(|executor| executor["isActive"] == false).count();
+    let told: f64 = latest.by("spark.executors.removed", "reason").values().sum();
+    assert_eq!(told, gone as f64, "executors that are gone");
 }
 
 fn assert_jobs_and_stages(latest: &Latest, truth: &Truth) {
