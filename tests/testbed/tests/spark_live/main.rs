@@ -102,7 +102,7 @@ fn observe(run: &Run) {
     let truth = Truth::ask(&url);
     let quiet = now();
     await_collections(&sink, &kiln);
-    assert_eq!(Truth::ask(&url), truth, "Spark is not quiet");
+    assert!(Truth::ask(&url) == truth, "Spark is not quiet");
     kiln.stop();
     let telemetry = sink.telemetry();
     drop(spark);
@@ -173,7 +173,7 @@ fn assert_executors(latest: &Latest, truth: &Truth) {
         let id = executor["id"].as_str().unwrap();
         for (metric, attributes, field, factor) in FIELDS {
             let wanted: Vec<_> = attributes.iter().copied().chain([("spark.executor.id", id)]).collect();
-            let true_value = executor[field].as_f64().unwrap() * factor;
+            let Some(true_value) = executor[field].as_f64().map(|value| value * factor) else { continue };
             let value = latest.number(metric, &wanted).unwrap_or_else(|| panic!("no {metric} of {wanted:?}"));
             assert!(
                 (value - true_value).abs() < 1e-6 * true_value.max(1.0),
