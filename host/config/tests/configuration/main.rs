@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_config::{
-    Compression, Config, Errors, ExporterKind, Limits, LogEncoding, OtlpHttp, Queue, Retry, Role, Verbosity,
+    Compression, Config, DEFAULT_MAX_BYTES, Errors, ExporterKind, Fsync, Limits, LogEncoding, OnFull, OtlpHttp, Queue,
+    Retry, Role, Storage, Verbosity,
 };
 use kiln_otlp::Signal;
 use proptest::prelude::*;

@@ -80,7 +80,7 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
         ("{ sending_queue: { num_consumer: 1 } }", "did you mean `num_consumers`?"),
         ("{ sending_queue: { max_bytes: 1GiB } }", "only a queue on disk has it; set `storage` or remove the key"),
         ("{ sending_queue: { storage: queue } }", "a queue on disk needs `service.data_dir`"),
-        ("{ sending_queue: { storage: '' } }", "must not be empty"),
+        ("{ sending_queue: { storage: '' } }", "needs a value"),
         ("{ sending_queue: { storage: queue, max_bytes: 1KiB } }", "must be from 1MiB to 256GiB"),
         ("{ sending_queue: { storage: queue, on_full: drop } }", "use `block` or `drop_oldest`"),
         ("{ sending_queue: { storage: queue, fsync: sometimes } }", "use `always`, `interval` or `never`"),
@@ -163,7 +163,7 @@ fn a_queue_on_disk_has_bounds_and_patience_of_its_own() {
          'http://b', sending_queue: { storage: /mnt/queue, max_bytes: 2GiB, on_full: drop_oldest, fsync: interval, \
          queue_size: 5 }, retry_on_failure: { max_elapsed_time: 1h } }",
     );
-    let config = parse(&config, &[]).unwrap();
+    let config = parse(&config);
     let settings: Vec<_> = config
         .exporters
         .iter()
