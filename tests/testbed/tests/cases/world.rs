@@ -36,7 +36,9 @@ impl World {
             std::fs::copy(packed(name)?, plugins.join(format!("{name}.wasm"))).map_err(|error| error.to_string())?;
         }
         for (path, text) in &case.files {
-            std::fs::write(home.path().join(path), text).map_err(|error| format!("{path}: {error}"))?;
+            let target = home.path().join(path);
+            let folder = target.parent().map_or(Ok(()), std::fs::create_dir_all);
+            folder.and_then(|()| std::fs::write(target, text)).map_err(|error| format!("{path}: {error}"))?;
         }
         for (name, component) in &case.components {
             std::fs::write(plugins.join(name), make(component)?).map_err(|error| format!("{name}: {error}"))?;
