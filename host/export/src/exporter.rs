@@ -107,7 +107,7 @@ impl Exporter {
         let storage_metrics = || metrics.storage(&self.id);
         let report = Arc::new(Report::new(self.id.clone(), exporter_metrics.clone(), component));
         let queue = match storage {
-            None => Queue::Memory(MemoryQueue::new(self.queue_size, exporter_metrics)),
+            None => Queue::Memory(Box::new(MemoryQueue::new(self.queue_size, exporter_metrics))),
             Some(storage) => {
                 Queue::Disk(DiskQueue::new(storage, exporter_metrics, storage_metrics(), Arc::clone(&report)))
             }

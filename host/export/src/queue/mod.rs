@@ -42,7 +42,7 @@ pub enum NotTaken {
 
 #[derive(Debug)]
 pub(crate) enum Queue {
-    Memory(MemoryQueue),
+    Memory(Box<MemoryQueue>),
     Disk(Arc<DiskQueue>),
 }
 
