@@ -106,12 +106,16 @@ impl Source {
         if !staged.is_empty() {
             checkpoint.count();
         }
-        let committed = tokio::task::spawn_blocking(|| checkpoint.commit()).await;
-        if let Ok(Err(error)) = committed {
+        // In one piece, which goes on to its end even if nobody waits for it any more. Also if the checkpoint cannot be
+        // written: were the batches taken back then, nothing would collect them again.
+        let commit = move || {
+            let committed = checkpoint.commit();
+            staged.release();
+            committed
+        };
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(commit).await {
             tracing::error!(receiver = self.id, %error, "the checkpoint holds only until Kiln stops");
         }
-        // Also if the checkpoint is not on disk: were these taken back, nothing would collect them again.
-        staged.release();
         Ok(Collected { partial_failures: failures.len(), more })
     }
 
