@@ -32,7 +32,8 @@ pub use credential::{
     InvalidCredential,
 };
 pub use declared::{
-    AttributeDeclaration, AttributeType, Declared, EventDeclaration, MetricDeclaration, MetricKind, NumberType, Undeclared,
+    AttributeDeclaration, AttributeType, Declared, EventDeclaration, MetricDeclaration, MetricKind, NumberType,
+    Undeclared,
 };
 pub use effective::{Denial, GrantSource, HttpRule, Policy};
 pub use grant::{Grants, HttpGrant};

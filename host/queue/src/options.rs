@@ -7,7 +7,7 @@ pub struct Options {
     pub segment_bytes: u32,
     /// Bytes the directory may take, but for damaged files.
     pub max_bytes: u64,
-    /// Records that may wait.
+    /// Records that may wait. Those that are appended together may be more when nothing else waits.
     pub max_records: usize,
     /// What happens to a record for which there is no room.
     pub on_full: OnFull,

@@ -142,14 +142,16 @@ impl<D: Directory> Queue<D> {
         let Options { max_bytes, max_records, on_full, .. } = self.options;
         let alone = needed(self.options, None, payloads);
         let is_long = payloads.iter().any(|payload| payload.len() as u64 > u64::from(MAX_RECORD_BYTES));
-        if alone > max_bytes || is_long || payloads.len() > max_records {
+        if alone > max_bytes || is_long {
             return Err(AppendError::TooLarge { bytes: alone, max_bytes });
         }
         loop {
             let active = self.active.and_then(|first| self.segments.get(&first));
             let needed = needed(self.options, active.map(|segment| segment.cost), payloads);
             let has_room = self.bytes().saturating_add(needed) <= max_bytes;
-            if has_room && self.len() + payloads.len() <= max_records {
+            let waiting = self.len();
+            // What is appended together is never too many for an empty queue: it could not be divided.
+            if has_room && (waiting == 0 || waiting + payloads.len() <= max_records) {
                 return Ok(());
             }
             if active.is_some_and(|segment| segment.waiting.is_empty()) {

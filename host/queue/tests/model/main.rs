@@ -186,7 +186,7 @@ impl Model {
                 assert!(!self.waiting.is_empty(), "an empty queue has room");
             }
             Err(AppendError::TooLarge { bytes, max_bytes }) => {
-                assert!(bytes > max_bytes || payloads.len() > self.options.max_records);
+                assert!(bytes > max_bytes);
             }
         }
     }

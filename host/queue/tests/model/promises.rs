@@ -186,12 +186,14 @@ fn the_oldest_segment_makes_room_where_that_is_wanted() {
 }
 
 #[test]
-fn no_more_records_wait_than_may() {
+fn no_more_records_wait_than_may_but_for_what_belongs_together() {
     let world = Simulated::default();
     let (mut queue, _) = open(&world, Options { max_records: 2, ..Options::default() });
     queue.append(&[b"1", b"2"]).unwrap();
     assert!(matches!(queue.append(&[b"3"]), Err(AppendError::Full)));
-    assert!(matches!(queue.append(&[b"1", b"2", b"3"]), Err(AppendError::TooLarge { .. })));
+    queue.acknowledge(&[0, 1]).unwrap();
+    queue.append(&[b"3", b"4", b"5"]).unwrap();
+    assert!(matches!(queue.append(&[b"6"]), Err(AppendError::Full)));
 }
 
 #[test]

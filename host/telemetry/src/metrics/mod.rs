@@ -141,6 +141,11 @@ mod tests {
         let metrics = Metrics::new("1.2.3");
         metrics.receiver("databricks/prod");
         metrics.processor("resource");
+        let storage = metrics.storage("otlp_http");
+        storage.takes(1, 2, 3);
+        storage.recovered(1);
+        storage.damaged(1);
+        storage.discarded(1);
         metrics.exporter("otlp_http");
         metrics.instance("databricks/prod").limit_hit("memory");
         let egress = metrics.egress("databricks/prod");

@@ -33,7 +33,7 @@ fn kind(property: &Value) -> String {
         return choices.iter().map(json).collect::<Vec<_>>().join(", ");
     }
     let mut kind = match property.get("type") {
-        Some(Value::String(kind)) if kind == "array" => match property.get("items").map(|items| self::kind(items)) {
+        Some(Value::String(kind)) if kind == "array" => match property.get("items").map(self::kind) {
             Some(items) if !items.is_empty() => format!("list of {items}"),
             _ => "list".to_owned(),
         },

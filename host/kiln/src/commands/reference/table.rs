@@ -49,7 +49,7 @@ pub(super) fn text(sentence: &str) -> String {
     let mut cell = String::with_capacity(sentence.len());
     let mut in_code = false;
     // An odd backtick would turn the rest of the row into code.
-    let has_code = sentence.matches('`').count() % 2 == 0;
+    let has_code = sentence.matches('`').count().is_multiple_of(2);
     for character in sentence.chars() {
         match character {
             '`' if has_code => {
