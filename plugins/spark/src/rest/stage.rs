@@ -176,6 +176,11 @@ impl Stage {
         }
     }
 
+    /// Whether tasks run. They may when the stage has ended: a task takes its time to notice that it was killed.
+    pub(crate) fn has_active_tasks(&self) -> bool {
+        self.num_active_tasks.is_some_and(|tasks| tasks > 0)
+    }
+
     /// When it began, in milliseconds.
     pub(crate) fn start(&self) -> Option<u64> {
         self.submission_time.or(self.first_task_launched_time)

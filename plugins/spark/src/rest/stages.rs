@@ -3,7 +3,8 @@
 //! `/stages` has no limit and grows with history, so only `/stages?status=active` is listed. A stage that ended is asked
 //! for by its id: once it is not active any more, or once a job that has it has ended — which is how stages are found that
 //! began and ended between two collections. Every attempt is reported once; a stage whose job still runs may be
-//! attempted again, and is closed when no job needs it.
+//! attempted again, and is closed when no job needs it. A stage that was cancelled has ended before its tasks have, whose
+//! figures Spark still adds: it is given a few collections for that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,11 +141,12 @@ impl Stages {
     }
 
     fn take(&mut self, id: u64, mut attempts: Vec<Stage>, jobs: &Jobs, reading: &mut Reading) {
-        let job = self.pending.get(&id).and_then(|pending| pending.job);
+        let Pending { job, tries } = self.pending.get(&id).copied().unwrap_or_default();
+        let is_settled = |attempt: &Stage| attempt.is_finished() && (!attempt.has_active_tasks() || tries + 1 >= TRIES);
         attempts.retain(|attempt| attempt.key().is_some_and(|(stage, _)| stage == id));
         attempts.sort_by_key(Stage::key);
-        let have_ended = !attempts.is_empty() && attempts.iter().all(Stage::is_finished);
-        for attempt in attempts.into_iter().filter(Stage::is_finished) {
+        let have_ended = !attempts.is_empty() && attempts.iter().all(is_settled);
+        for attempt in attempts.into_iter().take_while(is_settled) {
             let next = self.reported.entry(id).or_default();
             let Some((_, number)) = attempt.key().filter(|(_, number)| number >= next) else { continue };
             *next = number.saturating_add(1);

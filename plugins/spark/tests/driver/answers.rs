@@ -135,7 +135,7 @@ impl Stage {
         let done = matches!(self.status, "COMPLETE" | "FAILED");
         let mut value = json!({
             "status": self.status, "stageId": id, "attemptId": attempt, "numTasks": self.tasks,
-            "numActiveTasks": i64::from(self.status == "ACTIVE"),
+            "numActiveTasks": i64::from(self.status == "ACTIVE") + self.stragglers,
             "numCompleteTasks": if self.status == "COMPLETE" { self.tasks } else { 0 },
             "numFailedTasks": i64::from(self.status == "FAILED"), "numKilledTasks": 0,
             "executorRunTime": if done { 741 } else { 0 }, "executorCpuTime": if done { 62_772_596 } else { 0 },

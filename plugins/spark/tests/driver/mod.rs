@@ -33,6 +33,8 @@ pub(crate) struct Stage {
     pub(crate) tasks: i64,
     pub(crate) bytes: i64,
     pub(crate) reason: Option<String>,
+    /// Tasks that run on although the stage has ended.
+    pub(crate) stragglers: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -137,6 +139,7 @@ impl Model {
                 tasks: 2,
                 bytes: 0,
                 reason: None,
+                stragglers: 0,
             });
             self.next_stage = self.next_stage.max(id + 1);
         }

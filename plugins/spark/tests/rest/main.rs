@@ -174,6 +174,43 @@ fn every_attempt_at_a_stage_is_told_and_a_failed_one_says_why() {
 }
 
 #[test]
+fn a_stage_that_was_cancelled_is_told_when_its_last_task_has_ended() {
+    let (driver, _host, mut spark) = observed();
+    driver.with(|model| {
+        model.begin_job(1);
+        model.begin_stage((0, 0));
+        model.end_stage((0, 0), true);
+        model.end_job(0, true);
+        let stage = model.stages.get_mut(&(0, 0)).unwrap();
+        (stage.stragglers, stage.bytes) = (1, 0);
+    });
+    let early = collect(&mut spark);
+    assert!(early.metrics.points("spark.stages.finished").is_empty());
+    driver.with(|model| {
+        let stage = model.stages.get_mut(&(0, 0)).unwrap();
+        (stage.stragglers, stage.bytes) = (0, 700);
+    });
+    let late = collect(&mut spark);
+    assert_eq!(late.metrics.value("spark.stages.finished", &[("status", "failed")]), 1.0);
+    assert_eq!(late.metrics.value("spark.stages.disk.spilled", &[]), 700.0);
+    assert_eq!(spans(&[early, late], "spark.stage.id").len(), 1);
+}
+
+#[test]
+fn a_task_that_never_ends_does_not_keep_its_stage_from_being_told() {
+    let (driver, _host, mut spark) = observed();
+    driver.with(|model| {
+        model.run_job(1);
+        model.stages.get_mut(&(0, 0)).unwrap().stragglers = 1;
+    });
+    let all: Vec<Collected> = (0..6).map(|_| collect(&mut spark)).collect();
+    assert_eq!(spans(&all, "spark.stage.id").values().copied().collect::<Vec<_>>(), [1]);
+    let totals = &all.last().unwrap().metrics;
+    assert_eq!(totals.value("spark.stages.finished", &[]), 1.0);
+    assert_eq!(totals.value("spark.stages.lost", &[]), 0.0);
+}
+
+#[test]
 fn stages_that_were_not_needed_are_skipped_stages() {
     let (driver, _host, mut spark) = observed();
     driver.with(|model| {

@@ -185,7 +185,7 @@ fn assert_executors(latest: &Latest, truth: &Truth) {
     let alive = truth.executors.iter().map(|executor| executor["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(told, alive);
     let gone = truth.all_executors.iter().filter(|executor| executor["isActive"] == false).count();
-    let told: f64 = latest.by("spark.executors.removed", "reason").values().sum();
+    let told: f64 = latest.by("spark.executors.removed", "spark.executor.removed.cause").values().sum();
     assert_eq!(told, gone as f64, "executors that are gone");
 }
 
