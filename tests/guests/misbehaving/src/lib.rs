@@ -160,7 +160,7 @@ fn ask_often(host: &Host, endpoint: &str) {
 
 /// Counts the bytes of a page that may be larger than all of its memory. What breaks it is reported, like any page.
 fn read_in_pieces(host: &Host, endpoint: &str) -> Result<Outcome, CollectError> {
-    let path = "/metrics/prometheus";
+    let path = "/metrics/prometheus/";
     let mut read = 0;
     let result = host.http().open(&Request::get(format!("{endpoint}{path}"))).and_then(|mut opened| {
         while let Some(piece) = opened.body.read()? {
@@ -179,7 +179,7 @@ fn read_in_pieces(host: &Host, endpoint: &str) -> Result<Outcome, CollectError> 
 
 /// Opens as many bodies as may be open, and never lets go of them.
 fn keep_bodies(host: &Host, endpoint: &str) -> Result<(), CollectError> {
-    let open = || host.http().open(&Request::get(format!("{endpoint}/metrics/prometheus")));
+    let open = || host.http().open(&Request::get(format!("{endpoint}/metrics/prometheus/")));
     for _ in 0..OPEN_BODIES {
         std::mem::forget(open().map_err(|error| CollectError::Failed(format!("{error:?}")))?);
     }

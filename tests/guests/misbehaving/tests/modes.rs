@@ -42,12 +42,12 @@ fn the_second_life_of_trap_once_is_without_traps() {
 #[test]
 fn a_page_is_read_in_pieces_as_far_as_it_comes() {
     let host = TestHost::new(telemetry::MANIFEST);
-    host.on_get("/metrics/prometheus", Reply::text(&"x".repeat(100_000)).in_pieces(7_000));
+    host.on_get("/metrics/prometheus/", Reply::text(&"x".repeat(100_000)).in_pieces(7_000));
     let read = collect(&host, "read_in_pieces").unwrap();
     assert_eq!((read.metrics.value("kiln.test.value", &[]), read.failed_sources().len()), (100_000.0, 0));
     let broken = Reply::text(&"x".repeat(100_000)).breaking_after(70_000, HttpError::Timeout);
-    host.on_get("/metrics/prometheus", broken);
+    host.on_get("/metrics/prometheus/", broken);
     let read = collect(&host, "read_in_pieces").unwrap();
     assert_eq!(read.metrics.value("kiln.test.value", &[]), 70_000.0);
-    assert_eq!(read.failed_sources(), ["/metrics/prometheus"]);
+    assert_eq!(read.failed_sources(), ["/metrics/prometheus/"]);
 }
