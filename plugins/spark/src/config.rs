@@ -66,6 +66,18 @@ pub(crate) struct Switch {
     pub(crate) enabled: bool,
 }
 
+impl Rest {
+    /// Whether any part is read that changes while an application runs.
+    pub(crate) const fn reads_anything(&self) -> bool {
+        self.jobs.enabled
+            || self.stages.enabled
+            || self.sql.enabled
+            || self.storage.enabled
+            || self.executors.enabled
+            || self.dstreams.enabled
+    }
+}
+
 /// What is read, and how many of it have series of their own.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(crate) struct Limited {

@@ -95,14 +95,19 @@ impl Receiver for Spark {
         }
 
         let mut failures = Vec::new();
-        self.identify(host, &owner, &mut failures);
-        let application = &self.application;
-        let mut metrics = telemetry::Metrics::new(&application.resource());
-        let start = application.start;
-        let driver = driver.map(|text| driver::read(&text, application.id.as_deref(), start, &mut metrics));
-        let executors = executors.map(|text| executor::read(&text, start, &mut metrics));
-        self.report(host, Source::Driver, &driver);
-        self.report(host, Source::Executors, &executors);
+        let mut sight = self.identify(host, &endpoint, &driver, &executors, &mut failures);
+        if let Some(name) = self.application.name.as_deref().filter(|_| sight == Sight::Application)
+            && !self.config.observes(name)
+        {
+            let message = format!("the application at {endpoint} is called `{name}`, which is not in the list");
+            failures.push(PartialFailure::new("application_names", message));
+            self.application = Application::default();
+            sight = Sight::Nothing;
+        }
+        self.lifecycle.note(sight, &endpoint, host);
+        if sight == Sight::Application {
+            self.application.facts = self.rest.facts(host, &endpoint, &self.application, &mut failures);
+        }
 
         // What comes up next may be another application.
         let known = self.lifecycle.is_of_the_last();
@@ -136,11 +141,15 @@ fn executors_page(host: &Host, endpoint: &str) -> Result<Roster, Trouble> {
 }
 
 impl Spark {
-    /// Finds out which application it is. An application that is known is not asked for again.
-    fn identify(&mut self, host: &Host, owner: &Owner<'_>, failures: &mut Vec<PartialFailure>) {
-        let id = owner.application.as_ref().map(|(id, _)| *id);
-        if self.confirmed && id.is_some() && id == self.application.id.as_deref() {
-            return;
+    /// What the REST API says of the application. Returns whether it has more to say at once.
+    fn collect_rest(
+        &mut self,
+        host: &Host,
+        endpoint: &str,
+        failures: &mut Vec<PartialFailure>,
+    ) -> Result<bool, CollectError> {
+        if self.application.id.is_none() {
+            return Ok(false);
         }
         let more = self.rest.collect(host, endpoint, core::slice::from_ref(&self.application), failures)?;
         self.backlog = more.then(|| (endpoint.to_owned(), host.monotonic()));
@@ -199,7 +208,9 @@ impl Spark {
         self.confirmed = chosen.is_some();
         let application = chosen.map(|chosen| chosen.application(host.now())).unwrap_or_else(|| Application {
             id: id.map(str::to_owned),
-            name: owner.application.as_ref().map(|(_, name)| name.clone().into_owned()).filter(|name| !name.is_empty()),
+            name: owner.map(|(_, name)| name.clone()).filter(|name| !name.is_empty()),
+            attempt: None,
+            version: None,
             start: host.now(),
             facts: rest::Facts::default(),
         });

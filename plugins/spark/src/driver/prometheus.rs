@@ -64,7 +64,7 @@ fn reading<'a>(name: &'a str, sample: &Sample<'_>) -> Option<Reading<'a>> {
     if !sample.value.is_finite() {
         return None;
     }
-    let (kind, suffixes): (Kind, &[(&str, Option<Part>)]) = match sample.labels.get("type") {
+    let (kind, suffixes): (Kind, &[(&str, Option<Part>)]) = match sample.labels.get("type").as_deref() {
         Some("counters") => (Kind::Counter, &OTHERS),
         Some("histograms") => (Kind::Histogram, &OTHERS),
         Some("timers") => (Kind::Timer, &OTHERS),

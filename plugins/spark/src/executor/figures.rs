@@ -174,13 +174,8 @@ mod tests {
     #[test]
     fn every_number_but_those_of_storage_memory_has_a_metric() {
         for name in NAMES.iter().filter(|name| !name.ends_with("HeapStorageMemory_bytes") || peak(name).is_some()) {
-            let resource = t::Resource {
-                service_name: "spark",
-                spark_application_id: None,
-                spark_application_name: None,
-                spark_version: None,
-            };
-            let mut metrics = t::Metrics::new(&resource);
+            let application = crate::application::Application::default();
+            let mut metrics = t::Metrics::new(&application.resource());
             add(name, "1", Value::Integer(1), UnixNanos::from_millis(1), &mut metrics);
             assert_eq!(kiln_plugin::telemetry::ResourceMetrics::from(metrics).metrics.len(), 1, "{name}");
         }

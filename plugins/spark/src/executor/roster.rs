@@ -3,6 +3,7 @@
 //! Lines are taken one at a time and not kept: what an executor takes up is its numbers, and how many executors and how
 //! many names of numbers there can be is limited.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use kiln_prometheus_text::{LineError, Sample, Value, samples};
@@ -67,7 +68,7 @@ impl Roster {
 
     fn take(&mut self, sample: &Sample<'_>) {
         if sample.name == "spark_info" {
-            self.version = sample.labels.get("version").filter(|version| !version.is_empty()).map(str::to_owned);
+            self.version = sample.labels.get("version").filter(|version| !version.is_empty()).map(Cow::into_owned);
             return;
         }
         let Some((name, executor)) = identify(sample) else {
@@ -78,7 +79,7 @@ impl Roster {
             && let Some(id) = sample.labels.get("application_id").filter(|id| !id.is_empty())
         {
             let name = sample.labels.get("application_name").unwrap_or_default();
-            self.application = Some((id.to_owned(), name.to_owned()));
+            self.application = Some((id.into_owned(), name.into_owned()));
         }
         let Some(at) = self.place_of(executor) else {
             self.tally.skip(format_args!("executor `{executor}` is beyond the first {MAX_EXECUTORS}"));
@@ -174,8 +175,11 @@ impl Numbers {
 /// called may look like it.
 fn identify<'a>(sample: &Sample<'a>) -> Option<(&'a str, &'a str)> {
     let name = sample.name.strip_prefix(PREFIX)?;
-    let executor = sample.labels.get_last("executor_id").filter(|id| !id.is_empty())?;
-    Some((name, executor))
+    match sample.labels.get_last("executor_id")? {
+        Cow::Borrowed(executor) if !executor.is_empty() => Some((name, executor)),
+        // No id has anything that would have to be escaped.
+        Cow::Borrowed(_) | Cow::Owned(_) => None,
+    }
 }
 
 /// Nothing an executor has is less than nothing, or does not fit into an integer.

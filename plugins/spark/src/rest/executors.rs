@@ -75,9 +75,9 @@ impl Executors {
         for executor in removed.into_iter().take(MOST_REMOVED) {
             let Some(id) = executor.id.clone() else { continue };
             if !self.told.contains(&id) && told.insert(id.clone()) {
-                let reason = reason(executor.remove_reason.as_deref().unwrap_or_default());
-                add(self.removed.entry(reason.to_owned()).or_default(), 1);
-                listed.records.push(executor.record(reason));
+                let cause = cause(executor.remove_reason.as_deref().unwrap_or_default());
+                add(self.removed.entry(cause.to_owned()).or_default(), 1);
+                listed.records.push(executor.record(cause));
             }
             told.insert(id);
         }
@@ -89,8 +89,9 @@ impl Executors {
     pub(crate) fn add_to(&self, listed: &Listed, start: UnixNanos, now: u64, metrics: &mut t::Metrics) {
         let workers = listed.alive.iter().filter(|executor| executor.id.as_deref() != Some("driver"));
         metrics.spark_executors_active(i64::try_from(workers.count()).unwrap_or(i64::MAX));
-        for (reason, count) in &self.removed {
-            metrics.spark_executors_removed(start, &t::SparkExecutorsRemoved { reason }, *count);
+        for (cause, count) in &self.removed {
+            let attributes = t::SparkExecutorsRemoved { spark_executor_removed_cause: cause };
+            metrics.spark_executors_removed(start, &attributes, *count);
         }
         let mut seen = BTreeSet::new();
         for executor in &listed.alive {
@@ -117,15 +118,15 @@ impl Executor {
         address.rsplit_once(':').map_or(address, |(host, _)| host)
     }
 
-    fn record(&self, reason: &str) -> LogRecord {
+    fn record(&self, cause: &str) -> LogRecord {
         let id = self.id.as_deref().unwrap_or_default();
         let words = self.remove_reason.as_deref().unwrap_or_default();
         let mut attributes = Attributes::default();
         attributes.text("spark.executor.id", Some(id));
         attributes.text("spark.executor.host", Some(self.host()));
-        attributes.text("reason", Some(reason));
+        attributes.text("spark.executor.removed.cause", Some(cause));
         attributes.text("spark.executor.removed.reason", Some(words));
-        let severity = match reason {
+        let severity = match cause {
             "decommissioned" | "idle" => Severity::Info,
             _ => Severity::Warn,
         };
@@ -144,7 +145,7 @@ impl Executor {
 }
 
 /// Spark's words as one of a few, so that they can be counted.
-fn reason(words: &str) -> &'static str {
+fn cause(words: &str) -> &'static str {
     let words = words.to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
     if has(&["decommission"]) {
@@ -171,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_one_of_a_few() {
+    fn a_cause_is_one_of_a_few() {
         for (words, expected) in [
             ("Executor decommission finished: spark scale down", "decommissioned"),
             ("Executor killed by driver.", "killed"),
@@ -182,7 +183,7 @@ mod tests {
             ("worker lost: 10.0.0.1", "lost"),
             ("", "other"),
         ] {
-            assert_eq!(reason(words), expected, "{words}");
+            assert_eq!(cause(words), expected, "{words}");
         }
     }
 

@@ -91,6 +91,9 @@ impl Rest {
         applications: &[Application],
         failures: &mut Vec<PartialFailure>,
     ) -> Result<bool, CollectError> {
+        if !self.settings.reads_anything() {
+            return Ok(false);
+        }
         let mut more = false;
         let current: BTreeSet<String> = applications.iter().filter_map(memory::key).collect();
         for application in applications {

@@ -27,7 +27,7 @@ fn page(executors: impl IntoIterator<Item = (u32, u64)>) -> String {
 fn with(executors: serde_json::Value, page: &str) -> (TestHost, Instance<Spark>) {
     let host = host(Reply::text(DRIVER_4), Reply::text(page), Reply::status(404, ""));
     // The driver's page is another application's, and not looked at here.
-    let spark = host.configure(json!({ "executors": executors })).unwrap();
+    let spark = host.configure(pages_only(json!({ "executors": executors }))).unwrap();
     (host, spark)
 }
 
@@ -85,7 +85,7 @@ fn what_an_executor_counted_stays_when_it_goes_and_when_kiln_starts_again() {
     assert_eq!(completed(&mut spark), 15.0);
     host.on_get(EXECUTORS, Reply::text(&page([(2, 7)])));
     assert_eq!(completed(&mut spark), 17.0);
-    let mut again = host.configure(json!({ "executors": { "per_executor": "never" } })).unwrap();
+    let mut again = host.configure(pages_only(json!({ "executors": { "per_executor": "never" } }))).unwrap();
     assert_eq!(completed(&mut again), 17.0);
     host.on_get(EXECUTORS, Reply::text(&page([(2, 7), (3, 2)])));
     assert_eq!(completed(&mut again), 19.0);
@@ -154,7 +154,7 @@ proptest! {
         let mut before = 0.0;
         for (at, executors) in pages.into_iter().enumerate() {
             if at == restart {
-                spark = host.configure(json!({ "executors": { "per_executor": "never" } })).unwrap();
+                spark = host.configure(pages_only(json!({ "executors": { "per_executor": "never" } }))).unwrap();
             }
             let is_empty = executors.is_empty();
             host.on_get(EXECUTORS, Reply::text(&page(executors)));

@@ -37,7 +37,7 @@ impl Driver {
     fn collect(&self, source: &str, prometheus: Reply, json: Reply) -> Collected {
         let host = host(prometheus, Reply::new("text/plain", self.executors), json_page(self.applications));
         host.on_get(JSON, json);
-        let collected = host.configure::<Spark>(json!({ "source": source })).unwrap().collect().unwrap();
+        let collected = host.configure::<Spark>(pages_only(json!({ "source": source }))).unwrap().collect().unwrap();
         assert_eq!(host.take_log(), []);
         collected
     }
@@ -202,7 +202,7 @@ proptest! {
         }
         let host = host(Reply::status(404, ""), Reply::text(EXECUTORS_4), Reply::new("application/json", APPLICATIONS_4));
         host.on_get(JSON, Reply::new("text/json", page));
-        let collected = host.configure::<Spark>(json!({ "source": "json" })).unwrap().collect();
+        let collected = host.configure::<Spark>(pages_only(json!({ "source": "json" }))).unwrap().collect();
         prop_assert!(collected.is_ok(), "{:?}", collected.err());
     }
 
@@ -219,7 +219,7 @@ proptest! {
         let host = |source: &str| {
             let host = host(Reply::text(&rendered(&registry)), Reply::text(EXECUTORS_4), Reply::new("application/json", APPLICATIONS_4));
             host.on_get(JSON, json_page(&registry.to_string()));
-            let collected = host.configure::<Spark>(json!({ "source": source })).unwrap().collect().unwrap();
+            let collected = host.configure::<Spark>(pages_only(json!({ "source": source }))).unwrap().collect().unwrap();
             collected.metrics.names().into_iter().map(str::to_owned).collect::<BTreeSet<_>>()
         };
         prop_assert_eq!(host("json"), host("prometheus"));

@@ -162,7 +162,7 @@ fn a_clock_that_jumps_moves_no_start() {
 fn an_application_nobody_wants_is_not_read_and_one_somebody_wants_is() {
     let named = |names: &[&str]| {
         let host = spark_4();
-        host.configure::<Spark>(json!({ "application_names": names })).unwrap().collect().unwrap()
+        host.configure::<Spark>(pages_only(json!({ "application_names": names }))).unwrap().collect().unwrap()
     };
     let other = named(&["ground truth", "other"]);
     assert_eq!(only_state(&other), "waiting");

@@ -17,7 +17,7 @@ use kiln_plugin::testing::{Collected, Instance, Reply, TestHost};
 use kiln_plugin::{CollectError, UnixNanos};
 use kiln_plugin_spark::{Spark, telemetry};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const DRIVER: &str = "/metrics/prometheus/";
 const EXECUTORS: &str = "/metrics/executors/prometheus";
@@ -59,8 +59,16 @@ fn spark_3() -> TestHost {
     host(Reply::text(DRIVER_3), Reply::new("text/plain", EXECUTORS_3), Reply::new("application/json", APPLICATIONS_3))
 }
 
+/// The configuration without what is read from the REST API, which has tests of its own.
+fn pages_only(mut config: Value) -> Value {
+    for part in ["jobs", "stages", "sql", "storage", "executors", "dstreams", "environment"] {
+        config["rest"][part]["enabled"] = json!(false);
+    }
+    config
+}
+
 fn configured(host: &TestHost) -> Instance<Spark> {
-    host.configure(json!({})).unwrap()
+    host.configure(pages_only(json!({}))).unwrap()
 }
 
 fn collect(host: &TestHost) -> Collected {
@@ -327,7 +335,7 @@ metrics_executor_newThing_bytes_total{application_id="a", application_name="n", 
 #[test]
 fn an_endpoint_is_scheme_host_and_port() {
     let host = spark_4();
-    let configure = |endpoint: &str| host.configure::<Spark>(json!({ "endpoint": endpoint })).map(|_| ());
+    let configure = |endpoint: &str| host.configure::<Spark>(pages_only(json!({ "endpoint": endpoint }))).map(|_| ());
     for endpoint in ["http://localhost:4040", "http://localhost:4040/", "https://10.0.0.1:40001", "http://[::1]:4040"] {
         assert!(configure(endpoint).is_ok(), "{endpoint}");
     }

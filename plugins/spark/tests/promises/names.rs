@@ -165,7 +165,7 @@ fn streaming_queries_beyond_the_limit_have_no_series_and_are_counted() {
     let queries = |limit: u32| {
         let host = host(Reply::text(&page), Reply::new("text/plain", EXECUTORS_4), Reply::status(404, ""));
         let config = json!({ "streaming": { "query_limit": limit } });
-        let metrics = host.configure::<Spark>(config).unwrap().collect().unwrap().metrics;
+        let metrics = host.configure::<Spark>(pages_only(config)).unwrap().collect().unwrap().metrics;
         let names: Vec<_> = metrics
             .points("spark.streaming.latency")
             .into_iter()

@@ -20,7 +20,7 @@ fn an_executor_that_is_gone_is_told_once_with_the_reason() {
         .with(|model| model.executors = vec![executor("driver", None), executor("0", None), executor("1", Some(lost))]);
     let first = collect(&mut spark);
     assert_eq!(first.metrics.value("spark.executors.active", &[]), 1.0);
-    assert_eq!(first.metrics.value("spark.executors.removed", &[("reason", "heartbeat")]), 1.0);
+    assert_eq!(first.metrics.value("spark.executors.removed", &[("spark.executor.removed.cause", "heartbeat")]), 1.0);
     assert_eq!(
         first.metrics.point("spark.executor.excluded", &[("spark.executor.id", "0")]).attributes["spark.executor.host"],
         "10.0.0.1"
@@ -31,9 +31,14 @@ fn an_executor_that_is_gone_is_told_once_with_the_reason() {
     let mut spark = host.configure::<Spark>(json!({})).unwrap();
     let second = collect(&mut spark);
     assert!(second.logs.is_empty(), "also after a restart");
-    assert_eq!(second.metrics.value("spark.executors.removed", &[("reason", "heartbeat")]), 1.0);
+    assert_eq!(second.metrics.value("spark.executors.removed", &[("spark.executor.removed.cause", "heartbeat")]), 1.0);
     driver.with(|model| model.executors.push(executor("0", Some("Executor decommission finished"))));
-    assert_eq!(collect(&mut spark).metrics.value("spark.executors.removed", &[("reason", "decommissioned")]), 1.0);
+    assert_eq!(
+        collect(&mut spark)
+            .metrics
+            .value("spark.executors.removed", &[("spark.executor.removed.cause", "decommissioned")]),
+        1.0
+    );
 }
 
 #[test]

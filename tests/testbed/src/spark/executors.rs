@@ -42,8 +42,10 @@ pub(super) fn json(captured: &[u8], count: usize) -> Option<Vec<u8>> {
     let mut all = driver;
     for id in 0..count {
         let mut executor = workers.get(id % workers.len().max(1))?.clone();
-        executor["id"] = json!(id.to_string());
-        executor["hostPort"] = json!(format!("10.{}.{}.{}:35000", id >> 16 & 255, id >> 8 & 255, id & 255));
+        let fields = executor.as_object_mut()?;
+        fields.insert("id".to_owned(), json!(id.to_string()));
+        let address = format!("10.{}.{}.{}:35000", id >> 16 & 255, id >> 8 & 255, id & 255);
+        fields.insert("hostPort".to_owned(), json!(address));
         all.push(executor);
     }
     serde_json::to_vec_pretty(&all).ok()

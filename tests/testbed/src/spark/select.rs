@@ -49,5 +49,5 @@ fn matching(captured: &[u8], fields: &[(&str, &str)]) -> Option<Vec<u8>> {
 }
 
 fn has(item: &Json, fields: &[(&str, &str)]) -> bool {
-    fields.iter().all(|(field, wanted)| item[field].to_string() == *wanted)
+    fields.iter().all(|(field, wanted)| wanted.parse::<u64>().is_ok_and(|wanted| item[field] == wanted))
 }

@@ -125,6 +125,15 @@ pub(crate) struct SparkPages {
     /// HTML where Prometheus text belongs, as Spark 3.5 answers by default.
     #[serde(default)]
     pub(crate) without_prometheus: bool,
+    /// So many executors in place of the captured ones.
+    pub(crate) executors: Option<usize>,
+    /// The application's name in place of the captured one, written into the pages as Spark does: not escaped.
+    pub(crate) application_name: Option<String>,
+    /// How it misbehaves.
+    #[serde(default)]
+    pub(crate) faults: Vec<Rule<Fault>>,
+    /// Version whose pages take over, as another application, after two collections.
+    pub(crate) restarted_as: Option<String>,
     /// The driver's page of metrics is this large instead.
     #[serde(default)]
     pub(crate) page_mib: usize,

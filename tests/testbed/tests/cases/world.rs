@@ -8,7 +8,7 @@ use kiln_testbed::sink::{Fault, Sink};
 use kiln_testbed::spark::{Pages, Phase, Prometheus, Spark};
 use tempfile::TempDir;
 
-use crate::case::{Case, Component, SimulatedWorkspace, TargetPage};
+use crate::case::{Case, Component, SimulatedWorkspace, SparkPages, TargetPage};
 use crate::plugin_file::with_manifest;
 
 pub(crate) struct World {
@@ -57,20 +57,7 @@ impl World {
         };
         let spark = match &case.spark {
             None => None,
-            Some(spark) => {
-                let pages = Pages::captured(&spark.version).map_err(start)?;
-                let running = Spark::start(pages).map_err(start)?;
-                if spark.starting {
-                    running.set_phase(Phase::StartingUp);
-                }
-                if spark.without_prometheus {
-                    running.set_prometheus(Prometheus { driver: false, executors: false });
-                }
-                if spark.page_mib > 0 {
-                    running.change_pages(|pages| pages.set("metrics_prometheus", vec![b'x'; spark.page_mib << 20]));
-                }
-                Some(running)
-            }
+            Some(spark) => Some(start_spark(spark).map_err(start)?),
         };
         let target = match &case.pages {
             None => None,
@@ -129,6 +116,9 @@ fn start_spark(description: &SparkPages) -> std::io::Result<Spark> {
     let mut pages = Pages::captured(&description.version)?;
     if let Some(name) = &description.application_name {
         pages.rename_application(name);
+    }
+    if description.page_mib > 0 {
+        pages.set("metrics_prometheus", vec![b'x'; description.page_mib << 20]);
     }
     let spark = Spark::start(pages)?;
     if description.starting {
