@@ -104,7 +104,9 @@ impl Receiver for Spark {
             self.application = Application::default();
             sight = Sight::Nothing;
         }
-        self.lifecycle.note(sight, &endpoint, host);
+        if self.lifecycle.note(sight, &endpoint, host) {
+            self.rest.tell_end(host)?;
+        }
         if sight == Sight::Application {
             self.application.facts = self.rest.facts(host, &endpoint, &self.application, &mut failures);
         }

@@ -66,8 +66,8 @@ pub(crate) struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Takes in what was seen. A change is logged.
-    pub(crate) fn note(&mut self, sight: Sight, endpoint: &str, host: &Host) {
+    /// Takes in what was seen. A change is logged. Whether the application has just ended.
+    pub(crate) fn note(&mut self, sight: Sight, endpoint: &str, host: &Host) -> bool {
         let state = State::next(self.state, sight);
         if let Some(last) = self.state.filter(|last| *last != state) {
             let attributes = [
@@ -77,7 +77,8 @@ impl Lifecycle {
             ];
             host.log(Level::Info, "the state of the Spark application has changed", &attributes);
         }
-        self.state = Some(state);
+        let last = self.state.replace(state);
+        state == State::Ended && last != Some(State::Ended)
     }
 
     /// Whether there is an application, though it may not answer just now.

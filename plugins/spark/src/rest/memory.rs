@@ -54,6 +54,12 @@ pub(crate) fn key(application: &Application) -> Option<String> {
     Some(format!("{PREFIX}{}/{attempt}", application.id.as_deref()?))
 }
 
+/// What is known of all applications. What cannot be read is passed over.
+pub(crate) fn all(host: &Host) -> Result<Vec<Memory>, CollectError> {
+    let keys = host.state().keys(PREFIX)?;
+    Ok(keys.iter().filter_map(|key| host.state().get(key).ok().flatten()).collect())
+}
+
 /// Forgets all applications but these, and says what was known of them.
 pub(crate) fn take_others(host: &Host, current: &BTreeSet<String>) -> Result<Vec<Memory>, CollectError> {
     let mut others = Vec::new();

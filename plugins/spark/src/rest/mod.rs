@@ -145,7 +145,17 @@ impl Rest {
         if current.is_empty() {
             return Ok(());
         }
-        for memory in memory::take_others(host, current)? {
+        self.emit_ends(host, memory::take_others(host, current)?)
+    }
+
+    /// Tells of the application that has just ended. It is remembered all the same: perhaps it is only out of reach, and a
+    /// span that is sent again is the same one.
+    pub(crate) fn tell_end(&self, host: &Host) -> Result<(), CollectError> {
+        self.emit_ends(host, memory::all(host)?)
+    }
+
+    fn emit_ends(&self, host: &Host, ended: Vec<Memory>) -> Result<(), CollectError> {
+        for memory in ended {
             let Some((application, end)) = memory.last_seen().filter(|_| self.settings.traces.enabled) else {
                 continue;
             };

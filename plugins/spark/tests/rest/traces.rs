@@ -81,6 +81,20 @@ fn what_is_told_again_has_the_same_ids() {
 }
 
 #[test]
+fn the_application_is_a_span_once_nothing_listens_any_more() {
+    let (driver, _host, mut spark) = observed();
+    failed_job(&driver, None);
+    let parent = with(&all_spans(&collect(&mut spark)), "spark.job.id").parent_span_id.clone();
+    driver.with(|model| model.faults.push((String::new(), driver::Fault::Reply(driver::refused()))));
+    let ended = all_spans(&spark.collect().unwrap());
+    assert_eq!(ended.iter().map(|span| &span.span_id).collect::<Vec<_>>(), [&parent]);
+    assert!(all_spans(&spark.collect().unwrap()).is_empty());
+    // It was only out of reach: what it had told is not told again.
+    driver.with(|model| model.faults.clear());
+    assert!(all_spans(&collect(&mut spark)).is_empty());
+}
+
+#[test]
 fn texts_are_cut() {
     let (driver, _host, mut spark) = observed();
     failed_job(&driver, Some(&"é".repeat(5_000)));
