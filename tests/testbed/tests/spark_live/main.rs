@@ -118,12 +118,17 @@ fn observe(run: &Run) {
     assert!(missing.is_empty(), "documented and neither seen nor excused: {missing:#?}\nkiln says:\n{}", kiln.log());
 }
 
-/// Two collections that began after now have arrived.
+/// Two collections have arrived that ended after now, so that one has begun after now.
 fn await_collections(sink: &Sink, kiln: &Kiln) {
     let since = now();
     let arrived = sink.wait_for(PATIENCE, |telemetry| {
-        let tasks = telemetry.points_of("spark.executor.task.count").map(|point| point.time_nanos);
-        tasks.filter(|time| *time > since).collect::<BTreeSet<_>>().len() >= 2
+        // The first may have read its pages before.
+        let is_fresh = |metric: &str| {
+            let times = telemetry.points_of(metric).map(|point| point.time_nanos);
+            times.filter(|time| *time > since).collect::<BTreeSet<_>>().len() >= 2
+        };
+        // One of each page: a collection goes on without a page that is slow.
+        is_fresh("spark.executor.task.count") && is_fresh("spark.driver.dag_scheduler.job.count")
     });
     if let Err(error) = arrived {
         panic!("{error}\nkiln says:\n{}", kiln.log());

@@ -11,8 +11,10 @@ pub(crate) struct Latest<'t> {
 
 impl<'t> Latest<'t> {
     pub(crate) fn after(telemetry: &'t Telemetry, nanos: u64) -> Self {
-        let later = telemetry.points.iter().filter(|point| point.time_nanos > nanos);
-        Self { points: later.map(|point| ((point.metric.as_str(), attributes(point)), point)).collect() }
+        let mut later: Vec<&Point> = telemetry.points.iter().filter(|point| point.time_nanos > nanos).collect();
+        // Several requests are under way at once, and the one that was sent first may arrive last.
+        later.sort_by_key(|point| point.time_nanos);
+        Self { points: later.into_iter().map(|point| ((point.metric.as_str(), attributes(point)), point)).collect() }
     }
 
     /// The number of the one series of a metric that has these attributes, if there is one.
