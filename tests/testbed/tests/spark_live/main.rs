@@ -47,6 +47,9 @@ impl Run {
     }
 }
 
+/// How often Spark may change while it is quiet.
+const QUIET_TRIES: usize = 5;
+
 /// Scenario: an application on Spark 3.5 in one process computes, spills, fails, is cancelled, streams, and has a Hive
 /// metastore; Kiln is there before it.
 /// Guarantees: what [`observe`] guarantees.
@@ -99,10 +102,7 @@ fn observe(run: &Run) {
     spark.tell("work");
     await_collections(&sink, &kiln);
     spark.tell("quiet");
-    let truth = Truth::ask(&url);
-    let quiet = now();
-    await_collections(&sink, &kiln);
-    assert!(Truth::ask(&url) == truth, "Spark is not quiet");
+    let (truth, quiet) = compare_when_quiet(&url, || await_collections(&sink, &kiln));
     kiln.stop();
     let telemetry = sink.telemetry();
     drop(spark);
@@ -116,6 +116,19 @@ fn observe(run: &Run) {
     assert_stages_told_once(&telemetry, &truth);
     assert_one_tree(&telemetry.spans);
     assert!(missing.is_empty(), "documented and neither seen nor excused: {missing:#?}\nkiln says:\n{}", kiln.log());
+}
+
+/// What Spark says of itself before and after collections, and from when on it did: what it clears away by itself, such as
+/// blocks nobody needs any more, may be cleared away in between, and then they are compared with the next ones.
+fn compare_when_quiet(url: &str, collect: impl Fn()) -> (Truth, u64) {
+    for _ in 0..QUIET_TRIES {
+        let (truth, quiet) = (Truth::ask(url), now());
+        collect();
+        if Truth::ask(url) == truth {
+            return (truth, quiet);
+        }
+    }
+    panic!("Spark is not quiet");
 }
 
 /// Two collections have arrived that ended after now, so that one has begun after now.
@@ -208,8 +221,7 @@ fn assert_jobs_and_stages(latest: &Latest, truth: &Truth) {
     assert!(spilled > 0.0, "nothing was spilled");
     assert_eq!(latest.number("spark.stages.disk.spilled", &[]), Some(spilled));
     let result = |result| latest.number("spark.driver.app_status.stage.result", &[("result", result)]);
-    assert_eq!(result("failed"), Some(stages["failed"]));
-    assert_eq!(result("completed"), Some(stages["complete"]));
+    assert_eq!([result("completed"), result("failed")], truth.counted_stages.map(Some));
 }
 
 /// By status, in lower case.

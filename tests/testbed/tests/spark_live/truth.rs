@@ -1,4 +1,4 @@
-//! What Spark itself says, through its REST API.
+//! What Spark itself says, through its REST API and, of its own counters, on the driver's page.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,9 @@ pub(crate) struct Truth {
     pub(crate) all_executors: Vec<Json>,
     pub(crate) jobs: Vec<Json>,
     pub(crate) stages: Vec<Json>,
+    /// Spark's own counters of stages that completed and failed. Once an executor is lost they need not be what the REST
+    /// API's list of stages adds up to.
+    pub(crate) counted_stages: [f64; 2],
 }
 
 impl Truth {
@@ -29,9 +32,17 @@ impl Truth {
             all_executors: without_memory(ask("allexecutors")),
             jobs: ask("jobs"),
             stages: ask("stages"),
+            counted_stages: ["completedStages", "failedStages"].map(|counter| counted_stages(spark, counter)),
             id: id.clone(),
         }
     }
+}
+
+fn counted_stages(spark: &str, counter: &str) -> f64 {
+    let page = get_text(&format!("{spark}/metrics/prometheus/"));
+    let name = format!("_driver_appStatus_stages_{counter}_Count{{");
+    let line = page.lines().find(|line| line.contains(&name)).unwrap_or_else(|| panic!("no {name}: {page}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 
 /// Executors without what moves while nothing runs: a JVM collects its garbage whenever it likes.
@@ -68,8 +79,12 @@ pub(crate) fn application_id(spark: &str) -> String {
 }
 
 fn get(url: &str) -> Json {
+    let text = get_text(url);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url}: {error}: {text}"))
+}
+
+fn get_text(url: &str) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let answer = runtime.block_on(async { client().get(url).send().await?.text().await });
-    let text = answer.unwrap_or_else(|error| panic!("{url}: {error}"));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url}: {error}: {text}"))
+    answer.unwrap_or_else(|error| panic!("{url}: {error}"))
 }
