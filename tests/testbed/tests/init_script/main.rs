@@ -7,13 +7,14 @@
 mod application;
 mod driver;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use application::Application;
 use driver::Driver;
-use kiln_testbed::sink::{Point, Sink, Telemetry};
+use kiln_testbed::sink::{Origin, Sink, Telemetry};
 
 /// Far more than a start of Kiln, which includes compiling its plugins, and two collections take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -23,9 +24,9 @@ const AT_ONCE: Duration = Duration::from_secs(15);
 
 /// Scenario: the driver of a job's cluster runs the init script while Spark is still starting, and learns the port of
 /// Spark's UI later.
-/// Guarantees: the cluster start goes on at once; metrics of the driver and its executors arrive under the cluster, job,
-/// run and application they belong to, and not under names that differ from application to application; Kiln stops
-/// when told, and Spark does not notice.
+/// Guarantees: the cluster start goes on at once; metrics of the driver and its executors and spans of its jobs, all of one
+/// trace, arrive under the cluster, job, run and application they belong to, and not under names that differ from
+/// application to application; Kiln stops when told, and Spark does not notice.
 #[test]
 fn a_real_spark_application_is_observed_from_its_cluster_start_on() {
     let Some([kiln, plugins, python]) = needed(["KILN_BIN", "KILN_PLUGINS", "KILN_PYSPARK_PYTHON"]) else { return };
@@ -46,8 +47,8 @@ fn a_real_spark_application_is_observed_from_its_cluster_start_on() {
     let application = spark.id();
     driver.announce_ui(ui);
     driver.await_log(&format!("starting kiln for the Spark UI at http://{ui}"));
-    let belongs = |point: &Point| {
-        let resource = |key: &str| point.origin.resource.get(key).and_then(|value| value.as_str());
+    let belongs = |origin: &Origin| {
+        let resource = |key: &str| origin.resource.get(key).and_then(|value| value.as_str());
         resource("databricks.cluster.id") == Some(driver::CLUSTER_ID)
             && resource("databricks.cluster.name") == Some("job-123-run-456-main")
             && resource("databricks.job.id") == Some("123")
@@ -55,9 +56,9 @@ fn a_real_spark_application_is_observed_from_its_cluster_start_on() {
             && resource("spark.application.id") == Some(&application)
     };
     let arrived = |telemetry: &Telemetry| {
-        ["spark.driver.", "spark.executor."]
-            .iter()
-            .all(|prefix| telemetry.points.iter().any(|point| point.metric.starts_with(prefix) && belongs(point)))
+        ["spark.driver.", "spark.executor."].iter().all(|prefix| {
+            telemetry.points.iter().any(|point| point.metric.starts_with(prefix) && belongs(&point.origin))
+        }) && telemetry.spans.iter().any(|span| belongs(&span.origin))
     };
     if let Err(error) = sink.wait_for(PATIENCE, arrived) {
         panic!("{error}\ninit.log:\n{}\nkiln.log:\n{}", driver.log(), driver.kiln_log());
@@ -66,10 +67,13 @@ fn a_real_spark_application_is_observed_from_its_cluster_start_on() {
     driver.stop();
     assert!(spark.is_running(), "Spark ended with Kiln");
     let telemetry = sink.telemetry();
+    let traces: BTreeSet<&str> = telemetry.spans.iter().map(|span| span.trace_id.as_str()).collect();
+    assert_eq!(traces.len(), 1, "{traces:?}");
+    assert!(telemetry.spans.iter().all(|span| belongs(&span.origin)));
     // Prometheus, which the numbers come through, has no hyphen in a name.
     let spellings = [application.clone(), application.replace('-', "_"), application.replace('-', ".")];
     for point in &telemetry.points {
-        assert!(belongs(point), "{} of {:?}", point.metric, point.origin.resource);
+        assert!(belongs(&point.origin), "{} of {:?}", point.metric, point.origin.resource);
         let named_after = spellings.iter().find(|spelling| point.metric.contains(*spelling));
         assert_eq!(named_after, None, "{} is named after one application", point.metric);
     }
