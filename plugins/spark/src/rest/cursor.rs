@@ -3,7 +3,8 @@
 //! Lists of jobs and of SQL executions grow with history. Their ids do not lie: they are given out one after the other, so
 //! what is new has the next id, and asking for one costs a few bytes if there is none. An id may never come to be — a job
 //! that fails before it starts has one — or a little late, so [`LOOK_AHEAD`] ids are asked for, and one that was passed
-//! over is asked for again, [`TRIES`] times.
+//! over is asked for again, [`TRIES`] times. A program that tries something impossible again and again leaves many such
+//! ids in a row; while nothing is new, half of the ids asked for are therefore further on each time, up to [`HORIZON`].
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,13 @@ use super::api::{AT_ONCE, Api};
 
 /// How many ids beyond the last one are asked for.
 const LOOK_AHEAD: u64 = 4;
+
+/// Of those, how many directly follow the last one.
+const NEAR: u64 = 2;
+
+/// How many ids in a row may never come to be without hiding what is behind them: it is found within
+/// `HORIZON / (LOOK_AHEAD - NEAR)` collections.
+const HORIZON: u64 = 64;
 
 /// In how many collections an id that was passed over is asked for again.
 const TRIES: u8 = 3;
@@ -29,12 +37,15 @@ pub(crate) struct Cursor {
     next: u64,
     /// Ids below that were passed over, and how often they have been asked for.
     holes: BTreeMap<u64, u8>,
+    /// How far beyond the near ones the far ids are that are asked for next.
+    #[serde(default)]
+    far: u64,
 }
 
 impl Cursor {
     /// Of a list that has been read up to here.
     pub(crate) const fn at(next: u64) -> Self {
-        Self { next, holes: BTreeMap::new() }
+        Self { next, holes: BTreeMap::new(), far: 0 }
     }
 
     /// Whether it is not known yet what is behind an id.
@@ -74,11 +85,15 @@ impl Cursor {
         }
         let highest = known.keys().next_back().copied();
         let mut width = LOOK_AHEAD;
+        let mut ids = match highest {
+            // What is known is not to be found a second time later.
+            Some(highest) if highest >= self.next => self.following(width),
+            _ => self.near_and_far(),
+        };
         loop {
             if !api.may_send() {
                 return false;
             }
-            let ids: Vec<u64> = (self.next..self.next.saturating_add(width)).collect();
             let (answers, failed) = ask(api, &mut known, &ids, &path, failures);
             let is_cut = answers.len() < ids.len();
             let end = match answers.iter().rev().find(|(_, answer)| answer.is_some()) {
@@ -88,20 +103,38 @@ impl Cursor {
                 None if highest.is_some_and(|highest| highest >= self.next.saturating_add(width)) => {
                     self.next.saturating_add(width)
                 }
-                None => return true,
+                None => {
+                    self.far = self.far.saturating_add(LOOK_AHEAD - NEAR) % HORIZON;
+                    return true;
+                }
             };
-            for (id, answer) in answers.into_iter().filter(|(id, _)| *id < end) {
-                match answer {
+            let mut found: BTreeMap<u64, T> =
+                answers.into_iter().filter_map(|(id, answer)| Some((id, answer?))).collect();
+            for id in self.next..end {
+                match found.remove(&id) {
                     Some(found) => take(id, found),
                     None => self.pass_over(id),
                 }
             }
             self.next = end;
+            self.far = 0;
             if failed {
                 return false;
             }
             width = width.saturating_mul(2).min(AT_ONCE as u64);
+            ids = self.following(width);
         }
+    }
+
+    fn following(&self, width: u64) -> Vec<u64> {
+        (self.next..self.next.saturating_add(width)).collect()
+    }
+
+    /// What is asked for first while nothing new is known.
+    fn near_and_far(&self) -> Vec<u64> {
+        let far = self.next.saturating_add(NEAR).saturating_add(self.far % HORIZON);
+        let near = self.next..self.next.saturating_add(NEAR);
+        near.chain(far..far.saturating_add(LOOK_AHEAD - NEAR)).collect()
     }
 
     fn pass_over(&mut self, id: u64) {

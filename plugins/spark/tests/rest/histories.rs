@@ -182,7 +182,8 @@ fn play(steps: &[Step], retained: usize) -> (Driver, Vec<Collected>) {
         let running: Vec<u64> = model.jobs.iter().filter(|(_, job)| job.ended.is_none()).map(|(id, _)| *id).collect();
         running.into_iter().for_each(|id| model.end_job(id, false));
     });
-    for _ in 0..6 {
+    // So many as it takes to look behind the longest run of ids that never came to be.
+    for _ in 0..40 {
         accepted.extend(collect_all(&mut spark));
     }
     (driver, accepted)
