@@ -7,8 +7,8 @@ use kiln_telemetry::metrics::{CallOutcome, Function};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::bindings::v0_1::{processor, receiver};
+use crate::call_error::CallError;
 use crate::engine::{Engine, Linked, wasmtime_text};
-use crate::instance::CallError;
 use crate::store_data::StoreData;
 
 /// Handles a plugin may hold. Its only ones are those of open bodies, which are few, but one that never drops them

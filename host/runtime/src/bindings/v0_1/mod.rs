@@ -4,6 +4,7 @@ mod clock;
 mod emit;
 mod http;
 mod log;
+pub(crate) mod processing;
 mod state;
 
 use kiln_policy::{Capability, Policy};
