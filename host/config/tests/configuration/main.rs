@@ -113,7 +113,11 @@ receivers:
     plugin: databricks
     collection_interval: 10s
     initial_delay: 0s
-    limits: { memory: 64MiB, cpu: 500ms, output_bytes: 1MiB, output_points: 5, state_bytes: 0, response_bytes: 4096, http_stream_bytes: 8KiB, concurrency: 1 }
+    limits:
+      { memory: 64MiB, recycle_memory: 32MiB, cpu: 500ms, output_bytes: 1MiB, output_points: 5, string_bytes: 2KiB,
+        host_call_bytes: 1MiB, host_call_total_bytes: 4MiB, state_bytes: 0, state_entries: 7, log_messages: 1,
+        log_bytes: 3KiB, quarantine_after: 3, quarantine_period: 10m, response_bytes: 4096, http_stream_bytes: 8KiB,
+        concurrency: 1 }
     grants: { http: [ { origin: "http://127.0.0.1:4040", addresses: [loopback], methods: [GET], paths: ["/metrics/*"] } ] }
   other: { plugin: databricks, timeout: 90s }
 processors:
@@ -143,15 +147,25 @@ service:
     assert_eq!(resource.timeout, Duration::from_secs(1));
     let limits = Limits {
         memory: 64 << 20,
+        recycle_memory: 32 << 20,
         cpu: Duration::from_millis(500),
+        host_call_bytes: 1 << 20,
+        host_call_total_bytes: 4 << 20,
+        string_bytes: 2048,
         output_bytes: 1 << 20,
         output_points: 5,
         state_bytes: 0,
+        state_entries: 7,
+        log_messages: 1,
+        log_bytes: 3072,
+        quarantine_after: 3,
+        quarantine_period: Duration::from_secs(600),
         response_bytes: 4096,
         http_stream_bytes: 8192,
         concurrency: 1,
     };
     assert_eq!(prod.limits, limits);
+    assert_eq!(other.limits.recycle_memory, other.limits.memory / 4 * 3, "follows the limit it comes before");
     assert_eq!(prod.grants.http.len(), 1);
     assert_eq!(config.pipelines[0].name.as_deref(), Some("prod"));
     assert!(matches!(&config.exporters[0].kind, ExporterKind::Debug(debug) if debug.verbosity == Verbosity::Detailed));
@@ -219,6 +233,23 @@ fn host_keys_of_an_instance_are_bounded() {
         ("limits: { output_points: 1 }", "limits: { output_points: 0 }", "must be from 1 to"),
         ("limits: { output_points: 1 }", "limits: { output_points: 1.5 }", "is no whole number"),
         ("limits: { state_bytes: 0 }", "limits: { state_bytes: -1 }", "is no size"),
+        (
+            "limits: { memory: 2MiB, recycle_memory: 2MiB }",
+            "limits: { memory: 2MiB, recycle_memory: 3MiB }",
+            "must be from 64KiB to 2MiB",
+        ),
+        ("limits: { host_call_bytes: 64KiB }", "limits: { host_call_bytes: 1KiB }", "must be from 64KiB to 4GiB"),
+        (
+            "limits: { host_call_total_bytes: 64GiB }",
+            "limits: { host_call_total_bytes: 65GiB }",
+            "must be from 64KiB to 64GiB",
+        ),
+        ("limits: { string_bytes: 1KiB }", "limits: { string_bytes: 1 }", "must be from 1KiB to 64MiB"),
+        ("limits: { state_entries: 1 }", "limits: { state_entries: 0 }", "must be from 1 to"),
+        ("limits: { log_messages: 1 }", "limits: { log_messages: 0 }", "must be from 1 to"),
+        ("limits: { log_bytes: 1KiB }", "limits: { log_bytes: 0 }", "must be from 1KiB to"),
+        ("limits: { quarantine_after: 1 }", "limits: { quarantine_after: 0 }", "must be from 1 to 1000"),
+        ("limits: { quarantine_period: 1s }", "limits: { quarantine_period: 0 }", "must be from 1s to 1year"),
         ("limits: { concurrency: 256 }", "limits: { concurrency: 257 }", "must be from 1 to 256"),
         ("limits:", "limits: []", "expected a mapping, found a list"),
         ("host: x", "credentials: {}", "this version knows no `credentials`"),

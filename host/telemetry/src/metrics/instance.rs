@@ -41,7 +41,12 @@ pub(super) struct Families {
     call_duration: Labelled<Histogram, 2>,
     cpu: Labelled<SecondsCounter, 1>,
     memory: Labelled<Gauge, 1>,
+    memory_limit: Labelled<Gauge, 1>,
+    state: Labelled<Gauge, 1>,
+    errors: Labelled<Counter, 2>,
     restarts: Labelled<Counter, 1>,
+    recycles: Labelled<Counter, 1>,
+    quarantined: Labelled<Gauge, 1>,
     limit_hits: Labelled<Counter, 2>,
     log_records: Labelled<Counter, 2>,
     up: Labelled<Gauge, 1>,
@@ -63,7 +68,7 @@ impl Families {
             ),
             cpu: declare.seconds_counter(
                 "kiln_instance_cpu_seconds_total",
-                "Time the plugin's own code ran",
+                "Time the plugin's own code ran, and the host on its behalf; waiting is not counted",
                 ["instance"],
             ),
             memory: declare.gauge(
@@ -71,9 +76,34 @@ impl Families {
                 "Linear memory the plugin holds, over all its memories",
                 ["instance"],
             ),
+            memory_limit: declare.gauge(
+                "kiln_instance_memory_limit_bytes",
+                "Linear memory the plugin may hold, over all its memories: `limits.memory`",
+                ["instance"],
+            ),
+            state: declare.gauge(
+                "kiln_instance_state_bytes",
+                "What the plugin remembers across restarts, keys and values",
+                ["instance"],
+            ),
+            errors: declare.counter(
+                "kiln_instance_errors_total",
+                "Calls into the plugin that failed, by the class of the error, which the log calls `error.type`",
+                ["instance", "error_type"],
+            ),
             restarts: declare.counter(
                 "kiln_instance_restarts_total",
-                "Times the plugin was thrown away and started afresh",
+                "Times the plugin was thrown away after a failure and started afresh",
+                ["instance"],
+            ),
+            recycles: declare.counter(
+                "kiln_instance_recycles_total",
+                "Times the plugin was started afresh between two calls because its memory kept growing",
+                ["instance"],
+            ),
+            quarantined: declare.gauge(
+                "kiln_instance_quarantined",
+                "1 while the plugin is not started again because it failed too often in a row, otherwise 0",
                 ["instance"],
             ),
             limit_hits: declare.counter(
@@ -102,7 +132,12 @@ impl Families {
             process: PerFunction::new(self, id, "process"),
             cpu: self.cpu.with([id]),
             memory: self.memory.with([id]),
+            memory_limit: self.memory_limit.with([id]),
+            state: self.state.with([id]),
+            errors: self.errors.clone(),
             restarts: self.restarts.with([id]),
+            recycles: self.recycles.with([id]),
+            quarantined: self.quarantined.with([id]),
             limit_hits: self.limit_hits.clone(),
             log_error: log("error"),
             log_warn: log("warn"),
@@ -147,7 +182,12 @@ pub struct InstanceMetrics {
     process: PerFunction,
     cpu: SecondsCounter,
     memory: Gauge,
+    memory_limit: Gauge,
+    state: Gauge,
+    errors: Labelled<Counter, 2>,
     restarts: Counter,
+    recycles: Counter,
+    quarantined: Gauge,
     limit_hits: Labelled<Counter, 2>,
     log_error: Counter,
     log_warn: Counter,
@@ -187,9 +227,36 @@ impl InstanceMetrics {
         self.memory.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// The plugin was started afresh.
+    /// The plugin may hold this many bytes of linear memory.
+    pub fn memory_limit(&self, bytes: usize) {
+        self.memory_limit.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The plugin remembers this many bytes.
+    pub fn state(&self, bytes: usize) {
+        self.state.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A call failed. A word from the source, as the type says: never text from a guest.
+    ///
+    /// Looks the series up, since calls fail rarely.
+    pub fn failed(&self, error_type: &'static str) {
+        self.errors.with([&self.id, error_type]).inc();
+    }
+
+    /// The plugin was started afresh after a failure.
     pub fn restarted(&self) {
         self.restarts.inc();
+    }
+
+    /// The plugin was started afresh because its memory kept growing.
+    pub fn recycled(&self) {
+        self.recycles.inc();
+    }
+
+    /// Whether the plugin rests because it failed too often.
+    pub fn quarantined(&self, quarantined: bool) {
+        self.quarantined.set(i64::from(quarantined));
     }
 
     /// The plugin was held at a limit. A word from the source, as the type says: never text from a guest.

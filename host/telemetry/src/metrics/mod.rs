@@ -147,7 +147,9 @@ mod tests {
         storage.damaged(1);
         storage.discarded(1);
         metrics.exporter("otlp_http");
-        metrics.instance("databricks/prod").limit_hit("memory");
+        let instance = metrics.instance("databricks/prod");
+        instance.limit_hit("memory");
+        instance.failed("trap");
         let egress = metrics.egress("databricks/prod");
         egress.denied("origin");
         egress.token(TokenOutcome::Ok);
@@ -268,7 +270,11 @@ mod tests {
         instance.called(Function::Collect, CallOutcome::Trap, took);
         instance.cpu(took);
         instance.memory(65_536);
+        instance.memory_limit(131_072);
+        instance.state(77);
         instance.restarted();
+        instance.recycled();
+        instance.quarantined(true);
         instance.log_record(tracing::Level::WARN);
         instance.up(true);
         let egress = metrics.egress("databricks/prod");
@@ -296,7 +302,12 @@ mod tests {
             r#"kiln_instance_call_duration_seconds_count{instance="databricks/prod",function="collect"} 1"#,
             r#"kiln_instance_cpu_seconds_total{instance="databricks/prod"} 0.02"#,
             r#"kiln_instance_memory_bytes{instance="databricks/prod"} 65536"#,
+            r#"kiln_instance_memory_limit_bytes{instance="databricks/prod"} 131072"#,
+            r#"kiln_instance_state_bytes{instance="databricks/prod"} 77"#,
+            r#"kiln_instance_errors_total{instance="databricks/prod",error_type="trap"} 1"#,
             r#"kiln_instance_restarts_total{instance="databricks/prod"} 1"#,
+            r#"kiln_instance_recycles_total{instance="databricks/prod"} 1"#,
+            r#"kiln_instance_quarantined{instance="databricks/prod"} 1"#,
             r#"kiln_instance_limit_hits_total{instance="databricks/prod",limit="memory"} 1"#,
             r#"kiln_instance_log_records_total{instance="databricks/prod",level="warn"} 1"#,
             r#"kiln_instance_up{instance="databricks/prod"} 1"#,
