@@ -30,6 +30,7 @@ mod faults;
 mod observed;
 pub mod pages;
 pub mod process;
+pub mod program;
 mod request;
 mod server;
 pub mod sink;
