@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::component_id::ComponentId;
@@ -13,6 +14,7 @@ use crate::exporter::Exporter;
 use crate::instance::{Instance, Role};
 use crate::otel_environment::OtelEnvironment;
 use crate::pipeline::{self, Defined, Pipeline};
+use crate::policy_settings::PolicySettings;
 use crate::reader::{Section, Value};
 use crate::substitution::{Sources, substitute};
 use crate::telemetry::Telemetry;
@@ -33,7 +35,7 @@ pub struct Config {
     pub plugins_dir: PathBuf,
     /// Where queues, checkpoints and caches are kept; `None` keeps nothing.
     pub data_dir: Option<PathBuf>,
-    /// How grants are decided.
+    /// How grants are decided, and which plugin files may run.
     pub policy: PolicySettings,
     /// Receivers and processors that are in a pipeline, in the order of the file.
     pub instances: Vec<Instance>,
@@ -47,13 +49,6 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// What is accepted without having the effect its author may expect, in the order of the file.
     pub warnings: Vec<Warning>,
-}
-
-/// How grants are decided.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PolicySettings {
-    /// Whether every grant must be spelled out, so that settings such as `host` imply none.
-    pub explicit_grants: bool,
 }
 
 impl Config {
@@ -152,7 +147,7 @@ impl<'a> Reading<'a> {
     fn root(&self, root: &'a Node) -> Config {
         let mut root = Value { node: root, path: YamlPath::default(), report: self.report }.section();
         let plugins_dir = self.path(&mut root, "plugins_dir");
-        let policy = PolicySettings::read(root.section("policy"));
+        let policy = PolicySettings::read(&Arc::from(self.file), root.section("policy"));
         let receivers = self.definitions(root.section("receivers"));
         let processors = self.definitions(root.section("processors"));
         let exporters = self.definitions(root.section("exporters"));
@@ -277,14 +272,5 @@ impl<'a> Reading<'a> {
         section.finish();
         let message = "has no effect: batches leave as they were collected, and wait in the exporter's `sending_queue`";
         self.report.warning(entry.key_at, &value.path, message);
-    }
-}
-
-impl PolicySettings {
-    fn read(mut section: Section<'_>) -> Self {
-        let explicit_grants = section.get("explicit_grants").and_then(|value| value.boolean()).unwrap_or_default();
-        section.unsupported("signing_keys", "this version does not check signatures; remove the key");
-        section.finish();
-        Self { explicit_grants }
     }
 }

@@ -6,6 +6,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::sync::Arc;
+
+use kiln_policy::ConfigLine;
 
 use crate::component_id::InvalidComponentId;
 use crate::substitution::SubstitutionError;
@@ -26,6 +29,11 @@ pub struct Location {
 impl Location {
     /// Where a file begins.
     pub(crate) const START: Self = Self { line: 1, column: 1 };
+
+    /// The place for those who do not know which file is read.
+    pub(crate) fn in_file(self, file: &Arc<str>, path: &YamlPath) -> ConfigLine {
+        ConfigLine { file: Arc::clone(file), line: self.line, column: self.column, key: path.0.clone() }
+    }
 }
 
 impl fmt::Display for Location {
@@ -219,6 +227,8 @@ pub(crate) enum Problem {
     Missing(String),
     #[error("needs a value")]
     Empty,
+    #[error("needs at least one {0}; leave the key out where none is meant")]
+    EmptyList(&'static str),
     #[error(transparent)]
     Substitution(#[from] SubstitutionError),
     #[error(transparent)]

@@ -1,5 +1,7 @@
 //! `grants` of an instance: handed to the policy's own types, with its errors put in their place.
 
+use std::sync::Arc;
+
 use kiln_policy::Grants;
 use serde_json::Value as Json;
 use serde_path_to_error::{Error, Segment};
@@ -9,12 +11,14 @@ use crate::error::Problem;
 use crate::reader::Value;
 
 /// Reads grants; whatever the policy does not accept is reported where it stands, one error per entry of a list.
-pub(crate) fn read(value: &Value<'_>) -> Grants {
+///
+/// `file` is the name of the configuration: every entry remembers its line.
+pub(crate) fn read(file: &str, value: &Value<'_>) -> Grants {
     if !is_keyed(value) {
         return Grants::default();
     }
     let whole = match deserialize(json(value.node)) {
-        Ok(grants) => return grants,
+        Ok(grants) => return located(file, value, grants),
         Err(error) => error,
     };
     let mut found = false;
@@ -28,6 +32,21 @@ pub(crate) fn read(value: &Value<'_>) -> Grants {
         report(value, None, &whole);
     }
     Grants::default()
+}
+
+/// Tells every entry where it is written.
+fn located(file: &str, value: &Value<'_>, mut grants: Grants) -> Grants {
+    let file = Arc::from(file);
+    let Content::Mapping(entries) = &value.node.content else { return grants };
+    for entry in entries {
+        let (Content::Sequence(items), path) = (&entry.value.content, value.path.key(&entry.key)) else { continue };
+        let lines = items.iter().enumerate().map(|(index, item)| item.at.in_file(&file, &path.index(index)));
+        match entry.key.as_str() {
+            "http" => grants.http.iter_mut().zip(lines).for_each(|(grant, line)| grant.written = Some(line)),
+            _ => {}
+        }
+    }
+    grants
 }
 
 /// Refuses lists where mappings belong: the derived readers would take their items for fields, in order.

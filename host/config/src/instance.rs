@@ -101,7 +101,7 @@ impl Instance {
         let mut section = value.section();
         let plugin = plugin_name(&id, entry, value, &mut section);
         let limits = Limits::read(section.section("limits"));
-        let grants = section.get("grants").map(|grants| grants::read(&grants)).unwrap_or_default();
+        let grants = section.get("grants").map(|grants| grants::read(file, &grants)).unwrap_or_default();
         let collection_interval =
             schedule_key(&mut section, role, "collection_interval", SHORTEST_INTERVAL, DEFAULT_COLLECTION_INTERVAL);
         let initial_delay = schedule_key(&mut section, role, "initial_delay", Duration::ZERO, DEFAULT_INITIAL_DELAY);

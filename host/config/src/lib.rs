@@ -17,6 +17,7 @@ mod limits;
 mod otel_environment;
 mod otlp_http;
 mod pipeline;
+mod policy_settings;
 mod reader;
 mod schema;
 mod schema_error;
@@ -29,7 +30,7 @@ mod telemetry;
 mod units;
 
 pub use component_id::{ComponentId, InvalidComponentId};
-pub use config::{Config, DEFAULT_SHUTDOWN_TIMEOUT, Examined, PolicySettings};
+pub use config::{Config, DEFAULT_SHUTDOWN_TIMEOUT, Examined};
 pub use error::{ConfigError, Errors, Location, Warning};
 pub use exporter::{Debug, Exporter, ExporterKind, Verbosity};
 pub use instance::{
@@ -44,6 +45,7 @@ pub use limits::{
 };
 pub use otlp_http::{Compression, DEFAULT_TIMEOUT, Destination, OtlpHttp, Retry};
 pub use pipeline::Pipeline;
+pub use policy_settings::PolicySettings;
 pub use secret::Secret;
 pub use sending_queue::{DEFAULT_MAX_BYTES, Fsync, OnFull, Queue, Storage};
 pub use settings::PluginSettings;

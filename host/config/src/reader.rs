@@ -4,6 +4,7 @@
 //! everything that is wrong. A [`Section`] knows which keys were asked for: whatever else the mapping holds is an
 //! unknown key, so nothing can be accepted without being read.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -84,6 +85,22 @@ impl<'a> Value<'a> {
             self.malformed(scalar, what, remedy);
         }
         parsed
+    }
+
+    /// Text that `parse` reads, whose error says what to write instead.
+    pub(crate) fn parsed_with<T, E: Display>(
+        &self,
+        what: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let scalar = self.scalar(what)?;
+        match parse(&scalar.text) {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                self.malformed(scalar, what, error.to_string());
+                None
+            }
+        }
     }
 
     /// `type` or `type/name`.

@@ -5,11 +5,12 @@
 //! plugin, so it is not trusted either: it can fetch nothing, and its patterns run in linear time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::paths::{Location as Pointer, LocationSegment};
 use jsonschema::{PatternOptions, ValidationError, Validator};
-use kiln_policy::Setting;
+use kiln_policy::{ConfigLine, Setting};
 use serde_json::{Map, Value as Json};
 
 use crate::document::{Content, Entry, Node, Scalar, ScalarKind};
@@ -29,6 +30,8 @@ pub struct PluginSettings {
     pub secrets: BTreeMap<String, Secret>,
     /// The fields the schema gives a default, by their dotted path, whether or not it was needed.
     pub with_default: BTreeSet<String>,
+    /// Where single values are written, by their dotted path; a default is written nowhere.
+    pub written: BTreeMap<String, ConfigLine>,
 }
 
 impl PluginSettings {
@@ -43,9 +46,20 @@ impl PluginSettings {
     pub fn setting(&self, field: &str) -> Option<Setting<'_>> {
         let has_default = self.with_default.contains(field);
         if self.secrets.contains_key(field) {
-            return Some(Setting { has_default, ..Setting::secret() });
+            return Some(Setting { has_default, written: self.line(field), ..Setting::secret() });
         }
-        Setting::find(&self.public, field).map(|setting| Setting { has_default, ..setting })
+        let setting = Setting::find(&self.public, field)?;
+        let mut elements = setting.elements;
+        for element in &mut elements {
+            element.written = self.line(&element.place);
+        }
+        Some(Setting { has_default, elements, written: self.line(field), ..setting })
+    }
+
+    /// Where a single value is written, by its dotted path or its place such as `scrape_configs[0].targets[2]`.
+    fn line(&self, place: &str) -> Option<ConfigLine> {
+        let dotted = place.replace('[', ".").replace(']', "");
+        self.written.get(&dotted).cloned()
     }
 }
 
@@ -75,7 +89,14 @@ impl PluginBody {
         let ((), _) = report.conclude(&self.file, ())?;
         let mut secrets = BTreeMap::new();
         take_secrets(&mut settings, &schemas, "", &mut secrets);
-        Ok(PluginSettings { public: settings, secrets, with_default })
+        Ok(PluginSettings { public: settings, secrets, with_default, written: self.written() })
+    }
+
+    /// Where every single value is written, by its dotted path.
+    fn written(&self) -> BTreeMap<String, ConfigLine> {
+        let mut written = BTreeMap::new();
+        note(&self.node, &Arc::from(self.file.as_str()), "", &self.path, &mut written);
+        written
     }
 
     /// Where the file says what a pointer into the settings points at, or the nearest thing around it.
@@ -88,6 +109,26 @@ impl PluginBody {
             };
         }
         place
+    }
+}
+
+/// Notes where the single values of `node` are written; `dotted` leads to it and ends in a dot unless empty.
+fn note(node: &Node, file: &Arc<str>, dotted: &str, path: &YamlPath, written: &mut BTreeMap<String, ConfigLine>) {
+    match &node.content {
+        Content::Null | Content::Invalid => {}
+        Content::Scalar(_) => {
+            written.insert(dotted.trim_end_matches('.').to_owned(), node.at.in_file(file, path));
+        }
+        Content::Sequence(items) => {
+            for (index, item) in items.iter().enumerate() {
+                note(item, file, &format!("{dotted}{index}."), &path.index(index), written);
+            }
+        }
+        Content::Mapping(entries) => {
+            for Entry { key, value, .. } in entries {
+                note(value, file, &format!("{dotted}{key}."), &path.key(key), written);
+            }
+        }
     }
 }
 

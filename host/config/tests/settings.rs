@@ -84,16 +84,39 @@ fn settings_are_what_the_plugin_sees_with_defaults_and_without_secrets() {
 fn a_policy_learns_which_fields_are_set_and_no_secret() {
     let keys = "    host: https://a.example\n    token: dapi1\n    lookback: 2h\n    oauth: { client_id: me, client_secret: s }\n    page_size: 7";
     let settings = settings(keys, &databricks());
-    assert_eq!(settings.setting("host"), Some(Setting::text("https://a.example")));
-    assert_eq!(settings.setting("oauth.client_id"), Some(Setting::text("me")));
-    assert_eq!(settings.setting("token"), Some(Setting::secret()));
-    assert_eq!(settings.setting("oauth.client_secret"), Some(Setting::secret()));
+    let setting = |field| settings.setting(field).map(|setting| Setting { written: None, ..setting });
+    assert_eq!(setting("host"), Some(Setting::text("https://a.example")));
+    assert_eq!(setting("oauth.client_id"), Some(Setting::text("me")));
+    assert_eq!(setting("token"), Some(Setting::secret()));
+    assert_eq!(setting("oauth.client_secret"), Some(Setting::secret()));
     // A default is one even where it is not needed.
-    assert_eq!(settings.setting("lookback"), Some(Setting { has_default: true, ..Setting::text("2h") }));
-    assert_eq!(settings.setting("cost"), Some(Setting { has_default: true, ..Setting::text("estimate") }));
+    assert_eq!(setting("lookback"), Some(Setting { has_default: true, ..Setting::text("2h") }));
+    assert_eq!(setting("cost"), Some(Setting { has_default: true, ..Setting::text("estimate") }));
     for absent in ["account", "oauth", "page_size", "nothing"] {
         assert_eq!(settings.setting(absent), None, "{absent}");
     }
+}
+
+#[test]
+fn a_setting_knows_the_line_it_is_written_on_and_a_default_has_none() {
+    let keys = "    host: https://a.example\n    oauth: { client_id: me, client_secret: s }";
+    let settings = settings(keys, &databricks());
+    let written = |field| settings.setting(field).unwrap().written.map(|line| line.to_string());
+    assert_eq!(written("host").as_deref(), Some("kiln.yaml:3:11: receivers.databricks.host"));
+    let client_id = "kiln.yaml:4:25: receivers.databricks.oauth.client_id";
+    assert_eq!(written("oauth.client_id").as_deref(), Some(client_id));
+    assert!(written("oauth.client_secret").is_some_and(|line| line.starts_with("kiln.yaml:4:")));
+    assert_eq!(written("cost"), None);
+}
+
+#[test]
+fn every_item_of_a_list_knows_its_line() {
+    let schema = json!({ "properties": { "jobs": { "type": "array", "items": { "properties": { "targets": {
+        "type": "array", "items": { "type": "string" } } } } } } });
+    let settings = settings("    jobs:\n      - targets: [a]\n      - targets:\n          - b\n          - c", &schema);
+    let elements = settings.setting("jobs.targets").unwrap().elements;
+    let lines: Vec<_> = elements.into_iter().map(|element| (element.text, element.written.unwrap().line)).collect();
+    assert_eq!(lines, [("a", 4), ("b", 6), ("c", 7)]);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use kiln_config::{Config, Instance, PluginSettings, Role, Secret};
 use kiln_egress::Credentials;
-use kiln_policy::{Credential, Level, Origin, OriginRange, PluginKind, Policy, PolicyError};
+use kiln_policy::{
+    Credential, Level, NotAllowed, Origin, OriginRange, PluginKind, Policy, PolicyError, ValidSignature,
+};
 use kiln_runtime::{ComponentFile, Directory};
 
 /// An instance that can run.
@@ -19,6 +21,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) file: &'a ComponentFile,
     pub(crate) settings: PluginSettings,
     pub(crate) policy: Arc<Policy>,
+    /// By whom the file is signed, if the configuration asks for it.
+    pub(crate) signature: Option<ValidSignature>,
 }
 
 impl Prepared<'_> {
@@ -96,6 +100,12 @@ pub(crate) fn prepare<'a>(path: &'a Path, config: &'a Config, directory: &'a Dir
     preparation
 }
 
+/// Whether the operator's rules let this file run; by whom it is signed, if they ask. The one gate for every way a plugin
+/// can come to run.
+pub(crate) fn check_file(file: &ComponentFile, config: &Config) -> Result<Option<ValidSignature>, NotAllowed> {
+    config.policy.rules.check(&file.for_rules())
+}
+
 enum Missing {
     /// There is a file that ought to be it.
     Refused(String),
@@ -122,6 +132,13 @@ impl<'a> Preparation<'a> {
     fn check(&mut self, place: &Place<'a>, config: &Config, file: &'a ComponentFile) {
         let instance = place.instance;
         let manifest = &file.manifest;
+        let signature = match check_file(file, config) {
+            Ok(signature) => signature,
+            Err(not_allowed) => {
+                self.refused.push(Obstacle { instance, reason: format!("{place}: {not_allowed}") });
+                return;
+            }
+        };
         let kind_fits = matches!(
             (instance.role, manifest.kind),
             (Role::Receiver, PluginKind::Receiver) | (Role::Processor, PluginKind::Processor)
@@ -156,7 +173,8 @@ impl<'a> Preparation<'a> {
                     self.warnings
                         .push(format!("{place}: grants {origin}, which plugin `{}` does not request", manifest.name));
                 }
-                self.ready.push(Prepared { instance, file, settings, policy: Arc::new(policy) });
+                let policy = Arc::new(policy);
+                self.ready.push(Prepared { instance, file, settings, policy, signature });
             }
             Err(errors) => {
                 let (faults, refusals): (Vec<_>, Vec<_>) = errors.into_iter().partition(PolicyError::is_fault);

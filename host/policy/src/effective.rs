@@ -6,6 +6,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::address::{AddressDenied, AddressScope};
+use crate::config_line::ConfigLine;
 use crate::grant::{Grants, HttpGrant};
 use crate::imports::Capability;
 use crate::manifest::Manifest;
@@ -42,11 +43,26 @@ pub struct HttpRule {
     pub credential: Option<Credential>,
     /// Who granted it.
     pub source: GrantSource,
+    /// Where that is written; `None` if it follows from a default of the plugin's schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written: Option<ConfigLine>,
     requested_paths: Vec<PathPattern>,
     granted_paths: Option<Vec<PathPattern>>,
 }
 
 impl HttpRule {
+    /// The paths the manifest requests.
+    #[must_use]
+    pub fn requested_paths(&self) -> &[PathPattern] {
+        &self.requested_paths
+    }
+
+    /// The paths the grant leaves of those; `None` leaves all.
+    #[must_use]
+    pub fn granted_paths(&self) -> Option<&[PathPattern]> {
+        self.granted_paths.as_deref()
+    }
+
     fn uses(&self, origins: &OriginRange) -> bool {
         let signs_in = match &self.credential {
             Some(Credential::ClientCredentials(credentials)) => origins.contains(&credentials.endpoint.origin),
@@ -190,6 +206,7 @@ fn resolve_target<'a>(
         addresses: grant.addresses.clone(),
         credential: None,
         source,
+        written: grant.written.clone(),
         requested_paths: request.paths.clone(),
         granted_paths: grant.paths.clone(),
     };
@@ -207,6 +224,7 @@ fn resolve_target<'a>(
                     addresses: AddressScope::public(),
                     methods: None,
                     paths: None,
+                    written: target.written.clone(),
                 };
                 rule(origin, &grant, GrantSource::Configuration(field.clone()))
             }));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::address::AddressScope;
+use crate::config_line::ConfigLine;
 use crate::origin_range::OriginRange;
 use crate::path::PathPattern;
 use crate::request::Method;
@@ -36,4 +37,7 @@ pub struct HttpGrant {
     /// The paths allowed; all that are requested if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paths: Option<Vec<PathPattern>>,
+    /// Where the entry is written, if it is in a file.
+    #[serde(skip)]
+    pub written: Option<ConfigLine>,
 }

@@ -8,8 +8,10 @@
 //! explains a decision asks the same pure functions.
 
 mod address;
+mod config_line;
 mod credential;
 mod declared;
+mod digest;
 mod effective;
 mod grant;
 mod imports;
@@ -19,14 +21,18 @@ mod name;
 mod origin;
 mod origin_range;
 mod path;
+mod plugin_rules;
 mod policy_error;
 mod request;
 mod setting;
 mod sign_in;
+mod signature;
 mod target;
 mod url_template;
+mod visible;
 
 pub use address::{AddressDenied, AddressRule, AddressScope};
+pub use config_line::ConfigLine;
 pub use credential::{
     ClientAuthentication, ClientCredentialsRequest, CredentialAlternative, CredentialRequest, EndpointRequest,
     InvalidCredential,
@@ -35,6 +41,7 @@ pub use declared::{
     AttributeDeclaration, AttributeType, Declared, EventDeclaration, MetricDeclaration, MetricKind, NumberType,
     Undeclared,
 };
+pub use digest::{Digest, InvalidDigest};
 pub use effective::{Denial, GrantSource, HttpRule, Policy};
 pub use grant::{Grants, HttpGrant};
 pub use imports::{Capability, Import, ImportError, check_imports};
@@ -44,9 +51,15 @@ pub use name::PluginName;
 pub use origin::{Origin, OriginError};
 pub use origin_range::OriginRange;
 pub use path::PathPattern;
+pub use plugin_rules::{ListedPlugins, NotAllowed, PluginFile, PluginRule, PluginRules, Reason};
 pub use policy_error::PolicyError;
 pub use request::{ConfigField, HttpRequest, Method, OriginRequest, Requests, StateRequest};
 pub use setting::{Element, Setting};
 pub use sign_in::{ClientCredentials, Credential, TokenEndpoint};
+pub use signature::{
+    ClaimedSignature, InvalidSigningKey, KeyId, MAX_SIGNATURE_BYTES, SIGNATURE_EXTENSION, SignatureError,
+    SignatureFile, SigningKey, ValidSignature, read_signature, verify_signature,
+};
 pub use target::Target;
 pub use url_template::{InvalidUrlTemplate, Misfit, UrlTemplate};
+pub use visible::{Visible, is_hidden};

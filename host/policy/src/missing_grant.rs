@@ -8,6 +8,7 @@ use crate::origin_range::OriginRange;
 use crate::path::PathPattern;
 use crate::request::{HttpRequest, Method};
 use crate::target::Target;
+use crate::visible::Visible;
 
 /// The entries of `grants.http` that are missing for one reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +57,8 @@ impl fmt::Display for MissingGrant {
         let ranges = OriginRange::covering(&self.origins);
         let is_one = ranges.len() == 1;
         let texts: Vec<_> = ranges.iter().map(ToString::to_string).collect();
-        write!(f, "requests {} ({})", texts.join(", "), self.reason)?;
+        // The reason is the author's, and must not look like what Kiln asks to be added.
+        write!(f, "requests {} ({})", texts.join(", "), Visible(&self.reason))?;
         match &self.denied {
             Some(denied) => write!(f, ", but {denied}")?,
             None if self.origins.len() == 1 => f.write_str(", which is not granted")?,

@@ -8,6 +8,7 @@ use crate::missing_grant::MissingGrant;
 use crate::origin::{Origin, OriginError};
 use crate::request::ConfigField;
 use crate::url_template::Misfit;
+use crate::visible::Visible;
 
 /// Why a request cannot be granted as things stand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +97,10 @@ pub enum PolicyError {
         client_secret: ConfigField,
     },
     /// State is requested and withheld.
-    #[error("requests state ({reason}), which is not granted; to grant it, add\n    grants:\n      state: true")]
+    #[error(
+        "requests state ({}), which is not granted; to grant it, add\n    grants:\n      state: true",
+        Visible(reason)
+    )]
     StateNotGranted {
         /// The reason the manifest gives.
         reason: String,

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::config_line::ConfigLine;
+
 /// What the configuration holds for a field: never a secret's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting<'a> {
@@ -13,6 +15,8 @@ pub struct Setting<'a> {
     pub is_secret: bool,
     /// Whether the schema gives a default, so that a value says nothing about what the operator wants.
     pub has_default: bool,
+    /// Where `text` is written; `None` if it is the schema's default, or in no file.
+    pub written: Option<ConfigLine>,
 }
 
 /// A text in a list of the configuration.
@@ -22,19 +26,21 @@ pub struct Element<'a> {
     pub place: String,
     /// The text.
     pub text: &'a str,
+    /// Where it is written, as for [`Setting::written`].
+    pub written: Option<ConfigLine>,
 }
 
 impl<'a> Setting<'a> {
     /// A text the operator has written.
     #[must_use]
     pub const fn text(text: &'a str) -> Self {
-        Self { text: Some(text), elements: Vec::new(), is_secret: false, has_default: false }
+        Self { text: Some(text), elements: Vec::new(), is_secret: false, has_default: false, written: None }
     }
 
     /// A secret the operator has written.
     #[must_use]
     pub const fn secret() -> Self {
-        Self { text: None, elements: Vec::new(), is_secret: true, has_default: false }
+        Self { text: None, elements: Vec::new(), is_secret: true, has_default: false, written: None }
     }
 
     /// What `settings`, from which secrets have been taken, hold for a field that is no secret, by its dotted path.
@@ -70,8 +76,14 @@ impl<'a> Setting<'a> {
         }
         let texts = found.into_iter().flat_map(|(place, value)| items(place, value));
         let elements: Vec<_> =
-            texts.filter_map(|(place, value)| Some(Element { place, text: value.as_str()? })).collect();
-        (!elements.is_empty()).then_some(Self { text: None, elements, is_secret: false, has_default: false })
+            texts.filter_map(|(place, value)| Some(Element { place, text: value.as_str()?, written: None })).collect();
+        (!elements.is_empty()).then_some(Self {
+            text: None,
+            elements,
+            is_secret: false,
+            has_default: false,
+            written: None,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use crate::config_line::ConfigLine;
 use crate::origin::{Origin, OriginError};
 use crate::policy_error::PolicyError;
 use crate::request::{ConfigField, HttpRequest, OriginRequest};
@@ -17,6 +18,8 @@ pub struct Target {
     pub origins: Vec<Origin>,
     /// The field the operator typed it into; `None` if the manifest says it.
     pub typed_into: Option<ConfigField>,
+    /// Where it is typed, if that is known.
+    pub written: Option<ConfigLine>,
 }
 
 impl HttpRequest {
@@ -27,28 +30,30 @@ impl HttpRequest {
     pub fn targets<'a>(&self, setting: impl Fn(&str) -> Option<Setting<'a>>) -> Result<Vec<Target>, PolicyError> {
         let field = match &self.origin {
             OriginRequest::Literal(origin) => {
-                return Ok(vec![Target { origins: vec![origin.clone()], typed_into: None }]);
+                return Ok(vec![Target { origins: vec![origin.clone()], typed_into: None, written: None }]);
             }
             OriginRequest::Config(field) => field,
         };
-        let Some(Setting { text, elements, .. }) = setting(field.path()) else { return Ok(Vec::new()) };
+        let Some(Setting { text, elements, written, .. }) = setting(field.path()) else { return Ok(Vec::new()) };
         let mut targets = Vec::new();
-        let texts = text.map(|text| (field.path().to_owned(), text, false));
-        let elements = elements.into_iter().map(|Element { place, text }| (place, text, true));
-        for (path, text, in_list) in texts.into_iter().chain(elements) {
+        let texts = text.map(|text| (field.path().to_owned(), text, written, false));
+        let elements = elements.into_iter().map(|Element { place, text, written }| (place, text, written, true));
+        for (path, text, written, in_list) in texts.into_iter().chain(elements) {
             if let Some(named) = self.names.get(text) {
-                let literal = |origin: &Origin| Target { origins: vec![origin.clone()], typed_into: None };
+                let literal =
+                    |origin: &Origin| Target { origins: vec![origin.clone()], typed_into: None, written: None };
                 targets.extend(named.iter().map(literal));
                 continue;
             }
             let origins =
                 if in_list && !text.contains("://") { either_scheme(text) } else { origin(text).map(|it| vec![it]) };
             let origins = origins.map_err(|error| PolicyError::InvalidOrigin { path, error })?;
-            targets.push(Target { origins, typed_into: Some(field.clone()) });
+            targets.push(Target { origins, typed_into: Some(field.clone()), written });
         }
         let mut distinct: Vec<Target> = Vec::new();
         for target in targets {
-            if !distinct.contains(&target) {
+            let is_known = |known: &Target| known.origins == target.origins && known.typed_into == target.typed_into;
+            if !distinct.iter().any(is_known) {
                 distinct.push(target);
             }
             if distinct.len() > MAX_TARGETS {

@@ -12,7 +12,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use wasmtime::component::Component;
 
-use crate::digest::Digest;
+use kiln_policy::Digest;
 
 const KEY_FILE: &str = "key";
 const TAG_BYTES: usize = 32;

@@ -1,12 +1,13 @@
 //! A plugin file, understood without running or compiling it.
 
-use kiln_policy::{Capability, ImportError, MANIFEST_SECTION, Manifest, ManifestError, check_imports};
+use kiln_policy::{
+    Capability, Digest, ImportError, MANIFEST_SECTION, Manifest, ManifestError, PluginFile, SignatureFile,
+    check_imports,
+};
 use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, Validator, WasmFeatures};
 
-use crate::digest::Digest;
-
 /// Larger components are refused before they are parsed: compiling costs time and memory in proportion.
-pub(crate) const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A valid component with a manifest whose requests cover its imports.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct ComponentFile {
     pub exports: Vec<String>,
     /// What the imports amount to.
     pub capabilities: Vec<Capability>,
+    /// What stands beside the file as its signature; nobody has checked it yet.
+    pub signature: SignatureFile,
 }
 
 impl ComponentFile {
@@ -32,6 +35,14 @@ impl ComponentFile {
     /// Whatever makes it no plugin of this Kiln, in the order of the checks.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, FileError> {
         let surface = Surface::of(&bytes)?;
+        Self::judge(bytes, surface)
+    }
+
+    /// Judges a component that has been looked at: `surface` is that of `bytes`.
+    ///
+    /// # Errors
+    /// Whatever makes it no plugin of this Kiln, in the order of the checks.
+    pub fn judge(bytes: Vec<u8>, surface: Surface) -> Result<Self, FileError> {
         let manifest = match surface.manifest.as_deref() {
             None => return Err(FileError::NoManifest),
             Some(text) => {
@@ -47,7 +58,16 @@ impl ComponentFile {
             }
         }
         let digest = Digest::of(&bytes);
-        Ok(Self { bytes, digest, manifest, imports: surface.imports, exports: surface.exports, capabilities })
+        let Surface { imports, exports, .. } = surface;
+        let signature = SignatureFile::Absent;
+        Ok(Self { bytes, digest, manifest, imports, exports, capabilities, signature })
+    }
+
+    /// What the operator's rules for plugin files look at: the very bytes that are compiled.
+    #[must_use]
+    pub fn for_rules(&self) -> PluginFile<'_> {
+        let Self { bytes, digest, manifest, signature, .. } = self;
+        PluginFile { name: &manifest.name, bytes, digest: *digest, signature }
     }
 }
 
@@ -55,16 +75,23 @@ fn surface_is_processor(manifest: &Manifest) -> bool {
     manifest.kind == kiln_policy::PluginKind::Processor
 }
 
-/// What the outermost component shows of itself.
-#[derive(Debug, Default)]
-pub(crate) struct Surface {
-    pub(crate) imports: Vec<String>,
-    pub(crate) exports: Vec<String>,
-    pub(crate) manifest: Option<Vec<u8>>,
+/// What the outermost component shows of itself, whether or not it is a plugin.
+#[derive(Clone, Debug, Default)]
+pub struct Surface {
+    /// Full names of what it imports, in order; types left out.
+    pub imports: Vec<String>,
+    /// Names of the functions it exports, in order.
+    pub exports: Vec<String>,
+    /// The embedded manifest, as it is.
+    pub manifest: Option<Vec<u8>>,
 }
 
 impl Surface {
-    pub(crate) fn of(bytes: &[u8]) -> Result<Self, FileError> {
+    /// Looks at a component, without compiling it.
+    ///
+    /// # Errors
+    /// It is no valid component, or has two manifests.
+    pub fn of(bytes: &[u8]) -> Result<Self, FileError> {
         check_magic(bytes)?;
         let features = WasmFeatures::WASM2 | WasmFeatures::COMPONENT_MODEL | WasmFeatures::TAIL_CALL;
         Validator::new_with_features(features)

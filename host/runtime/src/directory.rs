@@ -10,6 +10,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use crate::component_file::{ComponentFile, FileError, MAX_FILE_BYTES};
+use crate::signature_file::read_signature;
 
 /// Files beyond this many are not looked at.
 const MAX_FILES: usize = 1000;
@@ -56,7 +57,10 @@ impl Directory {
         for name in names {
             let path = path.join(&name);
             match read_file(&dir, Path::new(&name)).and_then(ComponentFile::parse) {
-                Ok(file) => directory.insert(path, file)?,
+                Ok(mut file) => {
+                    file.signature = read_signature(&dir, Path::new(&name));
+                    directory.insert(path, file)?;
+                }
                 Err(error) => directory.refused.push(Refused { path, error: Box::new(error) }),
             }
         }

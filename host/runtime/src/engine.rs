@@ -15,8 +15,8 @@ use wasmtime::{Config, OptLevel};
 use crate::bindings::v0_1;
 use crate::cache::{Cache, CacheError};
 use crate::component_file::ComponentFile;
-use crate::digest::Digest;
 use crate::store_data::StoreData;
+use kiln_policy::Digest;
 
 /// How often a running plugin lets others run and has its CPU time counted.
 pub(crate) const TICK: Duration = Duration::from_millis(10);

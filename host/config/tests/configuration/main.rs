@@ -412,7 +412,7 @@ fn what_people_know_from_elsewhere_gets_a_remedy() {
         ("extensions: { health_check: }\n", "1:1: extensions: there are no extensions; health and metrics are at"),
         ("connectors: {}\n", "there are no connectors"),
         ("telemetry: {}\n", "telemetry: belongs under `service`"),
-        ("policy: { signing_keys: [] }\n", "does not check signatures"),
+        ("policy: { signing_keys: [] }\n", "needs at least one minisign public key"),
         ("policy: { explicit_grant: true }\n", "did you mean `explicit_grants`?"),
         ("policy: { explicit_grants: yes }\n", "expected `true` or `false`, found text"),
         ("plugins_dir: ''\n", "plugins_dir: needs a value"),
