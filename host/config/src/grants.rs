@@ -41,9 +41,8 @@ fn located(file: &str, value: &Value<'_>, mut grants: Grants) -> Grants {
     for entry in entries {
         let (Content::Sequence(items), path) = (&entry.value.content, value.path.key(&entry.key)) else { continue };
         let lines = items.iter().enumerate().map(|(index, item)| item.at.in_file(&file, &path.index(index)));
-        match entry.key.as_str() {
-            "http" => grants.http.iter_mut().zip(lines).for_each(|(grant, line)| grant.written = Some(line)),
-            _ => {}
+        if entry.key == "http" {
+            grants.http.iter_mut().zip(lines).for_each(|(grant, line)| grant.written = Some(line));
         }
     }
     grants

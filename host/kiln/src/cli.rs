@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done, 1 failed while running, 64 the command line, the configuration or a plugin is at fault.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed while running or the answer is no, 64 the command line, the configuration or a plugin \
+     is at fault.";
 
 /// An OpenTelemetry collector host whose receivers and processors are sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -24,13 +24,13 @@ Examples:
   KILN_LOG=debug kiln run
 
 SIGINT or SIGTERM stops it: what is queued is still sent, within `service.shutdown_timeout`. A second signal stops it at once.")]
-    Run(ConfigFile),
+    Run(Checked),
 
     /// Say everything that is wrong with a configuration and its plugins, without running anything
     #[command(after_help = "\
 Example:
   kiln validate --config kiln.yaml && systemctl restart kiln")]
-    Validate(ConfigFile),
+    Validate(Checked),
 
     /// Make, look at and list plugins
     #[command(subcommand)]
@@ -53,6 +53,16 @@ pub(crate) struct ConfigFile {
     pub(crate) config: PathBuf,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Checked {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+
+    /// Refuse whatever differs from kiln.lock, which `kiln plugin lock` wrote beside the configuration
+    #[arg(long)]
+    pub(crate) locked: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
     /// Turn a core module, or a component, into a plugin by embedding its manifest
@@ -66,8 +76,33 @@ Example:
     #[command(after_help = "\
 Examples:
   kiln plugin inspect plugins/databricks.wasm
-  kiln plugin inspect plugins/databricks.wasm --json | jq .requests")]
+  kiln plugin inspect plugins/databricks.wasm --config kiln.yaml --html > databricks.html
+  kiln plugin inspect plugins/databricks.wasm --json | jq .manifest.requests
+
+Exit code 1: something it can call cannot be granted, or is not granted by the configuration, or its signature is not good.")]
     Inspect(Inspect),
+
+    /// Write down what runs: kiln.lock, which `--locked` compares with
+    #[command(after_help = "\
+Example:
+  kiln plugin lock --config kiln.yaml && git diff kiln.lock && kiln run --config kiln.yaml --locked")]
+    Lock(ConfigFile),
+
+    /// Check the signature of a plugin, FILE.minisig
+    #[command(after_help = "\
+Example:
+  kiln plugin verify plugins/databricks.wasm --key /etc/kiln/minisign.pub
+
+Exit code 1: it is not signed by one of the keys.")]
+    Verify(Verify),
+
+    /// Show what a new version of a plugin can do that the old one could not
+    #[command(after_help = "\
+Example:
+  kiln plugin diff old/databricks.wasm new/databricks.wasm
+
+Exit code 1: the new one asks for more.")]
+    Diff(Diff),
 
     /// List the plugins in a directory
     #[command(after_help = "\
@@ -103,6 +138,44 @@ pub(crate) struct Inspect {
     /// The plugin
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+
+    /// Show what the instances in this configuration are granted, and by which line
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Check the signature with this minisign public key: the key, or its file
+    #[arg(short, long, value_name = "KEY")]
+    pub(crate) key: Vec<String>,
+
+    /// For machines
+    #[arg(long, conflicts_with = "html")]
+    pub(crate) json: bool,
+
+    /// A page of its own, without scripts
+    #[arg(long)]
+    pub(crate) html: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// The plugin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// A minisign public key: the key, or its file; one of several will do
+    #[arg(short, long, value_name = "KEY", required = true)]
+    pub(crate) key: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Diff {
+    /// The version that runs
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+
+    /// The version that is to run
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
 
     /// For machines
     #[arg(long)]

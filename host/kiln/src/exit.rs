@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use kiln_policy::Visible;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -10,6 +12,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Something else went wrong while running.
     Runtime(String),
+    /// The command has done its work, and the answer, which has been given, is no.
+    Negative,
     /// Whoever read standard output has gone away.
     NobodyListens,
 }
@@ -28,6 +32,7 @@ impl Failure {
         let (text, code) = match self {
             Self::Usage(text) => (text, usage_code()),
             Self::Runtime(text) => (text, ExitCode::FAILURE),
+            Self::Negative => return ExitCode::FAILURE,
             Self::NobodyListens => return ExitCode::SUCCESS,
         };
         if !text.is_empty() {
@@ -51,6 +56,9 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Prints to standard error, where a lost reader is no reason to stop.
+///
+/// Errors quote files, and files are strangers': no character of theirs may steer the terminal.
 pub(crate) fn warn(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
+    let lines: Vec<_> = text.trim_end().split('\n').map(|line| Visible(line).to_string()).collect();
+    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
 }

@@ -4,6 +4,7 @@ mod assemble;
 mod cli;
 mod commands;
 mod exit;
+mod locked;
 mod prepare;
 mod service;
 

@@ -159,7 +159,7 @@ pub enum SignatureError {
     #[error("is of minisign's old form, which is not accepted: sign again with minisign 0.10 or later")]
     Legacy,
     /// Of another file, or with another comment.
-    #[error("by the key {key} does not fit: the file or the signature was changed after signing")]
+    #[error("does not fit: the file or the signature was changed after it was signed by the key {key}")]
     Mismatch {
         /// The key it says made it.
         key: KeyId,

@@ -12,6 +12,7 @@ use minisign::KeyPair;
 use proptest::prelude::*;
 
 const BYTES: &[u8] = b"a plugin";
+const OTHER: &[u8] = b"other";
 
 static TRUSTED: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_unencrypted_keypair().unwrap());
 static STRANGER: LazyLock<KeyPair> = LazyLock::new(|| KeyPair::generate_unencrypted_keypair().unwrap());
@@ -84,7 +85,7 @@ fn only_listed_plugins_may_run() {
 /// Guarantees: each of these files may run; another, of the same name, may not.
 #[test]
 fn a_digest_lets_one_file_run() {
-    for (files, allowed) in [(&[BYTES][..], true), (&[b"other", BYTES][..], true), (&[b"other"][..], false)] {
+    for (files, allowed) in [(&[BYTES][..], true), (&[OTHER, BYTES][..], true), (&[OTHER][..], false)] {
         let rules = PluginRules { plugins: listed(Some(files), None), ..PluginRules::default() };
         assert_eq!(allows(&rules), allowed);
     }
@@ -163,7 +164,7 @@ fn all_that_a_rule_says_must_hold() {
     let both = PluginRules { plugins: listed(Some(&[BYTES]), keys()), ..PluginRules::default() };
     assert!(judge(&both, "spark", good.clone()).is_ok());
     assert!(judge(&both, "spark", SignatureFile::Absent).is_err());
-    let other = PluginRules { plugins: listed(Some(&[b"other"]), keys()), ..PluginRules::default() };
+    let other = PluginRules { plugins: listed(Some(&[OTHER]), keys()), ..PluginRules::default() };
     assert!(judge(&other, "spark", good).is_err());
 }
 

@@ -101,7 +101,13 @@ fn grants_of(origin: &str, paths: &[String], methods: &[Method]) -> Option<Grant
     let addresses: kiln_policy::AddressScope = rules.into_iter().flatten().collect();
     let paths =
         paths.iter().map(|path| kiln_policy::PathPattern::try_from(path.clone()).ok()).collect::<Option<Vec<_>>>()?;
-    let grant = kiln_policy::HttpGrant { origin, addresses, methods: Some(methods.to_vec()), paths: Some(paths) };
+    let grant = kiln_policy::HttpGrant {
+        origin,
+        addresses,
+        methods: Some(methods.to_vec()),
+        paths: Some(paths),
+        written: None,
+    };
     Some(Grants { http: vec![grant], ..Grants::default() })
 }
 

@@ -1,10 +1,14 @@
 //! One module per subcommand.
 
+mod diff;
 mod init_script;
+mod inspect;
+mod lock;
 mod plugin;
 mod reference;
 mod run;
 mod validate;
+mod verify;
 
 use crate::cli::{Command, PluginCommand};
 use crate::exit::Failure;
@@ -14,7 +18,10 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Plugin(PluginCommand::Pack(arguments)) => plugin::pack(&arguments),
-        Command::Plugin(PluginCommand::Inspect(arguments)) => plugin::inspect(&arguments),
+        Command::Plugin(PluginCommand::Inspect(arguments)) => inspect::run(&arguments),
+        Command::Plugin(PluginCommand::Lock(arguments)) => lock::run(&arguments),
+        Command::Plugin(PluginCommand::Verify(arguments)) => verify::run(&arguments),
+        Command::Plugin(PluginCommand::Diff(arguments)) => diff::run(&arguments),
         Command::Plugin(PluginCommand::List(arguments)) => plugin::list(&arguments),
         Command::Plugin(PluginCommand::Reference(arguments)) => reference::run(&arguments),
         Command::InitScript(arguments) => init_script::run(&arguments),

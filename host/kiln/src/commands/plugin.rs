@@ -1,15 +1,13 @@
-//! `kiln plugin pack`, `inspect` and `list`.
+//! `kiln plugin pack` and `list`.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-use kiln_policy::{Capability, CredentialAlternative, Import, Manifest, Origin, OriginRange};
-use kiln_runtime::{ComponentFile, Directory};
-use serde_json::json;
+use kiln_policy::{Manifest, SigningKey, Visible};
+use kiln_runtime::Directory;
 
-use crate::cli::{Inspect, List, Pack};
+use crate::cli::{List, Pack};
 use crate::exit::{Failure, print, warn};
 
 /// As much of a file as any plugin can be, and a byte to tell that it is too much.
@@ -36,8 +34,9 @@ pub(super) fn list(arguments: &List) -> Result<(), Failure> {
         .plugins()
         .map(|(path, file)| {
             let Manifest { name, version, kind, description, .. } = &file.manifest;
-            let file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            [name.to_string(), version.clone(), kind.name().to_owned(), file_name, description.clone()]
+            let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+            let shown = |text: &str| Visible(text).to_string();
+            [name.to_string(), shown(version), kind.name().to_owned(), shown(&file_name), shown(description)]
         })
         .collect();
     let header = ["NAME", "VERSION", "KIND", "FILE", "DESCRIPTION"].map(str::to_owned);
@@ -65,115 +64,6 @@ fn table<const N: usize>(header: &[String; N], rows: &[[String; N]]) -> String {
     text
 }
 
-pub(super) fn inspect(arguments: &Inspect) -> Result<(), Failure> {
-    let file = ComponentFile::parse(read(&arguments.file)?)
-        .map_err(|error| Failure::Usage(format!("{}: {error}", arguments.file.display())))?;
-    if arguments.json {
-        let text = serde_json::to_string_pretty(&as_json(&file)).map_err(Failure::runtime)?;
-        return print(&format!("{text}\n"));
-    }
-    print(&as_text(&file).map_err(Failure::runtime)?)
-}
-
-fn as_json(file: &ComponentFile) -> serde_json::Value {
-    let capabilities: Vec<_> = file.capabilities.iter().map(ToString::to_string).collect();
-    json!({
-        "digest": file.digest.to_string(),
-        "size": file.bytes.len(),
-        "imports": file.imports,
-        "exports": file.exports,
-        "capabilities": capabilities,
-        "manifest": file.manifest,
-    })
-}
-
-fn as_text(file: &ComponentFile) -> Result<String, std::fmt::Error> {
-    let manifest = &file.manifest;
-    let mut text = String::new();
-    writeln!(text, "{} {} ({})", manifest.name, manifest.version, manifest.kind.name())?;
-    writeln!(text, "  {}", manifest.description)?;
-    writeln!(text, "  license {}, contract kiln:plugin {}", manifest.license, manifest.wit)?;
-    writeln!(text, "  {}, {} bytes", file.digest, file.bytes.len())?;
-
-    writeln!(text, "\nIMPORTS (all it can call)")?;
-    for import in &file.imports {
-        let note = if matches!(Import::parse(import), Ok(Import::Types)) { "  (types only)" } else { "" };
-        writeln!(text, "  {import}{note}")?;
-    }
-    writeln!(text, "\nREQUESTS (nothing is granted by this list)")?;
-    for capability in Capability::ALL {
-        let imported = file.capabilities.contains(&capability);
-        match capability {
-            Capability::Emit | Capability::Log | Capability::Clock if imported => {
-                writeln!(text, "  {capability:<6} carries no authority")?;
-            }
-            Capability::State if imported => {
-                let reason = manifest.requests.state.as_ref().map_or("", |request| request.reason.as_str());
-                writeln!(text, "  {capability:<6} {reason}")?;
-            }
-            Capability::Http if imported => {
-                let mut requests = manifest.requests.http.iter().peekable();
-                while let Some(request) = requests.next() {
-                    let methods: Vec<_> = request.methods.iter().map(ToString::to_string).collect();
-                    writeln!(text, "  {capability:<6} {} {}: {}", methods.join(","), request.origin, request.reason)?;
-                    for path in &request.paths {
-                        writeln!(text, "           {path}")?;
-                    }
-                    for (name, origins) in &request.names {
-                        writeln!(text, "           `{name}` stands for {}", ranges(origins))?;
-                    }
-                    let ways = manifest.credential_alternatives(request);
-                    // Rules of one origin sign in alike: said once, below the last of them.
-                    let is_last = requests.peek().is_none_or(|next| {
-                        next.origin != request.origin || manifest.credential_alternatives(next) != ways
-                    });
-                    if is_last {
-                        text.push_str(&signing_in(ways));
-                    }
-                }
-            }
-            _ => writeln!(text, "  {capability:<6} not used")?,
-        }
-    }
-    if let Some(processor) = &manifest.processor {
-        let level = format!("{:?}", processor.level).to_lowercase();
-        writeln!(text, "\nPROCESSES at {level} level")?;
-        writeln!(text, "  reads  {}", processor.reads.join(", "))?;
-        writeln!(text, "  writes {}", processor.writes.join(", "))?;
-    }
-    let telemetry = &manifest.telemetry;
-    if !telemetry.metrics.is_empty() || !telemetry.undeclared_metrics.is_empty() {
-        writeln!(text, "\nEMITS (anything else is refused)")?;
-        let width = telemetry.metrics.keys().map(String::len).max().unwrap_or_default();
-        for (name, metric) in &telemetry.metrics {
-            let kind = format!("{:?}", metric.kind).to_lowercase();
-            writeln!(text, "  {name:width$}  {kind:<9}  {:<12}  {}", metric.unit, metric.description)?;
-        }
-        for undeclared in &telemetry.undeclared_metrics {
-            writeln!(text, "  {}*  {}", undeclared.prefix, undeclared.description)?;
-        }
-    }
-    Ok(text)
-}
-
-/// Origins, neighbours written as one.
-fn ranges(origins: &[Origin]) -> String {
-    OriginRange::covering(origins).iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// What a request is sent with, for the person who judges it.
-fn signing_in(alternatives: &[CredentialAlternative]) -> String {
-    let unseen = "which the plugin never sees";
-    match alternatives {
-        [] => String::new(),
-        [only] => format!("           with {only}, {unseen}\n"),
-        several => {
-            let lines: Vec<_> = several.iter().map(|way| format!("             {way}\n")).collect();
-            format!("           with whichever of these is configured, {unseen}:\n{}", lines.concat())
-        }
-    }
-}
-
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));
     let mut bytes = Vec::new();
@@ -182,4 +72,16 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         return Err(Failure::Usage(format!("{} is larger than any plugin may be", path.display())));
     }
     Ok(bytes)
+}
+
+/// Reads keys as they are given on the command line: each the key itself, or a file that holds it.
+pub(super) fn signing_keys(keys: &[String]) -> Result<Vec<SigningKey>, Failure> {
+    let one = |key: &String| {
+        if let Ok(key) = key.parse() {
+            return Ok(key);
+        }
+        let text = String::from_utf8(read(Path::new(key))?).unwrap_or_default();
+        text.parse().map_err(|error| Failure::Usage(format!("{key} is no minisign public key: {error}")))
+    };
+    keys.iter().map(one).collect()
 }

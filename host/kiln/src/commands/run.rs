@@ -7,14 +7,15 @@ use kiln_runtime::Directory;
 use kiln_telemetry::{LogFormat, LogSettings};
 
 use super::validate::environment;
-use crate::cli::ConfigFile;
+use crate::cli::Checked;
 use crate::exit::Failure;
+use crate::locked;
 use crate::prepare::prepare;
 use crate::service;
 
-pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
     let started = Instant::now();
-    let path = &arguments.config;
+    let path = &arguments.file.config;
     let config = Config::read(path, &environment).map_err(Failure::usage)?;
     let format = match config.telemetry.logs.encoding {
         LogEncoding::Text => LogFormat::Text,
@@ -32,6 +33,9 @@ pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
     if !preparation.faults.is_empty() {
         let reasons: Vec<_> = preparation.faults.iter().map(|fault| fault.reason.as_str()).collect();
         return Err(Failure::Usage(reasons.join("\n")));
+    }
+    if arguments.locked {
+        locked::check(path, &preparation).map_err(Failure::Usage)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

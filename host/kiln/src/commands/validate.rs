@@ -3,12 +3,13 @@
 use kiln_config::{Config, Errors, Examined, Instance};
 use kiln_runtime::Directory;
 
-use crate::cli::ConfigFile;
+use crate::cli::Checked;
 use crate::exit::{Failure, print, warn};
+use crate::locked;
 use crate::prepare::prepare;
 
-pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
-    let path = &arguments.config;
+pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
+    let path = &arguments.file.config;
     let Examined { config, errors } = Config::examine(path, &environment).map_err(Failure::usage)?;
     for warning in &config.warnings {
         warn(&format!("warning: {warning}"));
@@ -32,6 +33,10 @@ pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
     wrong.extend(
         preparation.refused.iter().filter(|refusal| is_new(refusal.instance)).map(|refusal| refusal.reason.clone()),
     );
+    // Before that, whatever else is wrong would be told again as drift.
+    if arguments.locked && wrong.is_empty() {
+        wrong.extend(locked::check(path, &preparation).err());
+    }
     if !wrong.is_empty() {
         return Err(Failure::Usage(wrong.join("\n")));
     }
