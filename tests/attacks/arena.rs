@@ -150,7 +150,8 @@ impl Arena {
         let ids: Vec<_> = self.receivers.keys().map(String::as_str).collect();
         let mut receivers = String::new();
         for (id, lines) in &self.receivers {
-            let _ = write!(receivers, "  {id}:\n    collection_interval: 200ms\n    initial_delay: 0s\n");
+            let interval = if lines.contains("collection_interval") { "" } else { "    collection_interval: 200ms\n" };
+            let _ = write!(receivers, "  {id}:\n{interval}    initial_delay: 0s\n");
             for line in lines.lines() {
                 let _ = writeln!(receivers, "    {line}");
             }

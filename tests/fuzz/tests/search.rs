@@ -199,7 +199,7 @@ fn any_configuration_is_read_or_refused_and_shows_no_secret() {
 }
 
 #[test]
-fn a_request_is_allowed_if_and_only_if_it_is_covered() {
+fn a_request_is_allowed_only_if_it_is_covered() {
     search("origins", random_seeds());
 }
 
