@@ -31,7 +31,7 @@ const COLLECTIONS_AFTER: usize = 5;
 const MOST_MEMORY_MB: u64 = 512;
 
 /// What plugins were denied, by instance and reason.
-pub(crate) const DENIALS: &str = "kiln_egress_denied_total";
+pub(crate) const DENIALS: &str = "kiln_denials_total|kiln_egress_denied_total";
 
 /// How an attack ended, as far as its own part goes.
 pub(crate) struct Stopped {
@@ -292,6 +292,11 @@ service:
         self.stopped_times(class, metric, labels, 1.0)
     }
 
+    /// As [`Self::stopped`], when an instance has failed and is started afresh.
+    pub(crate) fn restarted(&mut self, instance: &str) -> Result<Stopped, String> {
+        self.stopped("started afresh", "kiln_instance_restarts_total", &[instance])
+    }
+
     /// As [`Self::stopped`], when it is at least so much.
     pub(crate) fn stopped_times(
         &mut self,
@@ -361,10 +366,10 @@ pub(crate) fn kiln_in(folder: &Path, arguments: &[&str]) -> Result<Command, Stri
     Ok(command)
 }
 
-/// The sum over all series of a metric that have all of these labels.
+/// The sum over all series of a metric that have all of these labels; where it has had several names, of all of them.
 fn metric_value(page: &str, metric: &str, labels: &[&str]) -> f64 {
     let series = page.lines().filter_map(|line| {
-        let rest = line.strip_prefix(metric)?;
+        let rest = metric.split('|').find_map(|name| line.strip_prefix(name))?;
         let (named, value) = rest.rsplit_once(' ')?;
         let is_it = named.is_empty() || named.starts_with('{');
         (is_it && labels.iter().all(|label| named.contains(label))).then(|| value.parse().unwrap_or(0.0))

@@ -108,13 +108,13 @@ fn world_of_another_version(arena: &mut Arena) -> Result<Stopped, String> {
     set_aside(arena, &["kiln:plugin/http@0.9.0"])
 }
 
-/// Scenario: a component that imports sockets of the system it runs on.
-/// Guarantees: refused by name: there are none.
+/// Scenario: a component that imports sockets of the system it runs on, in a version Kiln has never heard of.
+/// Guarantees: refused by name.
 fn interfaces_of_the_system(arena: &mut Arena) -> Result<Stopped, String> {
-    let mut plugin = component_from(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance)))"#);
+    let mut plugin = component_from(r#"(component (import "wasi:sockets/types@0.3.0" (instance)))"#);
     append_manifest(&mut plugin, MANIFEST);
     arena.write("plugins/attacker.wasm", plugin)?;
-    set_aside(arena, &["wasi:sockets/tcp"])
+    set_aside(arena, &["wasi:sockets/types"])
 }
 
 /// Scenario: a component that has a manifest and none of the functions of its world.

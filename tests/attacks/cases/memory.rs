@@ -47,8 +47,8 @@ fn memory_large_from_the_start(arena: &mut Arena) -> Result<Stopped, String> {
 fn many_memories(arena: &mut Arena) -> Result<Stopped, String> {
     arena.attacker(Guest::collecting("").with_instances(20, "(memory 1)").pack(), "")?;
     arena.start()?;
-    arena.says(&["attacker", "trapped"])?;
-    arena.stopped("trap", "kiln_instance_up", &["steady"])
+    arena.says(&["receiver=\"attacker\"", "memor"])?;
+    arena.restarted("attacker")
 }
 
 /// Scenario: memories that are within the limit each, and beyond it together.
@@ -65,7 +65,7 @@ fn many_small_memories_that_add_up(arena: &mut Arena) -> Result<Stopped, String>
 fn huge_table(arena: &mut Arena) -> Result<Stopped, String> {
     arena.attacker(Guest::collecting("").with("(table 9000000 funcref)").pack(), "")?;
     arena.start()?;
-    arena.stopped("limit", "kiln_instance_limit_hits_total", &["attacker", "limit=\"tables\""])
+    arena.stopped("limit", "kiln_instance_limit_hits_total", &["attacker", "limit=\"table"])
 }
 
 /// Scenario: `collect` grows a table until it is refused, and then traps.
@@ -75,7 +75,7 @@ fn table_bomb(arena: &mut Arena) -> Result<Stopped, String> {
         "(loop $l (br_if $l (i32.ne (table.grow $t (ref.null func) (i32.const 1000)) (i32.const -1)))) unreachable";
     arena.attacker(Guest::collecting(grow).with("(table $t 1 funcref)").pack(), "")?;
     arena.start()?;
-    arena.stopped("limit", "kiln_instance_limit_hits_total", &["attacker", "limit=\"tables\""])
+    arena.stopped("limit", "kiln_instance_limit_hits_total", &["attacker", "limit=\"table"])
 }
 
 /// Scenario: a component that instantiates an empty module five hundred times.
@@ -83,8 +83,8 @@ fn table_bomb(arena: &mut Arena) -> Result<Stopped, String> {
 fn many_instances(arena: &mut Arena) -> Result<Stopped, String> {
     arena.attacker(Guest::collecting("").with_instances(500, "").pack(), "")?;
     arena.start()?;
-    arena.says(&["attacker", "trapped"])?;
-    arena.stopped("trap", "kiln_instance_up", &["steady"])
+    arena.says(&["receiver=\"attacker\"", "instance"])?;
+    arena.restarted("attacker")
 }
 
 /// Scenario: a module with a 64-bit memory, a proposal Kiln has no use for.
