@@ -59,6 +59,7 @@ pub(crate) struct Arena {
     receivers: BTreeMap<String, String>,
     top: String,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     kiln: Option<Program>,
     stopped_at: Option<u64>,
 }
@@ -74,6 +75,7 @@ impl Arena {
             receivers: BTreeMap::new(),
             top: String::new(),
             environment: Vec::new(),
+            arguments: vec!["run".to_owned()],
             kiln: None,
             stopped_at: None,
         };
@@ -124,6 +126,11 @@ impl Arena {
     pub(crate) fn top(&mut self, lines: &str) {
         self.top.push_str(lines);
         self.top.push('\n');
+    }
+
+    /// One more argument of `kiln run`.
+    pub(crate) fn argument(&mut self, argument: &str) {
+        self.arguments.push(argument.to_owned());
     }
 
     /// An environment variable.
@@ -183,7 +190,8 @@ service:
     /// Starts Kiln and waits until the neighbour collects.
     pub(crate) fn start(&mut self) -> Result<(), String> {
         self.write("kiln.yaml", self.configuration())?;
-        let mut command = self.command(&["run"])?;
+        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+        let mut command = self.command(&arguments)?;
         command.envs(self.environment.iter().cloned());
         self.kiln = Some(Program::start(&mut command).map_err(text)?);
         self.neighbour_collects()
@@ -208,7 +216,8 @@ service:
     /// Starts Kiln, which must not start, and gives the code it ends with.
     pub(crate) fn must_not_start(&mut self) -> Result<i32, String> {
         self.write("kiln.yaml", self.configuration())?;
-        let mut command = self.command(&["run"])?;
+        let arguments: Vec<_> = self.arguments.iter().map(String::as_str).collect();
+        let mut command = self.command(&arguments)?;
         let kiln = self.kiln.insert(Program::start(&mut command).map_err(text)?);
         kiln.wait(PATIENCE)
     }

@@ -1,8 +1,9 @@
 //! Manifests made to deceive whoever reads them, or to break whatever does.
 
-use crate::arena::{Arena, Stopped};
+use crate::arena::{Arena, PATIENCE, Stopped};
 use crate::attack::attacks;
 use crate::guest::{Guest, MANIFEST};
+use kiln_testbed::program::Program;
 
 attacks!(
     "manifests",
@@ -14,6 +15,7 @@ attacks!(
         manifest_that_is_not_text,
         manifest_with_a_key_nobody_knows,
         manifest_that_names_a_path,
+        manifest_with_escape_sequences,
         request_for_everything,
         request_that_hides_the_metadata_service,
     ],
@@ -75,6 +77,34 @@ fn manifest_with_a_key_nobody_knows(arena: &mut Arena) -> Result<Stopped, String
 /// Guarantees: refused: a name is letters, digits and dashes.
 fn manifest_that_names_a_path(arena: &mut Arena) -> Result<Stopped, String> {
     refused(arena, MANIFEST.replace("attacker", "../../attacker"), &["manifest"])
+}
+
+/// Scenario: a description with the escape sequences of a terminal, markup, and characters that turn the direction of a
+/// line.
+/// Guarantees: `kiln plugin inspect`, as text, JSON or HTML, prints none of them as they are.
+fn manifest_with_escape_sequences(arena: &mut Arena) -> Result<Stopped, String> {
+    let manifest = MANIFEST.replace(
+        "made for a test",
+        r"\u001b[2J\u001b[31mharmless\u001b[0m <script>alert(1)</script> \u202Egnihtyna seod\u202C \u0007",
+    );
+    arena.attacker(Guest::collecting("").manifest(manifest).pack(), "")?;
+    arena.start()?;
+    for form in [None, Some("--json"), Some("--html")] {
+        let mut command = arena.command(&["plugin", "inspect", "plugins/attacker.wasm"])?;
+        let mut inspect = Program::start(command.args(form)).map_err(|error| error.to_string())?;
+        inspect.wait(PATIENCE)?;
+        let printed = inspect.stdout().text() + &inspect.stderr().text() + &arena.log();
+        if let Some(shown) = ['\u{1b}', '\u{7}', '\u{202e}'].into_iter().find(|shown| printed.contains(*shown)) {
+            return Err(format!("{form:?} prints {shown:?} as it is"));
+        }
+        if form == Some("--html") && printed.contains("<script>") {
+            return Err("markup is printed as it is".to_owned());
+        }
+        if !printed.contains("harmless") {
+            return Err(format!("inspect {form:?} says nothing: {printed}"));
+        }
+    }
+    arena.stopped("harmless", "kiln_instance_up", &["steady"])
 }
 
 /// A schema that refers to something else: nothing is fetched for it.

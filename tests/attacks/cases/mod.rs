@@ -11,6 +11,7 @@ mod names;
 mod output;
 mod pointers;
 mod requests;
+mod supply;
 mod surroundings;
 
 use crate::attack::Attack;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Attack> {
         files::all(),
         manifests::all(),
         cache::all(),
+        supply::all(),
         configuration::all(),
         surroundings::all(),
     ]
