@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use kiln_policy::{Denial, Origin, Policy};
 use kiln_telemetry::metrics::EgressMetrics;
+use kiln_telemetry::{DenialRecorder, Redaction};
 use reqwest::StatusCode;
 use tokio::sync::{Semaphore, watch};
 
@@ -23,6 +24,25 @@ use crate::response::{self, Response};
 use crate::retry::{self, Next};
 use crate::token::{self, TokenSource, whole_seconds};
 
+/// What the outbound HTTP of one instance is made of.
+#[derive(Debug)]
+pub struct EgressSpec {
+    /// `databricks/prod`.
+    pub instance: String,
+    /// What may be reached.
+    pub policy: Arc<Policy>,
+    /// The values to sign in with.
+    pub credentials: Credentials,
+    /// How much may be sent, received and waited for.
+    pub limits: EgressLimits,
+    /// Where counts go.
+    pub metrics: EgressMetrics,
+    /// Where denials go.
+    pub denials: DenialRecorder,
+    /// Where secrets are protected as they come to be known.
+    pub redaction: Redaction,
+}
+
 /// The outbound HTTP of one instance.
 pub struct Egress {
     journal: Arc<Journal>,
@@ -34,6 +54,7 @@ pub struct Egress {
     open_bodies: Arc<Semaphore>,
     closed: watch::Sender<bool>,
     ambient: Arc<Ambient>,
+    redaction: Redaction,
 }
 
 impl Egress {
@@ -45,38 +66,30 @@ impl Egress {
     /// # Errors
     /// A credential the policy chose has no value among `credentials`, or one that cannot be sent; or the TLS stack does
     /// not start.
-    pub fn new(
-        instance: &str,
-        policy: Arc<Policy>,
-        credentials: &Credentials,
-        limits: EgressLimits,
-        metrics: EgressMetrics,
-    ) -> Result<Self, EgressError> {
-        Self::within(Ambient::system(), instance, policy, credentials, limits, metrics)
+    pub fn new(spec: EgressSpec) -> Result<Self, EgressError> {
+        Self::within(Ambient::system(), spec)
     }
 
-    pub(crate) fn within(
-        ambient: Ambient,
-        instance: &str,
-        policy: Arc<Policy>,
-        credentials: &Credentials,
-        limits: EgressLimits,
-        metrics: EgressMetrics,
-    ) -> Result<Self, EgressError> {
+    pub(crate) fn within(ambient: Ambient, spec: EgressSpec) -> Result<Self, EgressError> {
+        let EgressSpec { instance, policy, credentials, limits, metrics, denials, redaction } = spec;
         // The client takes its cryptography from the process. An error means that there is one already: just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ambient = Arc::new(ambient);
-        let world =
-            token::World { ambient: Arc::clone(&ambient), metrics: metrics.clone(), instance: instance.to_owned() };
+        let world = token::World {
+            ambient: Arc::clone(&ambient),
+            metrics: metrics.clone(),
+            instance: instance.clone(),
+            redaction: redaction.clone(),
+        };
         let rules = policy.http_rules();
-        let tokens = TokenSource::of_rules(rules, credentials, &limits, &world)?;
+        let tokens = TokenSource::of_rules(rules, &credentials, &limits, &world)?;
         let door = |(rule, tokens)| Door::new(rule, tokens, &limits, Arc::clone(&ambient.lookup));
         let doors = rules.iter().zip(tokens).map(door).collect::<Result<_, _>>()?;
         let under_way = Semaphore::new(usize::from(limits.concurrency.get()));
         let (closed, _) = watch::channel(false);
         let open_bodies = Arc::new(Semaphore::new(usize::from(limits.open_bodies)));
-        let journal = Arc::new(Journal { instance: instance.to_owned(), metrics });
-        Ok(Self { journal, policy, doors, limits, under_way, open_bodies, closed, ambient })
+        let journal = Arc::new(Journal { instance, metrics, denials });
+        Ok(Self { journal, policy, doors, limits, under_way, open_bodies, closed, ambient, redaction })
     }
 
     /// Sends one request, when there is room among those under way, and again if it may be repeated and the server or

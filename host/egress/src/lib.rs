@@ -37,7 +37,7 @@ mod tests;
 mod token;
 
 pub use credentials::{CredentialError, Credentials};
-pub use egress::Egress;
+pub use egress::{Egress, EgressSpec};
 pub use error::{EgressError, Error};
 pub use limits::EgressLimits;
 pub use opened::{Body, Opened};

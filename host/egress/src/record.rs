@@ -1,4 +1,4 @@
-//! The trace every request leaves: a line in the log, a count in the metrics, and an event for each denial.
+//! The trace every request leaves: a line in the log, a count in the metrics, and a record of each denial.
 //!
 //! Written when the request ends in whatever way, also by being dropped half-way, so that nothing that reached the
 //! network is missing from the log. Queries, headers and bodies are never written.
@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use kiln_policy::Method;
 use kiln_telemetry::metrics::{EgressMetrics, EgressOutcome};
+use kiln_telemetry::{DenialRecorder, Denied, DeniedCapability};
 use url::Url;
 
 use crate::error::Error;
@@ -17,6 +18,7 @@ use crate::request::Refusal;
 pub(crate) struct Journal {
     pub(crate) instance: String,
     pub(crate) metrics: EgressMetrics,
+    pub(crate) denials: DenialRecorder,
 }
 
 pub(crate) struct Record {
@@ -60,16 +62,13 @@ impl Record {
     /// The request is not sent.
     pub(crate) fn refused(&self, refusal: &Refusal) {
         let Some(reason) = refusal.overreach() else { return };
-        self.journal.metrics.denied(reason);
-        tracing::warn!(
-            target: "kiln::egress",
-            instance = self.journal.instance,
-            capability = "http",
-            target = format!("{}{}", self.origin, self.path),
+        self.journal.denials.record(&Denied {
+            capability: DeniedCapability::Http,
+            target: &format!("{}{}", self.origin, self.path),
             reason,
-            text = %refusal,
-            "request denied"
-        );
+            rule: None,
+            text: &refusal.to_string(),
+        });
     }
 
     /// The server answered with this status.

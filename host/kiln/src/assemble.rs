@@ -8,12 +8,12 @@ use std::sync::Arc;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _};
 use kiln_config::{ComponentId, Config, Role};
-use kiln_egress::{Egress, EgressLimits};
+use kiln_egress::{Egress, EgressLimits, EgressSpec};
 use kiln_export::{Exporter, ExporterHandle, Storage};
 use kiln_pipeline::{Pipeline, Processor, Schedule, Source};
 use kiln_policy::Capability;
 use kiln_runtime::{CallError, Digest, Engine, Instance, InstanceSpec, Plugin, StateStore};
-use kiln_telemetry::{Component, ComponentKind, Health, Metrics, Status};
+use kiln_telemetry::{Component, ComponentKind, Denied, DeniedCapability, Health, Metrics, Redaction, Status, Subject};
 
 use crate::exit::Failure;
 use crate::prepare::{Obstacle, Preparation, Prepared};
@@ -31,9 +31,11 @@ pub(crate) async fn assemble(
     preparation: &Preparation<'_>,
     metrics: &Metrics,
     health: &Health,
+    redaction: &Redaction,
 ) -> Result<Assembly, Failure> {
     for Obstacle { instance, reason } in &preparation.refused {
         tracing::error!("{reason}");
+        record_refusal(metrics, instance, reason);
         health.component(kind(instance.role), &instance.id.to_string()).set(Status::PermanentError(reason.clone()));
     }
     let data = config.data_dir.as_deref().map(DataDir::open).transpose()?;
@@ -46,7 +48,7 @@ pub(crate) async fn assemble(
         waiting.add(storage.as_ref());
         opened.push((&exporter.id, checked, storage));
     }
-    let running = start_instances(config, preparation, data.as_ref(), &waiting, metrics, health).await?;
+    let running = start_instances(config, preparation, data.as_ref(), &waiting, metrics, health, redaction).await?;
     let mut exporters = BTreeMap::new();
     for (id, checked, storage) in opened {
         exporters.insert(id, checked.start(storage, metrics, health));
@@ -72,6 +74,19 @@ pub(crate) async fn assemble(
         return Err(Failure::usage("no receiver can run: mend what is reported above"));
     }
     Ok(Assembly { sources, exporters: exporters.into_values().collect(), egresses })
+}
+
+/// An instance that does not run for want of a grant, or because of its file, is denied everything at once.
+fn record_refusal(metrics: &Metrics, instance: &kiln_config::Instance, reason: &str) {
+    let plugin = instance.plugin.to_string();
+    let subject = Subject { plugin: plugin.clone(), instance: instance.id.to_string(), digest: String::new() };
+    metrics.denials().of(subject).record(&Denied {
+        capability: DeniedCapability::Load,
+        target: &plugin,
+        reason: "refused",
+        rule: None,
+        text: reason,
+    });
 }
 
 /// The latest collection of each instance that waits in a queue on disk.
@@ -130,6 +145,7 @@ async fn start_instances<'p>(
     waiting: &Waiting,
     metrics: &Metrics,
     health: &Health,
+    redaction: &Redaction,
 ) -> Result<Vec<Running<'p>>, Failure> {
     let cache = config.data_dir.as_deref().map(|dir| dir.join("cache"));
     let engine = Engine::new(cache.as_deref()).map_err(Failure::runtime)?;
@@ -139,7 +155,7 @@ async fn start_instances<'p>(
         let role = prepared.instance.role;
         let id = prepared.instance.id.to_string();
         let health = health.component(kind(role), &id);
-        match start(prepared, &mut plugins, data, waiting, metrics).await {
+        match start(prepared, &mut plugins, data, waiting, metrics, redaction).await {
             Ok((instance, egress)) => {
                 health.set(Status::Ok);
                 running.push(Running { prepared, instance, egress, health });
@@ -235,11 +251,13 @@ async fn start(
     data: Option<&DataDir>,
     waiting: &Waiting,
     metrics: &Metrics,
+    redaction: &Redaction,
 ) -> Result<(Instance, Option<Arc<Egress>>), String> {
     let Prepared { instance, settings, policy, .. } = prepared;
     let id = instance.id.to_string();
     let plugin = plugins.get(prepared).await?;
-    let egress = if policy.links(Capability::Http) { Some(Arc::new(egress(prepared, &id, metrics)?)) } else { None };
+    let has_egress = policy.links(Capability::Http);
+    let egress = if has_egress { Some(Arc::new(egress(prepared, &id, metrics, redaction)?)) } else { None };
     let state = match data {
         Some(data) => data.state(&id, waiting.count_from(&id))?,
         None => StateStore::in_memory(),
@@ -267,7 +285,7 @@ async fn start(
     Ok((spawned, egress))
 }
 
-fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics) -> Result<Egress, String> {
+fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics, redaction: &Redaction) -> Result<Egress, String> {
     let Prepared { instance, policy, .. } = prepared;
     for sentence in prepared.sign_ins() {
         tracing::info!(instance = id, "{sentence}");
@@ -282,8 +300,16 @@ fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics) -> Result<Egress
         request_timeout: instance.timeout / REQUESTS_PER_TIMEOUT,
         ..EgressLimits::default()
     };
-    Egress::new(id, Arc::clone(policy), &prepared.credentials(), limits, metrics.egress(id))
-        .map_err(|error| error.to_string())
+    let spec = EgressSpec {
+        instance: id.to_owned(),
+        policy: Arc::clone(policy),
+        credentials: prepared.credentials(),
+        limits,
+        metrics: metrics.egress(id),
+        denials: metrics.denials().of(prepared.subject()),
+        redaction: redaction.clone(),
+    };
+    Egress::new(spec).map_err(|error| error.to_string())
 }
 
 /// How many requests that never end fit into one call. If a request might take as long as the call, one slow page would

@@ -8,12 +8,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_config::{Config, Instance, PluginSettings, Role, Secret};
+use kiln_config::{Config, ExporterKind, Instance, PluginSettings, Role, Secret};
 use kiln_egress::Credentials;
 use kiln_policy::{
     Credential, Level, NotAllowed, Origin, OriginRange, PluginKind, Policy, PolicyError, ValidSignature,
 };
 use kiln_runtime::{ComponentFile, Directory};
+use kiln_telemetry::{Redaction, Subject};
 
 /// An instance that can run.
 pub(crate) struct Prepared<'a> {
@@ -37,6 +38,15 @@ impl Prepared<'_> {
             }
         }
         credentials
+    }
+
+    /// Who is denied, when the instance is.
+    pub(crate) fn subject(&self) -> Subject {
+        Subject {
+            plugin: self.file.manifest.name.to_string(),
+            instance: self.instance.id.to_string(),
+            digest: self.file.digest.to_string(),
+        }
     }
 
     /// How the host signs in for the plugin, a sentence for each way.
@@ -129,6 +139,24 @@ fn find<'a>(place: &Place<'_>, config: &Config, directory: &'a Directory) -> Res
 }
 
 impl<'a> Preparation<'a> {
+    /// Has every secret of the configuration kept out of what Kiln says, for as long as it runs: one that was replaced by
+    /// a reload may be good still.
+    pub(crate) fn protect_secrets(&self, config: &Config, redaction: &Redaction) {
+        for secret in self.ready.iter().flat_map(|prepared| prepared.settings.secrets.values()) {
+            redaction.protect_for_good(secret.expose());
+        }
+        for exporter in &config.exporters {
+            let ExporterKind::OtlpHttp(otlp_http) = &exporter.kind else { continue };
+            let destinations = [&otlp_http.metrics, &otlp_http.traces, &otlp_http.logs];
+            let headers = destinations.into_iter().flat_map(|destination| &destination.headers);
+            for value in headers.map(|(_, value)| value.expose().trim()) {
+                redaction.protect_for_good(value);
+                // The token of `Bearer token`.
+                value.split_once(' ').into_iter().for_each(|(_, token)| redaction.protect_for_good(token));
+            }
+        }
+    }
+
     fn check(&mut self, place: &Place<'a>, config: &Config, file: &'a ComponentFile) {
         let instance = place.instance;
         let manifest = &file.manifest;

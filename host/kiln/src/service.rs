@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use kiln_config::Config;
-use kiln_telemetry::{Health, Metrics, Server};
+use kiln_telemetry::{Health, Metrics, Redaction, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -15,7 +15,13 @@ use crate::prepare::Preparation;
 /// Of the time a shutdown may take, the part in which collections may finish; the rest is for sending.
 const COLLECTING: f64 = 0.4;
 
-pub(crate) async fn run(started: Instant, config: &Config, preparation: &Preparation<'_>) -> Result<(), Failure> {
+pub(crate) async fn run(
+    started: Instant,
+    config: &Config,
+    preparation: &Preparation<'_>,
+    redaction: &Redaction,
+) -> Result<(), Failure> {
+    preparation.protect_secrets(config, redaction);
     let mut signals = Signals::listen()?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let health = Health::default();
@@ -23,12 +29,13 @@ pub(crate) async fn run(started: Instant, config: &Config, preparation: &Prepara
     let (close, closing) = watch::channel(false);
     let mut server = JoinSet::new();
     if let Some(endpoint) = config.telemetry.endpoint {
-        let bound = Server::bind(endpoint, metrics.clone(), health.clone()).await.map_err(Failure::usage)?;
-        tracing::info!(address = %bound.address(), "health at /healthz and /readyz, metrics at /metrics");
+        let bound = Server::bind(endpoint, metrics.clone(), health.clone(), redaction.clone()).await;
+        let bound = bound.map_err(Failure::usage)?;
+        tracing::info!(address = %bound.address(), "health at /healthz and /readyz, metrics at /metrics, denials at /-/denials");
         server.spawn(bound.run(closing));
     }
     let assembly = tokio::select! {
-        assembly = assemble(config, preparation, &metrics, &health) => assembly?,
+        assembly = assemble(config, preparation, &metrics, &health, redaction) => assembly?,
         () = signals.next() => return Ok(()),
     };
     let Assembly { sources, exporters, egresses } = assembly;

@@ -2,8 +2,9 @@
 //!
 //! Logging must never take the process down: when whoever reads the log goes away, lines are lost and nothing else
 //! happens. Text that comes from outside belongs into a field, never into the message: fields are quoted and escaped,
-//! and so cannot forge a line.
+//! and so cannot forge a line. Every line, whoever wrote it, passes the redaction of known secrets; a panic is a line too.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
@@ -12,6 +13,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::TryInitError;
+
+use crate::redaction::Redaction;
 
 /// The environment variable that overrides the configured level.
 const VARIABLE: &str = "KILN_LOG";
@@ -61,12 +64,13 @@ pub enum LogError {
 }
 
 impl LogSettings {
-    /// Starts logging for the whole process; `KILN_LOG` wins over the configured level.
+    /// Starts logging for the whole process, without the secrets `redaction` knows; `KILN_LOG` wins over the configured
+    /// level.
     ///
     /// # Errors
     ///
     /// When the level cannot be understood, or logging was started before.
-    pub fn init(&self) -> Result<(), LogError> {
+    pub fn init(&self, redaction: &Redaction) -> Result<(), LogError> {
         use tracing_subscriber::util::SubscriberInitExt;
         let variable = std::env::var(VARIABLE).ok().filter(|value| !value.trim().is_empty());
         let filter = match variable {
@@ -74,7 +78,13 @@ impl LogSettings {
             None => filter(&self.filter, "`service.telemetry.logs.level`")?,
         };
         let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        self.subscriber(filter, colours, io::stderr).try_init()?;
+        let writer = Redacting { writer: io::stderr, redaction: redaction.clone() };
+        self.subscriber(filter, colours, writer).try_init()?;
+        std::panic::set_hook(Box::new(|panic| {
+            let backtrace = Backtrace::capture();
+            let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+            tracing::error!(target: "kiln", text = %panic, backtrace, "panic: this is a fault in Kiln");
+        }));
         Ok(())
     }
 
@@ -90,6 +100,41 @@ impl LogSettings {
                 Box::new(Registry::default().with(lines.json().with_ansi(false).flatten_event(true)).with(filter))
             }
         }
+    }
+}
+
+/// Writes lines without the secrets that are known.
+struct Redacting<M> {
+    writer: M,
+    redaction: Redaction,
+}
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Redacting<M> {
+    type Writer = Line<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Line { writer: self.writer.make_writer(), redaction: self.redaction.clone() }
+    }
+
+    fn make_writer_for(&'a self, metadata: &tracing::Metadata<'_>) -> Self::Writer {
+        Line { writer: self.writer.make_writer_for(metadata), redaction: self.redaction.clone() }
+    }
+}
+
+/// Takes a whole line with each write, as the formatting layer hands it over.
+struct Line<W> {
+    writer: W,
+    redaction: Redaction,
+}
+
+impl<W: io::Write> io::Write for Line<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.writer.write_all(&self.redaction.bytes(line))?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 }
 
@@ -128,10 +173,15 @@ mod tests {
     }
 
     fn logged(format: LogFormat, level: &str, events: impl FnOnce()) -> String {
+        logged_without(&Redaction::default(), format, level, events)
+    }
+
+    fn logged_without(redaction: &Redaction, format: LogFormat, level: &str, events: impl FnOnce()) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
         let settings = LogSettings { format, filter: level.to_owned() };
-        let subscriber = settings.subscriber(filter(level, "test").unwrap(), false, move || writer.clone());
+        let writer = Redacting { writer: move || writer.clone(), redaction: redaction.clone() };
+        let subscriber = settings.subscriber(filter(level, "test").unwrap(), false, writer);
         with_default(subscriber, events);
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -161,6 +211,21 @@ mod tests {
             let text = logged(format, "info", || info!(text = guest, "guest says"));
             assert_eq!(text.lines().count(), 1, "{text}");
             assert!(!text.contains('\x1b'), "{text}");
+        }
+    }
+
+    /// Scenario: a secret is in a message, in a field and in quotes, and so is what it looks like when escaped.
+    /// Guarantees: no line of either format shows it.
+    #[test]
+    fn no_line_shows_a_known_secret() {
+        let (redaction, secret) = (Redaction::default(), "s3cret \"token\"");
+        let _protected = redaction.protect(secret);
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = logged_without(&redaction, format, "info", || {
+                info!(text = secret, quoted = ?secret, "got {secret}");
+            });
+            assert_eq!(text.matches("[REDACTED]").count(), 3, "{text}");
+            assert!(!text.contains("s3cret"), "{text}");
         }
     }
 
@@ -225,7 +290,7 @@ mod tests {
         let Ok(format) = std::env::var("KILN_TEST_LOG_FORMAT") else { return };
         let format = if format == "json" { LogFormat::Json } else { LogFormat::Text };
         io::copy(&mut io::stdin(), &mut io::sink()).unwrap();
-        LogSettings { format, ..LogSettings::default() }.init().unwrap();
+        LogSettings { format, ..LogSettings::default() }.init(&Redaction::default()).unwrap();
         for line in 0..1000 {
             info!(line, "into the void");
         }

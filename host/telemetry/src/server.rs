@@ -1,4 +1,5 @@
-//! The HTTP endpoint Kiln answers on: `/healthz`, `/readyz`, `/metrics`.
+//! The HTTP endpoint Kiln answers on: `/healthz`, `/readyz`, `/metrics`, and `/-/denials` with what plugins were denied of
+//! late. No answer shows a secret that Kiln knows.
 //!
 //! It is reachable by whoever reaches the address, so it only ever reads: GET and HEAD, no bodies, one exchange per
 //! connection, a bounded number of connections, and a deadline over the whole exchange that a client slow in either
@@ -17,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -24,7 +26,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::metrics::Format;
-use crate::{Health, Metrics};
+use crate::{DenialRecord, Health, Metrics, Redaction};
 
 /// A whole exchange: reading the request, answering, the client reading the answer.
 const EXCHANGE: Duration = Duration::from_secs(10);
@@ -60,14 +62,20 @@ impl Server {
     /// # Errors
     ///
     /// When the address is taken, or not one of this machine's.
-    pub async fn bind(address: SocketAddr, metrics: Metrics, health: Health) -> Result<Self, BindError> {
+    pub async fn bind(
+        address: SocketAddr,
+        metrics: Metrics,
+        health: Health,
+        redaction: Redaction,
+    ) -> Result<Self, BindError> {
         let fail = |source| BindError { address, source };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
         let router = Router::new()
             .route("/healthz", get(healthz))
-            .route("/readyz", get(readyz).with_state(health))
-            .route("/metrics", get(exposition).with_state(metrics));
+            .route("/readyz", get(readyz).with_state((health, redaction.clone())))
+            .route("/metrics", get(exposition).with_state((metrics.clone(), redaction.clone())))
+            .route("/-/denials", get(denials).with_state((metrics, redaction)));
         Ok(Self { listener, address, router })
     }
 
@@ -134,17 +142,36 @@ async fn healthz() -> Response {
     plain(StatusCode::OK, "ok\n".to_owned())
 }
 
-async fn readyz(State(health): State<Health>) -> Response {
+async fn readyz(State((health, redaction)): State<(Health, Redaction)>) -> Response {
     match health.readiness() {
         Ok(()) => plain(StatusCode::OK, "ready\n".to_owned()),
-        Err(reasons) => plain(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n"),
+        Err(reasons) => {
+            plain(StatusCode::SERVICE_UNAVAILABLE, redaction.text(&(reasons.join("\n") + "\n")).into_owned())
+        }
     }
 }
 
-async fn exposition(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
+async fn exposition(State((metrics, redaction)): State<(Metrics, Redaction)>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let format = Format::negotiate(accept);
-    ([(CONTENT_TYPE, format.content_type())], metrics.expose(format)).into_response()
+    let text = redaction.text(&metrics.expose(format)).into_owned();
+    ([(CONTENT_TYPE, format.content_type())], text).into_response()
+}
+
+/// The latest first.
+#[derive(Serialize)]
+struct DenialsAnswer {
+    denials: Vec<DenialRecord>,
+}
+
+async fn denials(State((metrics, redaction)): State<(Metrics, Redaction)>) -> Response {
+    match serde_json::to_string_pretty(&DenialsAnswer { denials: metrics.denials().recent() }) {
+        Ok(json) => {
+            let json = redaction.text(&json).into_owned() + "\n";
+            (StatusCode::OK, [(CONTENT_TYPE, "application/json")], json).into_response()
+        }
+        Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
 }
 
 fn plain(status: StatusCode, text: String) -> Response {
@@ -152,18 +179,19 @@ fn plain(status: StatusCode, text: String) -> Response {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::{ComponentKind, Status};
+    use crate::{ComponentKind, Denied, DeniedCapability, Status, Subject};
 
     struct Running {
         address: SocketAddr,
         metrics: Metrics,
         health: Health,
+        redaction: Redaction,
         stop: watch::Sender<bool>,
         task: JoinHandle<()>,
     }
@@ -171,9 +199,11 @@ mod tests {
     async fn start() -> Running {
         let (metrics, health) = (Metrics::new("1.2.3"), Health::default());
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-        let server = Server::bind(any_port, metrics.clone(), health.clone()).await.unwrap();
+        let redaction = Redaction::default();
+        let server = Server::bind(any_port, metrics.clone(), health.clone(), redaction.clone()).await.unwrap();
         let (stop, stopped) = watch::channel(false);
-        Running { address: server.address(), metrics, health, stop, task: tokio::spawn(server.run(stopped)) }
+        let (address, task) = (server.address(), tokio::spawn(server.run(stopped)));
+        Running { address, metrics, health, redaction, stop, task }
     }
 
     async fn exchange(address: SocketAddr, request: &str) -> String {
@@ -214,6 +244,47 @@ mod tests {
         let open = exchange(kiln.address, request).await;
         assert!(open.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"));
         assert!(open.ends_with("# EOF\n"));
+    }
+
+    fn deny(metrics: &Metrics, target: &str) {
+        let subject = Subject { plugin: "p".to_owned(), instance: "p/a".to_owned(), digest: "sha256:00".to_owned() };
+        let denied =
+            Denied { capability: DeniedCapability::Http, target, reason: "origin", rule: None, text: "not granted" };
+        metrics.denials().of(subject).record(&denied);
+    }
+
+    #[tokio::test]
+    async fn what_was_denied_is_told_as_json_the_latest_first() {
+        let kiln = start().await;
+        deny(&kiln.metrics, "https://a.example/");
+        deny(&kiln.metrics, "https://b.example/");
+        let answer = get(kiln.address, "/-/denials").await;
+        assert!(answer.contains("content-type: application/json\r\n"), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(json["denials"][0]["target"], "https://b.example/");
+        let expected = serde_json::json!({
+            "first": json["denials"][1]["first"], "last": json["denials"][1]["last"], "count": 1, "plugin": "p",
+            "instance": "p/a", "digest": "sha256:00", "capability": "http", "target": "https://a.example/",
+            "reason": "origin", "rule": "default", "text": "not granted",
+        });
+        assert_eq!(json["denials"][1], expected);
+    }
+
+    /// Scenario: a secret has got into a state, a label and the target of a denial.
+    /// Guarantees: no answer shows it.
+    #[tokio::test]
+    async fn no_answer_shows_a_known_secret() {
+        let kiln = start().await;
+        kiln.redaction.protect_for_good("dapi-s3cret");
+        let receiver = kiln.health.component(ComponentKind::Receiver, "databricks");
+        receiver.set(Status::PermanentError("the server said dapi-s3cret".to_owned()));
+        kiln.metrics.exporter("dapi-s3cret");
+        deny(&kiln.metrics, "https://dapi-s3cret.example/");
+        for path in ["/readyz", "/metrics", "/-/denials"] {
+            let answer = get(kiln.address, path).await;
+            assert!(answer.contains("[REDACTED]") && !answer.contains("s3cret"), "{answer}");
+        }
     }
 
     #[tokio::test]
@@ -280,7 +351,8 @@ mod tests {
     #[tokio::test]
     async fn an_address_in_use_is_an_error_that_names_the_setting() {
         let kiln = start().await;
-        let error = Server::bind(kiln.address, Metrics::new(""), Health::default()).await.unwrap_err();
+        let error = Server::bind(kiln.address, Metrics::new(""), Health::default(), Redaction::default());
+        let error = error.await.unwrap_err();
         let message = error.to_string();
         assert!(
             message

@@ -23,7 +23,7 @@ async fn a_name_reaches_this_machine_only_where_loopback_is_granted() {
         let error = world.egress(reaching(&origin, &["public", "private"])).send(get(format!("{origin}/x"))).await;
         let Err(Error::Denied(text)) = error else { panic!("{addresses:?}: {error:?}") };
         assert!(text.starts_with(&origin) && text.ends_with("needs `addresses: [loopback]` in the grant"), "{text}");
-        assert_eq!(world.metric("kiln_egress_denied_total", ",reason=\"address\""), 1);
+        assert_eq!(world.denied("address"), 1);
         assert!(world.waits().is_empty());
     }
     assert_eq!(server.connections(), 1);

@@ -38,7 +38,8 @@ impl Lines {
     fn of_egress(&self) -> Vec<Value> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        events.filter(|event| event["target"] == "kiln::egress").collect()
+        let of_egress = |event: &Value| event["target"] == "kiln::egress" || event["target"] == "kiln::denials";
+        events.filter(of_egress).collect()
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
 use kiln_policy::{Grants, Manifest, Policy, Setting};
-use kiln_telemetry::Metrics;
 use kiln_telemetry::metrics::Format;
+use kiln_telemetry::{Metrics, Redaction, Subject};
 
 use crate::ambient::Ambient;
-use crate::{Credentials, Egress, EgressLimits};
+use crate::{Credentials, Egress, EgressLimits, EgressSpec};
 
 pub const INSTANCE: &str = "example/test";
 
@@ -66,6 +66,7 @@ pub struct World {
     waits: Arc<Mutex<Vec<Duration>>>,
     passed: Arc<Mutex<Duration>>,
     metrics: Option<Metrics>,
+    pub redaction: Redaction,
 }
 
 impl World {
@@ -89,8 +90,22 @@ impl World {
     }
 
     pub fn build(&self, policy: Arc<Policy>, credentials: &Credentials, limits: EgressLimits) -> Egress {
-        let metrics = self.metrics.as_ref().unwrap().egress(INSTANCE);
-        Egress::within(self.ambient(), INSTANCE, policy, credentials, limits, metrics).unwrap()
+        Egress::within(self.ambient(), self.spec(policy, credentials, limits)).unwrap()
+    }
+
+    pub fn spec(&self, policy: Arc<Policy>, credentials: &Credentials, limits: EgressLimits) -> EgressSpec {
+        let metrics = self.metrics.as_ref().unwrap();
+        let subject =
+            Subject { plugin: "example".to_owned(), instance: INSTANCE.to_owned(), digest: "sha256:00".to_owned() };
+        EgressSpec {
+            instance: INSTANCE.to_owned(),
+            policy,
+            credentials: credentials.clone(),
+            limits,
+            metrics: metrics.egress(INSTANCE),
+            denials: metrics.denials().of(subject),
+            redaction: self.redaction.clone(),
+        }
     }
 
     pub fn looked_up(&self) -> Vec<String> {
@@ -112,6 +127,11 @@ impl World {
         let exposed = self.metrics.as_ref().unwrap().expose(Format::OpenMetrics);
         let series = format!("{name}{{instance=\"{INSTANCE}\"{label}}} ");
         exposed.lines().find_map(|line| line.strip_prefix(&series)).map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// How often a request was denied for this reason.
+    pub fn denied(&self, reason: &str) -> u64 {
+        self.metric("kiln_denials_total", &format!(",capability=\"http\",reason=\"{reason}\""))
     }
 
     fn ambient(&self) -> Ambient {

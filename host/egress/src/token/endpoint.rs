@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kiln_policy::{ClientAuthentication, ClientCredentials};
+use kiln_telemetry::Protected;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use url::{Url, form_urlencoded};
@@ -37,6 +38,7 @@ pub(super) struct Endpoint {
     /// For both requests together.
     timeout: Duration,
     world: World,
+    _protected: Protected,
 }
 
 impl Endpoint {
@@ -48,13 +50,15 @@ impl Endpoint {
     ) -> Result<Self, EgressError> {
         let ClientCredentials { client_id, client_secret, endpoint, authentication, scopes } = credentials;
         let lookup = Arc::clone(&world.ambient.lookup);
+        let secret = values.visible(client_secret)?;
         Ok(Self {
+            _protected: world.redaction.protect(secret.expose()),
             client: CheckedClient::new(&endpoint.origin, &endpoint.addresses, limits, lookup)?,
             url: endpoint.url.clone(),
             is_metadata: endpoint.is_metadata,
             found: Mutex::new(None),
             id: values.visible(client_id)?,
-            secret: values.visible(client_secret)?,
+            secret,
             authentication: *authentication,
             scopes: scopes.join(" "),
             timeout: limits.token_timeout,

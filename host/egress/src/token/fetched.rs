@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use kiln_policy::ClientCredentials;
+use kiln_telemetry::Protected;
 use reqwest::header::HeaderValue;
 use tokio::task::AbortHandle;
 
@@ -48,6 +49,7 @@ struct Token {
     value: HeaderValue,
     renew_at: Instant,
     expires_at: Instant,
+    _protected: Option<Protected>,
 }
 
 struct Attempt {
@@ -158,16 +160,18 @@ impl Inner {
         // Its life began before the answer arrived.
         let asked_at = self.now();
         let result = self.endpoint.exchange().await;
+        let protected = result.as_ref().ok().map(|issued| self.world.protect(&issued.value));
         self.world.record(self.endpoint.place().as_str(), result.as_ref().map(|_| ()));
         let mut state = self.state();
         state.under_way = None;
-        match result {
-            Ok(issued) => {
+        match result.map(|issued| (issued, protected)) {
+            Ok((issued, protected)) => {
                 state.failed = None;
                 state.pause = Pause::default();
                 let expires_at = asked_at.checked_add(issued.life).unwrap_or(asked_at);
                 let renew_at = expires_at.checked_sub(AHEAD.min(issued.life / 5)).unwrap_or(asked_at);
-                state.token = Some(Token { value: issued.value.clone(), renew_at, expires_at });
+                let value = issued.value.clone();
+                state.token = Some(Token { value, renew_at, expires_at, _protected: protected });
                 Ok(issued.value)
             }
             Err(error) => {

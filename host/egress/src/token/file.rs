@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use kiln_telemetry::Protected;
 use reqwest::header::HeaderValue;
 use tokio::sync::Mutex;
 
@@ -29,6 +30,7 @@ struct Seen {
     at: Instant,
     stamp: Option<Stamp>,
     token: Result<HeaderValue, FileProblem>,
+    _protected: Option<Protected>,
 }
 
 /// What changes with the content.
@@ -84,7 +86,8 @@ impl FileToken {
     }
 
     fn take(&self, at: Instant, stamp: Option<Stamp>, token: Result<HeaderValue, FileProblem>) -> Seen {
-        let seen = Seen { at, stamp, token };
+        let protected = token.as_ref().ok().map(|token| self.world.protect(token));
+        let seen = Seen { at, stamp, token, _protected: protected };
         self.world.record(&self.field, self.token(&seen).as_ref().map(|_| ()));
         seen
     }

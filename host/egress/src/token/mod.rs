@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use kiln_policy::{Credential, HttpRule};
 use kiln_telemetry::metrics::{EgressMetrics, TokenOutcome};
+use kiln_telemetry::{Protected, Redaction};
 use reqwest::header::HeaderValue;
 
 use self::error::TokenError;
@@ -49,7 +50,7 @@ const MAX_BYTES: u64 = 64 << 10;
 
 /// Hands out what to send as `Authorization`.
 pub(crate) enum TokenSource {
-    Fixed(HeaderValue),
+    Fixed { value: HeaderValue, _protected: Protected },
     File(Box<FileToken>),
     Fetched(FetchedToken),
 }
@@ -66,7 +67,7 @@ impl TokenSource {
             Credential::Bearer { token } => {
                 let value = bearer(values.get(token)?.expose());
                 let value = value.ok_or_else(|| CredentialError::NotAToken { field: token.path().to_owned() })?;
-                Ok(Self::Fixed(value))
+                Ok(Self::Fixed { _protected: world.protect(&value), value })
             }
             Credential::BearerFile { token_file } => {
                 let path = values.get(token_file)?.expose();
@@ -108,7 +109,7 @@ impl TokenSource {
 
     pub(crate) async fn authorization(&self) -> Result<HeaderValue, NoToken> {
         match self {
-            Self::Fixed(value) => Ok(value.clone()),
+            Self::Fixed { value, .. } => Ok(value.clone()),
             Self::File(file) => file.authorization().await.map_err(NoToken::from),
             Self::Fetched(fetched) => fetched.authorization().await,
         }
@@ -117,7 +118,7 @@ impl TokenSource {
     /// A server did not accept `refused`: whether there is another token now.
     pub(crate) async fn replace(&self, refused: &HeaderValue) -> bool {
         match self {
-            Self::Fixed(_) => false,
+            Self::Fixed { .. } => false,
             Self::File(file) => file.replace(refused).await,
             Self::Fetched(fetched) => fetched.replace(refused).await,
         }
@@ -137,9 +138,17 @@ pub(crate) struct World {
     pub(crate) ambient: Arc<Ambient>,
     pub(crate) metrics: EgressMetrics,
     pub(crate) instance: String,
+    /// Where tokens are protected while they are of use.
+    pub(crate) redaction: Redaction,
 }
 
 impl World {
+    /// Keeps what follows the scheme of an `Authorization` value out of logs and errors.
+    fn protect(&self, value: &HeaderValue) -> Protected {
+        let value = value.to_str().unwrap_or_default();
+        self.redaction.protect(value.split_once(' ').map_or(value, |(_, token)| token))
+    }
+
     /// Leaves a trace of an attempt to get a token by reading or asking `place`. The token itself is not in it.
     fn record(&self, place: &str, result: Result<(), &TokenError>) {
         let outcome = result.map_or_else(TokenError::outcome, |()| TokenOutcome::Ok);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kiln_config::{Config, LogEncoding};
 use kiln_runtime::Directory;
-use kiln_telemetry::{LogFormat, LogSettings};
+use kiln_telemetry::{LogFormat, LogSettings, Redaction};
 
 use super::validate::environment;
 use crate::cli::Checked;
@@ -21,7 +21,8 @@ pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
         LogEncoding::Text => LogFormat::Text,
         LogEncoding::Json => LogFormat::Json,
     };
-    LogSettings { format, filter: config.telemetry.logs.level.clone() }.init().map_err(Failure::usage)?;
+    let redaction = Redaction::default();
+    LogSettings { format, filter: config.telemetry.logs.level.clone() }.init(&redaction).map_err(Failure::usage)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -41,5 +42,5 @@ pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::runtime(format!("cannot start: {error}")))?;
-    runtime.block_on(service::run(started, &config, &preparation))
+    runtime.block_on(service::run(started, &config, &preparation, &redaction))
 }

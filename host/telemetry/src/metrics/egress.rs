@@ -1,4 +1,4 @@
-//! What an instance asked of the network, what it got, and what it was denied.
+//! What an instance asked of the network and what it got.
 
 use std::time::Duration;
 
@@ -75,7 +75,6 @@ impl TokenOutcome {
 pub(super) struct Families {
     requests: Labelled<Counter, 2>,
     request_duration: Labelled<Histogram, 1>,
-    denied: Labelled<Counter, 2>,
     retries: Labelled<Counter, 1>,
     received: Labelled<Counter, 1>,
     token_refreshes: Labelled<Counter, 2>,
@@ -95,11 +94,6 @@ impl Families {
                 "How long the plugin's HTTP requests took, waiting for the rate limit and retries included",
                 ["instance"],
                 slow_durations,
-            ),
-            denied: declare.counter(
-                "kiln_egress_denied_total",
-                "HTTP requests of the plugin that were stopped, by reason",
-                ["instance", "reason"],
             ),
             retries: declare.counter(
                 "kiln_egress_retries_total",
@@ -134,7 +128,6 @@ impl Families {
             rate_limited: requests("rate_limited"),
             cancelled: requests("cancelled"),
             request_duration: self.request_duration.with([id]),
-            denials: self.denied.clone(),
             retries: self.retries.with([id]),
             received: self.received.with([id]),
             token_refreshes: self.token_refreshes.clone(),
@@ -157,7 +150,6 @@ pub struct EgressMetrics {
     rate_limited: Counter,
     cancelled: Counter,
     request_duration: Histogram,
-    denials: Labelled<Counter, 2>,
     retries: Counter,
     received: Counter,
     token_refreshes: Labelled<Counter, 2>,
@@ -181,13 +173,6 @@ impl EgressMetrics {
         };
         requests.inc();
         self.request_duration.observe(took.as_secs_f64());
-    }
-
-    /// A request was stopped. The reason is a word from the source, as the type says: never text from a guest.
-    ///
-    /// Looks the series up, since denials are rare.
-    pub fn denied(&self, reason: &'static str) {
-        self.denials.with([&self.id, reason]).inc();
     }
 
     /// The host sends a request again.

@@ -9,6 +9,7 @@
 //! called `kiln_*`.
 
 mod declare;
+mod denials;
 mod egress;
 mod exporter;
 mod exposition;
@@ -25,6 +26,7 @@ use prometheus_client::registry::Registry;
 
 use self::declare::Declarations;
 pub use self::declare::{Descriptor, Kind};
+pub(crate) use self::denials::DenialMetrics;
 pub use self::egress::{EgressMetrics, EgressOutcome, TokenOutcome};
 pub use self::exporter::{DropReason, ExporterMetrics, InFlight, RequestOutcome};
 pub use self::exposition::Format;
@@ -32,6 +34,7 @@ pub use self::instance::{CallOutcome, Function, InstanceMetrics};
 pub use self::processor::ProcessorMetrics;
 pub use self::receiver::{CollectionOutcome, ReceiverMetrics};
 pub use self::storage::StorageMetrics;
+use crate::denials::Denials;
 
 /// The process's registry. Clones share it.
 #[derive(Clone, Debug)]
@@ -49,6 +52,7 @@ struct Inner {
     storage: storage::Families,
     instance: instance::Families,
     egress: egress::Families,
+    denials: Denials,
 }
 
 impl Metrics {
@@ -64,10 +68,10 @@ impl Metrics {
         let storage = storage::Families::declare(&mut declare);
         let instance = instance::Families::declare(&mut declare);
         let egress = egress::Families::declare(&mut declare);
+        let denials = Denials::new(DenialMetrics::declare(&mut declare));
         let Declarations { registry, catalogue } = declare;
-        Self {
-            inner: Arc::new(Inner { registry, catalogue, receiver, processor, exporter, storage, instance, egress }),
-        }
+        let inner = Inner { registry, catalogue, receiver, processor, exporter, storage, instance, egress, denials };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Handles of the receiver with this component id.
@@ -98,6 +102,12 @@ impl Metrics {
     /// Handles for the outbound HTTP of the plugin instance with this component id.
     pub fn egress(&self, id: &str) -> EgressMetrics {
         self.inner.egress.handles(id)
+    }
+
+    /// What plugins were denied.
+    #[must_use]
+    pub fn denials(&self) -> &Denials {
+        &self.inner.denials
     }
 
     /// Everything, as of now, in the given format.
@@ -135,6 +145,7 @@ mod tests {
     use kiln_otlp::Signal;
 
     use super::*;
+    use crate::denials::{Denied, DeniedCapability, Subject};
 
     /// Makes every series there is.
     fn everything() -> Metrics {
@@ -151,8 +162,10 @@ mod tests {
         instance.limit_hit("memory");
         instance.failed("trap");
         let egress = metrics.egress("databricks/prod");
-        egress.denied("origin");
         egress.token(TokenOutcome::Ok);
+        let subject = Subject { instance: "databricks/prod".to_owned(), ..Subject::default() };
+        let denied = Denied { capability: DeniedCapability::Http, target: "", reason: "origin", rule: None, text: "" };
+        metrics.denials().of(subject).record(&denied);
         metrics
     }
 
@@ -313,7 +326,7 @@ mod tests {
             r#"kiln_instance_up{instance="databricks/prod"} 1"#,
             r#"kiln_egress_requests_total{instance="databricks/prod",outcome="timeout"} 1"#,
             r#"kiln_egress_request_duration_seconds_count{instance="databricks/prod"} 1"#,
-            r#"kiln_egress_denied_total{instance="databricks/prod",reason="origin"} 1"#,
+            r#"kiln_denials_total{instance="databricks/prod",capability="http",reason="origin"} 1"#,
             r#"kiln_egress_retries_total{instance="databricks/prod"} 1"#,
             r#"kiln_egress_received_bytes_total{instance="databricks/prod"} 1000"#,
             r#"kiln_egress_token_refreshes_total{instance="databricks/prod",outcome="refused"} 1"#,
