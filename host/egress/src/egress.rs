@@ -88,7 +88,7 @@ impl Egress {
         let under_way = Semaphore::new(usize::from(limits.concurrency.get()));
         let (closed, _) = watch::channel(false);
         let open_bodies = Arc::new(Semaphore::new(usize::from(limits.open_bodies)));
-        let journal = Arc::new(Journal { instance, metrics, denials });
+        let journal = Arc::new(Journal { instance, metrics, denials, policy: Arc::clone(&policy) });
         Ok(Self { journal, policy, doors, limits, under_way, open_bodies, closed, ambient, redaction })
     }
 
@@ -122,7 +122,8 @@ impl Egress {
     pub async fn open(&self, request: Request) -> Result<Opened, Error> {
         let mut record = Record::begin(&self.journal, request.method);
         let opened = self.open_recorded(request, &mut record).await;
-        let (status, headers, source) = opened.inspect_err(|error| record.failed(error))?;
+        let opened = opened.inspect_err(|error| record.failed(error));
+        let (status, headers, source) = opened.map_err(|error| error.without_secrets(&self.redaction))?;
         record.answered(status);
         Ok(Opened { status, headers, body: Body::new(source, record) })
     }
@@ -150,7 +151,7 @@ impl Egress {
             Ok(response) => record.answered(response.status),
             Err(error) => record.failed(error),
         }
-        result
+        result.map_err(|error| error.without_secrets(&self.redaction))
     }
 
     async fn open_recorded(
@@ -179,6 +180,7 @@ impl Egress {
             received: 0,
             timeout: self.limits.request_timeout,
             closed: self.closed.subscribe(),
+            redaction: self.redaction.clone(),
             _place: place,
         };
         Ok((status, headers, source))

@@ -2,6 +2,8 @@
 //!
 //! Texts name the origin and never a query, a header or a body, so they can be shown to the plugin, logged and stored.
 
+use kiln_telemetry::Redaction;
+
 use crate::credentials::CredentialError;
 
 /// Why a request has no response; the variants are those of `http.error` in the contract.
@@ -34,6 +36,21 @@ pub enum Error {
     /// The connection broke, or what came back was not HTTP, or its headers were larger than allowed.
     #[error("{0}")]
     Protocol(String),
+}
+
+impl Error {
+    /// The same without any secret that is known: what a server says can repeat one.
+    pub(crate) fn without_secrets(self, redaction: &Redaction) -> Self {
+        let redacted = |text: String| redaction.text(&text).into_owned();
+        match self {
+            Self::Denied(text) => Self::Denied(redacted(text)),
+            Self::InvalidRequest(text) => Self::InvalidRequest(redacted(text)),
+            Self::Connect(text) => Self::Connect(redacted(text)),
+            Self::Tls(text) => Self::Tls(redacted(text)),
+            Self::Protocol(text) => Self::Protocol(redacted(text)),
+            Self::Timeout | Self::TooLarge(_) | Self::RateLimited(_) | Self::Cancelled => self,
+        }
+    }
 }
 
 fn seconds(seconds: Option<u64>) -> String {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kiln_policy::Origin;
+use kiln_telemetry::Redaction;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::body;
@@ -50,6 +51,7 @@ pub(crate) struct Source {
     /// How long one piece may take.
     pub(crate) timeout: Duration,
     pub(crate) closed: watch::Receiver<bool>,
+    pub(crate) redaction: Redaction,
     pub(crate) _place: OwnedSemaphorePermit,
 }
 
@@ -73,7 +75,7 @@ impl Body {
                 Ok(None) => self.end = Some(Ok(())),
                 Err(error) => {
                     self.record.failed(&error);
-                    self.end = Some(Err(error));
+                    self.end = Some(Err(error.without_secrets(&self.source.redaction)));
                 }
             }
             if self.end.is_some() {

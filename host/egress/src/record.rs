@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use kiln_policy::Method;
+use kiln_policy::{Method, Policy};
 use kiln_telemetry::metrics::{EgressMetrics, EgressOutcome};
 use kiln_telemetry::{DenialRecorder, Denied, DeniedCapability};
 use url::Url;
@@ -19,6 +19,7 @@ pub(crate) struct Journal {
     pub(crate) instance: String,
     pub(crate) metrics: EgressMetrics,
     pub(crate) denials: DenialRecorder,
+    pub(crate) policy: Arc<Policy>,
 }
 
 pub(crate) struct Record {
@@ -62,11 +63,15 @@ impl Record {
     /// The request is not sent.
     pub(crate) fn refused(&self, refusal: &Refusal) {
         let Some(reason) = refusal.overreach() else { return };
+        let rule = match refusal {
+            Refusal::Denied(denial) => self.journal.policy.decided_by(denial),
+            _ => None,
+        };
         self.journal.denials.record(&Denied {
             capability: DeniedCapability::Http,
             target: &format!("{}{}", self.origin, self.path),
             reason,
-            rule: None,
+            rule: rule.as_deref(),
             text: &refusal.to_string(),
         });
     }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use kiln_egress::{Credentials, Egress, EgressLimits, Error, Request};
+use kiln_egress::{Credentials, Egress, EgressLimits, EgressSpec, Error, Request};
 use kiln_policy::{Grants, Manifest, Method, Policy, Setting};
-use kiln_telemetry::Metrics;
+use kiln_telemetry::{Metrics, Redaction, Subject};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -32,8 +32,17 @@ fn egress(origin: &str) -> Egress {
     let policy = Policy::resolve(&manifest.unwrap(), &grants, true, |_| Some(Setting::secret())).unwrap();
     let mut credentials = Credentials::default();
     credentials.insert("token", "s3cret");
-    let metrics = Metrics::new("test").egress("example");
-    Egress::new("example", Arc::new(policy), &credentials, EgressLimits::default(), metrics).unwrap()
+    let metrics = Metrics::new("test");
+    let spec = EgressSpec {
+        instance: "example".to_owned(),
+        policy: Arc::new(policy),
+        credentials,
+        limits: EgressLimits::default(),
+        metrics: metrics.egress("example"),
+        denials: metrics.denials().of(Subject::default()),
+        redaction: Redaction::default(),
+    };
+    Egress::new(spec).unwrap()
 }
 
 /// Sends one request where the environment says, and tells its parent how it went.

@@ -161,15 +161,19 @@ fn class(address: IpAddr) -> Class {
     }
 }
 
-/// Services that hand credentials to whoever asks from inside the network.
+/// Services that hand credentials to whoever asks from inside the network, and are not link-local already.
 const METADATA_V4: [Ipv4Addr; 4] = [
+    // Nearly everybody's, and named apart from the other link-local ones.
     Ipv4Addr::new(169, 254, 169, 254),
+    // Azure's WireServer.
     Ipv4Addr::new(168, 63, 129, 16),
+    // Alibaba's.
     Ipv4Addr::new(100, 100, 100, 200),
+    // Oracle's, of old.
     Ipv4Addr::new(192, 0, 0, 192),
 ];
-const METADATA_V6: [Ipv6Addr; 2] =
-    [Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0x0ce, 0, 0, 0, 0, 0, 0x254)];
+/// Google's.
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd20, 0x0ce, 0, 0, 0, 0, 0, 0x254);
 
 fn class_v4(address: Ipv4Addr) -> Class {
     if METADATA_V4.contains(&address) {
@@ -192,7 +196,7 @@ fn class_v4(address: Ipv4Addr) -> Class {
 }
 
 fn class_v6(address: Ipv6Addr) -> Class {
-    if METADATA_V6.contains(&address) {
+    if address == METADATA_V6 {
         return Class::Never("a cloud metadata service");
     }
     if address == Ipv6Addr::LOCALHOST {
@@ -200,6 +204,8 @@ fn class_v6(address: Ipv6Addr) -> Class {
     }
     let [a, b, c, ..] = address.segments();
     match (a, b, c) {
+        // Amazon's services on the link: instance metadata at ::254, credentials of pods at ::23.
+        (0xfd00, 0x0ec2, _) => Class::Never("a cloud metadata service"),
         (0x0064, 0xff9b, _) => Class::Never("an IPv4 address behind NAT64"),
         (0x2002, ..) => Class::Never("an IPv4 address behind 6to4"),
         (0x2001, 0x0000, _) => Class::Never("an IPv4 address behind Teredo"),
@@ -252,32 +258,107 @@ mod tests {
         assert!(!permits(&scope, "8.8.8.8"));
     }
 
+    /// Everything a grant can say, and for good measure each address by itself.
+    fn with_every_rule(address: &str) -> bool {
+        let network = if address.contains(':') { format!("{address}/128") } else { format!("{address}/32") };
+        permits(&scope(&["public", "private", "loopback", "0.0.0.0/0", "::/0", &network]), address)
+    }
+
     #[test]
     fn what_must_never_be_reached_is_not_even_with_every_rule() {
-        let everything = scope(&["public", "private", "loopback", "0.0.0.0/0", "::/0"]);
         let never = [
+            // Metadata services: of most clouds, of Azure, Alibaba, Oracle, Amazon (also for containers and pods), Google.
             "169.254.169.254",
-            "::ffff:169.254.169.254",
-            "64:ff9b::a9fe:a9fe",
-            "2002:a9fe:a9fe::1",
-            "::169.254.169.254",
-            "fd00:ec2::254",
-            "fd20:ce::254",
             "168.63.129.16",
             "100.100.100.200",
+            "192.0.0.192",
+            "169.254.170.2",
+            "169.254.170.23",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            // The same in the clothes of IPv6: mapped, compatible, translated, NAT64 (well-known and local), 6to4, Teredo.
+            "::ffff:169.254.169.254",
+            "::169.254.169.254",
+            "::ffff:0:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a9fe:a9fe",
+            "64:ff9b:1:ffff:ffff::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "2001::1",
+            "2001:0:a9fe:a9fe::1",
+            // So in their clothes is what a grant can reach otherwise.
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "64:ff9b::808:808",
+            // Nobody in particular, everybody, the link, the future, the books.
             "0.0.0.0",
+            "0.1.2.3",
             "::",
             "224.0.0.1",
+            "239.255.255.255",
             "ff02::1",
             "fe80::1",
+            "febf::1",
+            "fe80::a9fe:a9fe",
+            "fec0::1",
+            "169.254.0.1",
             "255.255.255.255",
             "240.0.0.1",
-            "fec0::1",
-            "2001::1",
-            "64:ff9b:1::1",
+            "192.0.0.1",
+            "192.0.0.170",
+            "192.88.99.1",
+            "192.0.2.1",
+            "198.51.100.1",
+            "203.0.113.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "100::1",
+            "2001:2::1",
+            "2001:10::1",
+            "2001:20::1",
+            "2001:db8::1",
+            "3fff::1",
+            "5f00::1",
+            "4000::1",
         ];
         for address in never {
-            assert!(!permits(&everything, address), "{address}");
+            assert!(!with_every_rule(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_lies_beside_a_special_range_is_as_reachable_as_ever() {
+        for address in [
+            "1.0.0.0",
+            "9.255.255.255",
+            "11.0.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "126.255.255.255",
+            "128.0.0.0",
+            "168.63.129.17",
+            "169.253.255.255",
+            "169.255.0.0",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.0.1.0",
+            "192.167.255.255",
+            "192.169.0.0",
+            "198.17.255.255",
+            "198.20.0.0",
+            "223.255.255.255",
+            "2001:200::1",
+            "2003::1",
+            "2400:cb00::1",
+        ] {
+            assert!(permits(&AddressScope::public(), address), "{address}");
+        }
+        for address in
+            ["100.64.0.0", "100.100.100.199", "172.16.0.0", "172.31.255.255", "fd00:ec1::254", "fd20:ce::253"]
+        {
+            assert!(permits(&scope(&["private"]), address) && !permits(&AddressScope::public(), address), "{address}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::manifest::Manifest;
 use crate::missing_grant::MissingGrant;
 use crate::origin::{Origin, OriginError};
 use crate::origin_range::OriginRange;
-use crate::path::PathPattern;
+use crate::path::{self, PathPattern};
 use crate::policy_error::PolicyError;
 use crate::request::{ConfigField, HttpRequest, Method};
 use crate::setting::Setting;
@@ -72,7 +72,12 @@ impl HttpRule {
     }
 
     fn covers_path(&self, path: &str) -> bool {
-        let covered = |patterns: &[PathPattern]| patterns.iter().any(|pattern| pattern.matches(path));
+        let is_plain = path::ambiguity(path).is_none();
+        let covers = |pattern: &PathPattern| {
+            // A path that is read in two ways begins with what is granted in one of them only.
+            pattern.matches(path) && (is_plain || pattern.is_everything() || pattern.is_literal())
+        };
+        let covered = |patterns: &[PathPattern]| patterns.iter().any(covers);
         covered(&self.requested_paths) && self.granted_paths.as_deref().is_none_or(covered)
     }
 }
@@ -154,6 +159,21 @@ impl Policy {
         &self.unused
     }
 
+    /// Which grants a denial was decided by; `None` if there are none for its origin, and denying is the default.
+    #[must_use]
+    pub fn decided_by(&self, denial: &Denial) -> Option<String> {
+        let origin = match denial {
+            Denial::NotAnOrigin(_) | Denial::Origin(_) => return None,
+            Denial::Path { origin, .. }
+            | Denial::AmbiguousPath { origin, .. }
+            | Denial::Method { origin, .. }
+            | Denial::Address { origin, .. } => origin,
+        };
+        let sources = self.http.iter().filter(|rule| rule.origin == *origin).map(|rule| rule.source.to_string());
+        let sources: std::collections::BTreeSet<_> = sources.collect();
+        (!sources.is_empty()).then(|| sources.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
     /// The rule under which a request may be sent.
     ///
     /// # Errors
@@ -166,7 +186,11 @@ impl Policy {
         }
         let mut rules = rules.filter(|rule| rule.covers_path(url.path())).peekable();
         if rules.peek().is_none() {
-            return Err(Denial::Path { origin, path: url.path().to_owned() });
+            let path = url.path().to_owned();
+            return Err(match path::ambiguity(&path) {
+                Some(found) => Denial::AmbiguousPath { origin, path, found },
+                None => Denial::Path { origin, path },
+            });
         }
         rules.find(|rule| rule.methods.contains(&method)).ok_or(Denial::Method { origin, method })
     }
@@ -291,6 +315,19 @@ pub enum Denial {
         /// Path of the URL.
         path: String,
     },
+    /// The origin is granted, and which path this is depends on who reads it.
+    #[error(
+        "path {path} of {origin} contains {found}, which servers read in different ways: only the very path, granted and \
+         requested without `*`, or `/*` covers it"
+    )]
+    AmbiguousPath {
+        /// Scheme, host and port.
+        origin: Origin,
+        /// Path of the URL.
+        path: String,
+        /// What can be read in two ways.
+        found: &'static str,
+    },
     /// Origin and path are granted, the method is not.
     #[error("{method} to {origin} is not both requested and granted")]
     Method {
@@ -317,6 +354,7 @@ impl Denial {
             Self::NotAnOrigin(_) => "url",
             Self::Origin(_) => "origin",
             Self::Path { .. } => "path",
+            Self::AmbiguousPath { .. } => "ambiguous_path",
             Self::Method { .. } => "method",
             Self::Address { .. } => "address",
         }
