@@ -55,6 +55,12 @@ pub const DEFAULT_RESPONSE_BYTES: u64 = 32 * MIB;
 /// Default of [`Limits::http_stream_bytes`]: more than any page a server of measurements was seen to send, ten times over.
 pub const DEFAULT_HTTP_STREAM_BYTES: u64 = 256 * MIB;
 
+/// Default of [`Limits::http_requests`].
+pub const DEFAULT_HTTP_REQUESTS: u32 = 10_000;
+
+/// Default of [`Limits::http_requests_per_second`].
+pub const DEFAULT_HTTP_REQUESTS_PER_SECOND: u32 = 200;
+
 /// Default of [`Limits::concurrency`].
 pub const DEFAULT_CONCURRENCY: u32 = 4;
 
@@ -95,6 +101,10 @@ pub struct Limits {
     pub response_bytes: u64,
     /// One decompressed response that is read piece by piece, in bytes; it is never held whole.
     pub http_stream_bytes: u64,
+    /// Requests one call may make, redirects that are followed included; at least 1.
+    pub http_requests: u32,
+    /// Requests to one origin in a second, repetitions included; at least 1. More wait their turn.
+    pub http_requests_per_second: u32,
     /// Requests under way at once; at least 1.
     pub concurrency: u32,
 }
@@ -118,6 +128,8 @@ impl Default for Limits {
             quarantine_period: DEFAULT_QUARANTINE_PERIOD,
             response_bytes: DEFAULT_RESPONSE_BYTES,
             http_stream_bytes: DEFAULT_HTTP_STREAM_BYTES,
+            http_requests: DEFAULT_HTTP_REQUESTS,
+            http_requests_per_second: DEFAULT_HTTP_REQUESTS_PER_SECOND,
             concurrency: DEFAULT_CONCURRENCY,
         }
     }
@@ -151,6 +163,8 @@ impl Limits {
         let state_entries = count("state_entries", 10_000_000).unwrap_or(defaults.state_entries);
         let mut small =
             |key, max, default| count(key, max).and_then(|value| u32::try_from(value).ok()).unwrap_or(default);
+        let http_requests = small("http_requests", 1_000_000, defaults.http_requests);
+        let http_requests_per_second = small("http_requests_per_second", 10_000, defaults.http_requests_per_second);
         let concurrency = small("concurrency", 256, defaults.concurrency);
         let log_messages = small("log_messages", 10_000, defaults.log_messages);
         let quarantine_after = small("quarantine_after", 1000, defaults.quarantine_after);
@@ -172,6 +186,8 @@ impl Limits {
             quarantine_period,
             response_bytes,
             http_stream_bytes,
+            http_requests,
+            http_requests_per_second,
             concurrency,
         }
     }

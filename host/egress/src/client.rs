@@ -1,17 +1,19 @@
 //! A client that cannot reach anything but one origin's permitted addresses.
 //!
 //! Plugins' requests and the host's own for tokens go through the same construction, so that what holds for one holds
-//! for the other: addresses are checked where they are dialled, redirects and proxies are off, heads are capped.
+//! for the other: addresses are checked where they are dialled, proxies are off, nothing is followed by itself, heads are
+//! capped.
 
 use std::time::Duration;
 
-use kiln_policy::{AddressScope, Denial, Origin};
+use kiln_policy::{AddressScope, Denial, Origin, TlsFiles};
 
 use crate::ambient::Lookup;
 use crate::error::EgressError;
 use crate::failure::{Failure, describe};
 use crate::limits::EgressLimits;
 use crate::resolver::{CheckedResolver, permitted};
+use crate::trust;
 
 const USER_AGENT: &str = concat!("kiln/", env!("CARGO_PKG_VERSION"));
 
@@ -26,6 +28,7 @@ impl CheckedClient {
     pub(crate) fn new(
         origin: &Origin,
         scope: &AddressScope,
+        tls: Option<&TlsFiles>,
         limits: &EgressLimits,
         lookup: Lookup,
     ) -> Result<Self, EgressError> {
@@ -33,6 +36,8 @@ impl CheckedClient {
         let client = reqwest::Client::builder()
             .dns_resolver(resolver)
             .no_proxy()
+            // Done where what comes in is counted before and after.
+            .no_gzip()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .user_agent(USER_AGENT)
@@ -42,7 +47,12 @@ impl CheckedClient {
             // HTTP/2 counts 32 bytes more for each header (RFC 9113 §6.5.2).
             .http2_max_header_list_size(limits.header_bytes.saturating_add(32 * u32::from(limits.header_count)));
         let client = if origin.is_https() {
-            client.https_only(true)
+            let client = client.https_only(true);
+            match tls {
+                Some(files) => trust::apply(client, files)
+                    .map_err(|error| EgressError::TlsFile { origin: origin.clone(), error })?,
+                None => client,
+            }
         } else {
             // Plain HTTP must work on a machine that has no root certificates.
             client.tls_certs_only([])

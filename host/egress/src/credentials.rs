@@ -79,6 +79,12 @@ pub enum CredentialError {
         /// Dotted path of the configuration field.
         field: String,
     },
+    /// Contains a colon or control characters.
+    #[error("`{field}` is no name to sign in with: it contains a colon or a control character")]
+    NotAName {
+        /// Dotted path of the configuration field.
+        field: String,
+    },
     /// Contains control or non-ASCII characters.
     #[error("`{field}` contains a line break or another character that is not visible ASCII: take it out")]
     NotVisible {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kiln_policy::{Denial, HttpRule, Method, Origin};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
 use url::Url;
 
 use crate::ambient::Lookup;
@@ -15,6 +15,7 @@ use crate::client::CheckedClient;
 use crate::error::EgressError;
 use crate::failure::Failure;
 use crate::limits::EgressLimits;
+use crate::rate::RateLimit;
 use crate::token::{NoToken, TokenSource};
 
 /// A request that a rule covers.
@@ -24,22 +25,31 @@ pub(crate) struct Admitted<'a> {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
+    /// How many redirects may still be followed.
+    pub(crate) redirects: u8,
+    /// Whether a redirect has led it to another origin than the plugin named: then it goes without a credential.
+    pub(crate) has_strayed: bool,
 }
 
 pub(crate) struct Door {
     client: CheckedClient,
     /// Shared by the rules of one origin that sign in the same way.
     tokens: Option<Arc<TokenSource>>,
+    /// Shared by the rules of one origin.
+    pub(crate) rate: Arc<RateLimit>,
+    pub(crate) redirects: u8,
 }
 
 impl Door {
     pub(crate) fn new(
         rule: &HttpRule,
         tokens: Option<Arc<TokenSource>>,
+        rate: Arc<RateLimit>,
         limits: &EgressLimits,
         lookup: Lookup,
     ) -> Result<Self, EgressError> {
-        Ok(Self { client: CheckedClient::new(&rule.origin, &rule.addresses, limits, lookup)?, tokens })
+        let client = CheckedClient::new(&rule.origin, &rule.addresses, rule.tls.as_ref(), limits, lookup)?;
+        Ok(Self { client, tokens, rate, redirects: rule.redirects.get() })
     }
 
     pub(crate) const fn origin(&self) -> &Origin {
@@ -84,6 +94,10 @@ impl Door {
         };
         let mut outgoing = reqwest::Request::new(method, request.url.clone());
         *outgoing.headers_mut() = request.headers.clone();
+        let headers = outgoing.headers_mut();
+        if !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE) {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         if let Some(authorization) = authorization {
             outgoing.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }

@@ -1,24 +1,29 @@
 //! From a plugin's request to a server's response: the order of the checks, and how long each step may take.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use kiln_policy::{Denial, Origin, Policy};
+use kiln_policy::{Denial, Method, Origin, Policy};
 use kiln_telemetry::metrics::EgressMetrics;
 use kiln_telemetry::{DenialRecorder, Redaction};
 use reqwest::StatusCode;
 use tokio::sync::{Semaphore, watch};
+use url::Url;
 
 use crate::ambient::Ambient;
-use crate::body::{self, Allowance};
+use crate::body::{self, Allowance, Incoming};
 use crate::credentials::Credentials;
 use crate::door::{Admitted, Door};
 use crate::error::{EgressError, Error};
 use crate::failure::Failure;
 use crate::limits::EgressLimits;
 use crate::opened::{Body, Opened, Source};
+use crate::rate::RateLimit;
 use crate::record::{Journal, Record};
+use crate::redirect;
 use crate::request::{self, Refusal, Request};
 use crate::response::{self, Response};
 use crate::retry::{self, Next};
@@ -52,6 +57,8 @@ pub struct Egress {
     limits: EgressLimits,
     under_way: Semaphore,
     open_bodies: Arc<Semaphore>,
+    /// Requests of the call under way.
+    made: AtomicU32,
     closed: watch::Sender<bool>,
     ambient: Arc<Ambient>,
     redaction: Redaction,
@@ -83,13 +90,25 @@ impl Egress {
         };
         let rules = policy.http_rules();
         let tokens = TokenSource::of_rules(rules, &credentials, &limits, &world)?;
-        let door = |(rule, tokens)| Door::new(rule, tokens, &limits, Arc::clone(&ambient.lookup));
-        let doors = rules.iter().zip(tokens).map(door).collect::<Result<_, _>>()?;
+        let mut rates: BTreeMap<&Origin, Arc<RateLimit>> = BTreeMap::new();
+        let mut doors = Vec::with_capacity(rules.len());
+        for (rule, tokens) in rules.iter().zip(tokens) {
+            let rate =
+                rates.entry(&rule.origin).or_insert_with(|| Arc::new(RateLimit::new(limits.requests_per_second)));
+            doors.push(Door::new(rule, tokens, Arc::clone(rate), &limits, Arc::clone(&ambient.lookup))?);
+        }
+        drop(rates);
         let under_way = Semaphore::new(usize::from(limits.concurrency.get()));
         let (closed, _) = watch::channel(false);
         let open_bodies = Arc::new(Semaphore::new(usize::from(limits.open_bodies)));
         let journal = Arc::new(Journal { instance, metrics, denials, policy: Arc::clone(&policy) });
-        Ok(Self { journal, policy, doors, limits, under_way, open_bodies, closed, ambient, redaction })
+        let made = AtomicU32::new(0);
+        Ok(Self { journal, policy, doors, limits, under_way, open_bodies, made, closed, ambient, redaction })
+    }
+
+    /// Says that a call of the plugin begins: what it may request in one is counted from here.
+    pub fn begin_call(&self) {
+        self.made.store(0, Ordering::Relaxed);
     }
 
     /// Sends one request, when there is room among those under way, and again if it may be repeated and the server or
@@ -144,8 +163,8 @@ impl Egress {
     async fn send_within(&self, allowance: &Allowance, request: Request) -> Result<Response, Error> {
         let mut record = Record::begin(&self.journal, request.method);
         let result = match self.admit(request, &mut record) {
-            Ok(admitted) => self.until_closed(self.exchange(&admitted, allowance, &mut record)).await,
-            Err(refusal) => Err(refuse(&refusal, &record)),
+            Ok(admitted) => self.until_closed(self.exchange(admitted, allowance, &mut record)).await,
+            Err(error) => Err(error),
         };
         match &result {
             Ok(response) => record.answered(response.status),
@@ -159,25 +178,23 @@ impl Egress {
         request: Request,
         record: &mut Record,
     ) -> Result<(u16, Vec<(String, String)>, Source), Error> {
+        record.streams();
         let open = self.limits.open_bodies;
         let place = Arc::clone(&self.open_bodies).try_acquire_owned();
-        let place =
-            place.map_err(|_| Error::InvalidRequest(format!("{open} bodies are open already: drop one first")))?;
-        let admitted = self.admit(request, record).map_err(|refusal| refuse(&refusal, record))?;
+        let place = place.map_err(|_| {
+            self.journal.metrics.limit_hit("open_bodies");
+            Error::InvalidRequest(format!("{open} bodies are open already: drop one first"))
+        })?;
+        let admitted = self.admit(request, record)?;
         let head = async {
             let _under_way = self.under_way.acquire().await.map_err(|_| Error::Cancelled)?;
-            self.head(&admitted, (self.ambient.instant)(), record).await
+            self.head(admitted, (self.ambient.instant)(), record).await
         };
-        let response = self.until_closed(head).await?;
-        let origin = admitted.door.origin().clone();
-        let headers = self.headers(&response, &origin)?;
-        body::check_announced(&response, self.limits.stream_bytes)?;
+        let (response, door) = self.until_closed(head).await?;
+        let headers = self.headers(&response, door.origin())?;
         let status = response.status().as_u16();
         let source = Source {
-            response: Some(response),
-            origin,
-            limit: self.limits.stream_bytes,
-            received: 0,
+            incoming: Some(Incoming::new(response, door.origin().clone(), self.limits.stream_bytes)?),
             timeout: self.limits.request_timeout,
             closed: self.closed.subscribe(),
             redaction: self.redaction.clone(),
@@ -186,38 +203,125 @@ impl Egress {
         Ok((status, headers, source))
     }
 
-    fn admit(&self, request: Request, record: &mut Record) -> Result<Admitted<'_>, Refusal> {
+    /// Checks a request of the plugin.
+    fn admit(&self, request: Request, record: &mut Record) -> Result<Admitted<'_>, Error> {
+        self.count_request()?;
+        self.examine(request, record).map_err(|refusal| refuse(&refusal, record))
+    }
+
+    fn examine(&self, request: Request, record: &mut Record) -> Result<Admitted<'_>, Refusal> {
         let url = request::url(&request.url)?;
         record.addressed(&url);
-        let rule = self.policy.check(request.method, &url).map_err(Refusal::Denied)?;
+        let door = self.door(request.method, &url)?;
         let headers = request::headers(&request.headers, &self.limits)?;
         let body = request::body(request.body, &self.limits)?;
+        let (method, redirects) = (request.method, door.redirects);
+        Ok(Admitted { door, method, url, headers, body, redirects, has_strayed: false })
+    }
+
+    fn count_request(&self) -> Result<(), Error> {
+        let most = self.limits.requests_per_call;
+        let one_more = |made: u32| (made < most).then(|| made + 1);
+        let counted = self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        counted.map(|_| ()).map_err(|_| Error::TooManyRequests(most))
+    }
+
+    /// The door a request may go through.
+    fn door(&self, method: Method, url: &Url) -> Result<&Door, Refusal> {
+        let rule = self.policy.check(method, url).map_err(Refusal::Denied)?;
         let mut rules = self.policy.http_rules().iter().zip(&self.doors);
         let door = rules.find(|(candidate, _)| std::ptr::eq(*candidate, rule)).map(|(_, door)| door);
         let door = door.ok_or_else(|| Refusal::Denied(Denial::Origin(rule.origin.clone())))?;
         door.check_literal().map_err(Refusal::Denied)?;
-        Ok(Admitted { door, method: request.method, url, headers, body })
+        Ok(door)
+    }
+
+    /// Checks what a redirect asks for, as if the plugin had asked; `None` if the response is an answer.
+    fn redirected<'s>(
+        &'s self,
+        request: &Admitted<'s>,
+        response: &reqwest::Response,
+        record: &mut Record,
+    ) -> Result<Option<Admitted<'s>>, Error> {
+        let Some(redirects) = request.redirects.checked_sub(1) else { return Ok(None) };
+        let Some(url) = redirect::target(request.method, &request.url, response) else { return Ok(None) };
+        record.addressed(&url);
+        if request.door.origin().is_https() && url.scheme() == "http" {
+            let denial = Denial::Downgrade { origin: request.door.origin().clone() };
+            return Err(refuse(&Refusal::Denied(denial), record));
+        }
+        self.count_request()?;
+        let door = self.door(request.method, &url).map_err(|refusal| refuse(&refusal, record))?;
+        let mut headers = request.headers.clone();
+        let strays = !redirect::is_same_origin(&request.url, &url);
+        if strays {
+            redirect::strip(&mut headers);
+        }
+        let has_strayed = request.has_strayed || strays;
+        Ok(Some(Admitted { door, method: request.method, url, headers, body: None, redirects, has_strayed }))
     }
 
     async fn exchange(
         &self,
-        request: &Admitted<'_>,
+        request: Admitted<'_>,
         allowance: &Allowance,
         record: &mut Record,
     ) -> Result<Response, Error> {
         // Kept through the waits between tries: a server that is busy gets fewer requests, not others instead.
         let _place = self.under_way.acquire().await.map_err(|_| Error::Cancelled)?;
         let began = (self.ambient.instant)();
-        let response = self.head(request, began, record).await?;
-        in_time(self.remaining(began), self.read(response, request.door, allowance, record)).await?
+        let (response, door) = self.head(request, began, record).await?;
+        in_time(self.remaining(began), self.read(response, door, allowance, record)).await?
     }
 
-    /// Sends the request, again if need be, until there is the head of a response to keep.
-    async fn head(&self, request: &Admitted<'_>, began: Instant, record: &Record) -> Result<reqwest::Response, Error> {
+    /// Sends the request, and what redirects make of it, until there is the head of a response to keep.
+    async fn head<'s>(
+        &'s self,
+        mut request: Admitted<'s>,
+        began: Instant,
+        record: &mut Record,
+    ) -> Result<(reqwest::Response, &'s Door), Error> {
+        loop {
+            let response = self.try_head(&request, began, record).await?;
+            match self.redirected(&request, &response, record)? {
+                Some(next) => request = next,
+                None => return Ok((response, request.door)),
+            }
+        }
+    }
+
+    /// Waits until the origin may be asked once more.
+    async fn keep_pace(&self, door: &Door, began: Instant, record: &Record) -> Result<(), Error> {
+        let wait = door.rate.wait((self.ambient.instant)(), self.remaining(began));
+        if wait != Ok(Duration::ZERO) {
+            record.held_back();
+        }
+        match wait {
+            Ok(Duration::ZERO) => Ok(()),
+            Ok(wait) => {
+                (self.ambient.pause)(wait).await;
+                Ok(())
+            }
+            Err(wait) => Err(Error::TooFast(whole_seconds(wait))),
+        }
+    }
+
+    /// Sends the request, again if need be, until there is the head of a response.
+    async fn try_head(
+        &self,
+        request: &Admitted<'_>,
+        began: Instant,
+        record: &Record,
+    ) -> Result<reqwest::Response, Error> {
         let mut tries = 0;
         let mut replaced = false;
         loop {
-            let authorization = in_time(self.remaining(began), request.door.authorization()).await??;
+            self.keep_pace(request.door, began, record).await?;
+            let authorization = if request.has_strayed {
+                None
+            } else {
+                in_time(self.remaining(began), request.door.authorization()).await??
+            };
             let sending = request.door.send(request, authorization.as_ref());
             let outcome = in_time(self.remaining(began), sending).await?;
             // A server that does not know who asks has not done what it was asked, so any method may be repeated.
@@ -274,7 +378,7 @@ impl Egress {
     }
 
     fn headers(&self, response: &reqwest::Response, origin: &Origin) -> Result<Vec<(String, String)>, Error> {
-        response::headers(response.headers(), &self.limits)
+        response::headers(response, &self.limits)
             .ok_or_else(|| Error::Protocol(format!("{origin}: the head of the response is larger than allowed")))
     }
 

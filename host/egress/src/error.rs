@@ -2,9 +2,11 @@
 //!
 //! Texts name the origin and never a query, a header or a body, so they can be shown to the plugin, logged and stored.
 
+use kiln_policy::Origin;
 use kiln_telemetry::Redaction;
 
 use crate::credentials::CredentialError;
+use crate::trust::TlsFileError;
 
 /// Why a request has no response; the variants are those of `http.error` in the contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +32,17 @@ pub enum Error {
     /// The server asked to come back later than the time allowed ends: in this many seconds.
     #[error("the server asks to slow down for longer than the host will wait{}", seconds(*.0))]
     RateLimited(Option<u64>),
+    /// The call has made as many requests as it may.
+    #[error(
+        "this call has made all of the {0} HTTP requests it may; if more are reasonable, raise `limits.http_requests`"
+    )]
+    TooManyRequests(u32),
+    /// The instance asks an origin faster than it may, and would have to wait for longer than a request may take: so many
+    /// seconds.
+    #[error(
+        "the host holds requests to this origin back for {0} s; if more are reasonable, raise `limits.http_requests_per_second`"
+    )]
+    TooFast(u64),
     /// The host is shutting down.
     #[error("the host is shutting down")]
     Cancelled,
@@ -48,7 +61,12 @@ impl Error {
             Self::Connect(text) => Self::Connect(redacted(text)),
             Self::Tls(text) => Self::Tls(redacted(text)),
             Self::Protocol(text) => Self::Protocol(redacted(text)),
-            Self::Timeout | Self::TooLarge(_) | Self::RateLimited(_) | Self::Cancelled => self,
+            Self::Timeout
+            | Self::TooLarge(_)
+            | Self::RateLimited(_)
+            | Self::TooManyRequests(_)
+            | Self::TooFast(_)
+            | Self::Cancelled => self,
         }
     }
 }
@@ -66,6 +84,14 @@ pub enum EgressError {
          SSL_CERT_FILE"
     )]
     Client(String),
+    /// The certificates of a grant cannot be used.
+    #[error("the `tls` of {origin}: {error}")]
+    TlsFile {
+        /// Where they are for.
+        origin: Origin,
+        /// What is wrong with them.
+        error: TlsFileError,
+    },
     /// The operator's value for a credential cannot be used.
     #[error(transparent)]
     Credential(#[from] CredentialError),

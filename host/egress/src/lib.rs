@@ -11,7 +11,8 @@
 //!   token only between rules of one origin that sign in the same way;
 //! - the host's own requests for tokens pass the same resolver and the same caps;
 //! - addresses are checked inside the resolver that the connection uses, so what is checked is what is dialled;
-//! - redirects, proxies and cookies are off: nothing a server answers starts another request;
+//! - proxies and cookies are off, and so are redirects unless a grant says how many may be followed: then each passes
+//!   every check anew and takes nothing along to another origin;
 //! - whatever is read is capped before it is stored, and every call ends within its time.
 //!
 //! What this does not prevent: a server that repeats the credential in its answer shows it to the plugin. The operator
@@ -25,9 +26,12 @@ mod door;
 mod egress;
 mod error;
 mod failure;
+mod gunzip;
 mod limits;
 mod opened;
+mod rate;
 mod record;
+mod redirect;
 mod request;
 mod resolver;
 mod response;
@@ -35,6 +39,7 @@ mod retry;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trust;
 
 pub use credentials::{CredentialError, Credentials};
 pub use egress::{Egress, EgressSpec};
@@ -43,3 +48,4 @@ pub use limits::EgressLimits;
 pub use opened::{Body, Opened};
 pub use request::Request;
 pub use response::Response;
+pub use trust::TlsFileError;

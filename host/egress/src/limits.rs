@@ -1,6 +1,6 @@
 //! How much one instance may send, receive and wait for.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
 /// The operator's limits on the outbound HTTP of one instance.
@@ -22,6 +22,10 @@ pub struct EgressLimits {
     pub header_bytes: u32,
     /// Requests under way at the same time.
     pub concurrency: NonZeroU16,
+    /// Requests in one call of the plugin, whatever becomes of them; each redirect that is followed is one more.
+    pub requests_per_call: u32,
+    /// Requests to one origin in a second, repetitions included. A second's worth may be sent at once.
+    pub requests_per_second: NonZeroU32,
     /// From the moment a request has a place among those under way to the last byte of its answer, repetitions and the
     /// waits between them included.
     pub request_timeout: Duration,
@@ -42,6 +46,8 @@ impl Default for EgressLimits {
             header_count: 100,
             header_bytes: 64 << 10,
             concurrency: NonZeroU16::MIN.saturating_add(7),
+            requests_per_call: 10_000,
+            requests_per_second: NonZeroU32::MIN.saturating_add(199),
             request_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             token_timeout: Duration::from_secs(10),

@@ -7,11 +7,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kiln_policy::Origin;
 use kiln_telemetry::Redaction;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use crate::body;
+use crate::body::Incoming;
 use crate::error::Error;
 use crate::record::Record;
 
@@ -42,12 +41,7 @@ pub struct Body {
 /// What a body comes from.
 pub(crate) struct Source {
     /// Gone once the body has ended.
-    pub(crate) response: Option<reqwest::Response>,
-    pub(crate) origin: Origin,
-    /// Bytes that may come, decompressed.
-    pub(crate) limit: u64,
-    /// Bytes that came.
-    pub(crate) received: u64,
+    pub(crate) incoming: Option<Incoming>,
     /// How long one piece may take.
     pub(crate) timeout: Duration,
     pub(crate) closed: watch::Receiver<bool>,
@@ -79,7 +73,7 @@ impl Body {
                 }
             }
             if self.end.is_some() {
-                self.source.response = None;
+                self.source.incoming = None;
             }
         }
         let length = self.piece.len().min(PIECE);
@@ -89,22 +83,18 @@ impl Body {
 
 impl Source {
     async fn next(&mut self, record: &mut Record) -> Result<Option<Bytes>, Error> {
-        let Some(response) = &mut self.response else { return Ok(None) };
-        let chunk = tokio::time::timeout(self.timeout, body::chunk(response, &self.origin));
-        let chunk = tokio::select! {
+        let Some(incoming) = &mut self.incoming else { return Ok(None) };
+        let piece = tokio::time::timeout(self.timeout, incoming.next(|bytes| record.received(bytes)));
+        tokio::select! {
             biased;
-            _ = self.closed.wait_for(|closed| *closed) => return Err(Error::Cancelled),
-            chunk = chunk => chunk.map_err(|_| Error::Timeout)??,
-        };
-        let bytes = chunk.as_ref().map_or(0, Bytes::len);
-        record.received(bytes);
-        self.received = self.received.saturating_add(bytes as u64);
-        if self.received > self.limit { Err(Error::TooLarge(self.limit)) } else { Ok(chunk) }
+            _ = self.closed.wait_for(|closed| *closed) => Err(Error::Cancelled),
+            piece = piece => piece.map_err(|_| Error::Timeout)?,
+        }
     }
 }
 
 impl std::fmt::Debug for Body {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Body").field("received", &self.source.received).field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Body").field("end", &self.end).finish_non_exhaustive()
     }
 }

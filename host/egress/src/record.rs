@@ -31,6 +31,8 @@ pub(crate) struct Record {
     outcome: EgressOutcome,
     status: Option<u16>,
     bytes: u64,
+    /// The limit on its body, as it is called in the configuration.
+    body_limit: &'static str,
 }
 
 impl Record {
@@ -44,7 +46,13 @@ impl Record {
             outcome: EgressOutcome::Cancelled,
             status: None,
             bytes: 0,
+            body_limit: "response_bytes",
         }
+    }
+
+    /// The body will be read piece by piece.
+    pub(crate) const fn streams(&mut self) {
+        self.body_limit = "http_stream_bytes";
     }
 
     /// From here on it is known where the request goes.
@@ -58,6 +66,11 @@ impl Record {
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         self.origin += &format!("//{}{port}", url.host_str().unwrap_or_default());
         url.path().clone_into(&mut self.path);
+    }
+
+    /// The request waits for its turn, or is not sent for want of one.
+    pub(crate) fn held_back(&self) {
+        self.journal.metrics.limit_hit("http_requests_per_second");
     }
 
     /// The request is not sent.
@@ -89,8 +102,13 @@ impl Record {
     }
 
     /// The request has no response, or only part of one.
-    pub(crate) const fn failed(&mut self, error: &Error) {
+    pub(crate) fn failed(&mut self, error: &Error) {
         self.outcome = outcome(error);
+        match error {
+            Error::TooManyRequests(_) => self.journal.metrics.limit_hit("http_requests"),
+            Error::TooLarge(_) => self.journal.metrics.limit_hit(self.body_limit),
+            _ => {}
+        }
     }
 }
 
@@ -122,6 +140,7 @@ const fn outcome(error: &Error) -> EgressOutcome {
         Error::Tls(_) => EgressOutcome::Tls,
         Error::TooLarge(_) => EgressOutcome::TooLarge,
         Error::RateLimited(_) => EgressOutcome::RateLimited,
+        Error::TooManyRequests(_) | Error::TooFast(_) => EgressOutcome::Limit,
         Error::Cancelled => EgressOutcome::Cancelled,
     }
 }

@@ -25,7 +25,7 @@ pub struct Request {
 }
 
 /// No server accepts longer ones, and what is kept of a URL goes into logs.
-const MAX_URL_BYTES: usize = 16 << 10;
+pub(crate) const MAX_URL_BYTES: usize = 16 << 10;
 
 /// Why a request is not sent, before a connection is thought of.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,8 +1,9 @@
 //! What came back, within the limits.
 
 use bytes::Bytes;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName, HeaderValue};
 
+use crate::body;
 use crate::limits::EgressLimits;
 
 /// A server's answer, whatever its status. Redirects are answers.
@@ -19,13 +20,17 @@ pub struct Response {
 /// The headers as text, or `None` if they exceed the limits.
 ///
 /// HTTP/1 and HTTP/2 count differently while reading, and bound memory; this is the count the operator configured.
-pub(crate) fn headers(headers: &HeaderMap, limits: &EgressLimits) -> Option<Vec<(String, String)>> {
+pub(crate) fn headers(response: &reqwest::Response, limits: &EgressLimits) -> Option<Vec<(String, String)>> {
+    let headers = response.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers.len() > usize::from(limits.header_count) || bytes as u64 > u64::from(limits.header_bytes) {
         return None;
     }
-    let text = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
         (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
-    Some(headers.iter().map(text).collect())
+    // What is decompressed is handed over as if it had never been otherwise.
+    let is_gzip = body::is_gzip(response);
+    let remains = |name: &HeaderName| !is_gzip || (name != CONTENT_ENCODING && name != CONTENT_LENGTH);
+    Some(headers.iter().filter(|(name, _)| remains(name)).map(text).collect())
 }

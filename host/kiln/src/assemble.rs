@@ -1,7 +1,7 @@
 //! From what is configured to what runs.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -297,6 +297,8 @@ fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics, redaction: &Reda
             .ok()
             .and_then(NonZeroU16::new)
             .unwrap_or(NonZeroU16::MAX),
+        requests_per_call: instance.limits.http_requests,
+        requests_per_second: NonZeroU32::new(instance.limits.http_requests_per_second).unwrap_or(NonZeroU32::MIN),
         request_timeout: instance.timeout / REQUESTS_PER_TIMEOUT,
         ..EgressLimits::default()
     };

@@ -22,6 +22,8 @@ use crate::url_template::{InvalidUrlTemplate, UrlTemplate};
 /// credential = [
 ///   { type = "bearer", token = "${config.token}" },
 ///   { type = "bearer", token_file = "${config.token_file}" },
+///   { type = "basic", username = "${config.user}", password = "${config.password}" },
+///   { type = "basic", username = "${config.user}", password_file = "${config.password_file}" },
 ///   { type = "oauth2_client_credentials",
 ///     client_id = "${config.client_id}", client_secret = "${config.client_secret}",
 ///     # Either where the server says, which has to be on its own origin:
@@ -107,7 +109,21 @@ pub enum CredentialAlternative {
         /// Holds the path of the file.
         token_file: ConfigField,
     },
-    /// The same with a token from an OAuth 2.0 token endpoint (RFC 6749 §4.4).
+    /// `Authorization: Basic` with the values of two fields (RFC 7617).
+    Basic {
+        /// Holds the name.
+        username: ConfigField,
+        /// Holds the password.
+        password: ConfigField,
+    },
+    /// The same with the content of a file, which is read again when it changes.
+    BasicFile {
+        /// Holds the name.
+        username: ConfigField,
+        /// Holds the path of the file.
+        password_file: ConfigField,
+    },
+    /// A bearer token from an OAuth 2.0 token endpoint (RFC 6749 §4.4).
     ClientCredentials(ClientCredentialsRequest),
 }
 
@@ -163,6 +179,9 @@ impl CredentialAlternative {
     pub fn fields(&self) -> Vec<&ConfigField> {
         match self {
             Self::Bearer { token: field } | Self::BearerFile { token_file: field } => vec![field],
+            Self::Basic { username, password: field } | Self::BasicFile { username, password_file: field } => {
+                vec![username, field]
+            }
             Self::ClientCredentials(request) => {
                 let mut fields = vec![&request.client_id, &request.client_secret];
                 if let EndpointRequest::Url(template) = &request.endpoint {
@@ -181,8 +200,9 @@ impl CredentialAlternative {
     pub(crate) const fn secret(&self) -> Option<&ConfigField> {
         match self {
             Self::Bearer { token } => Some(token),
+            Self::Basic { password, .. } => Some(password),
             // A path: what it leads to is the secret, and no plugin can open it.
-            Self::BearerFile { .. } => None,
+            Self::BearerFile { .. } | Self::BasicFile { .. } => None,
             Self::ClientCredentials(request) => Some(&request.client_secret),
         }
     }
@@ -194,6 +214,10 @@ impl fmt::Display for CredentialAlternative {
         match self {
             Self::Bearer { token } => write!(f, "the bearer token in {token}"),
             Self::BearerFile { token_file } => write!(f, "the bearer token in the file {token_file}"),
+            Self::Basic { username, password } => write!(f, "the name and password in {username} and {password}"),
+            Self::BasicFile { username, password_file } => {
+                write!(f, "the name in {username} and the password in the file {password_file}")
+            }
             Self::ClientCredentials(request) => {
                 let ClientCredentialsRequest { client_id, client_secret, endpoint, authentication, .. } = request;
                 write!(
@@ -223,6 +247,14 @@ enum Spelling {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token_file: Option<ConfigField>,
     },
+    #[serde(rename = "basic")]
+    Basic {
+        username: ConfigField,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password: Option<ConfigField>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        password_file: Option<ConfigField>,
+    },
     #[serde(rename = "oauth2_client_credentials")]
     ClientCredentials {
         client_id: ConfigField,
@@ -246,6 +278,13 @@ impl TryFrom<Spelling> for CredentialAlternative {
             Spelling::Bearer { token: Some(token), token_file: None } => Ok(Self::Bearer { token }),
             Spelling::Bearer { token: None, token_file: Some(token_file) } => Ok(Self::BearerFile { token_file }),
             Spelling::Bearer { .. } => Err(InvalidCredential::Bearer),
+            Spelling::Basic { username, password: Some(password), password_file: None } => {
+                Ok(Self::Basic { username, password })
+            }
+            Spelling::Basic { username, password: None, password_file: Some(password_file) } => {
+                Ok(Self::BasicFile { username, password_file })
+            }
+            Spelling::Basic { .. } => Err(InvalidCredential::Basic),
             Spelling::ClientCredentials {
                 client_id,
                 client_secret,
@@ -276,6 +315,12 @@ impl From<CredentialAlternative> for Spelling {
             CredentialAlternative::Bearer { token } => Self::Bearer { token: Some(token), token_file: None },
             CredentialAlternative::BearerFile { token_file } => {
                 Self::Bearer { token: None, token_file: Some(token_file) }
+            }
+            CredentialAlternative::Basic { username, password } => {
+                Self::Basic { username, password: Some(password), password_file: None }
+            }
+            CredentialAlternative::BasicFile { username, password_file } => {
+                Self::Basic { username, password: None, password_file: Some(password_file) }
             }
             CredentialAlternative::ClientCredentials(request) => {
                 let (discovery, token_url) = match request.endpoint {
@@ -311,6 +356,9 @@ pub enum InvalidCredential {
     /// Two sources of one token, or none.
     #[error("a `bearer` credential has either `token` or `token_file`")]
     Bearer,
+    /// Two sources of one password, or none.
+    #[error("a `basic` credential has `username` and either `password` or `password_file`")]
+    Basic,
     /// Two token endpoints, or none.
     #[error("an `oauth2_client_credentials` credential has either `discovery` or `token_url`")]
     Endpoint,

@@ -1,5 +1,6 @@
 //! Requests ∩ grants: the policy an instance runs under.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -7,7 +8,7 @@ use url::Url;
 
 use crate::address::{AddressDenied, AddressScope};
 use crate::config_line::ConfigLine;
-use crate::grant::{Grants, HttpGrant};
+use crate::grant::{Grants, HttpGrant, Redirects};
 use crate::imports::Capability;
 use crate::manifest::Manifest;
 use crate::missing_grant::MissingGrant;
@@ -19,6 +20,7 @@ use crate::request::{ConfigField, HttpRequest, Method};
 use crate::setting::Setting;
 use crate::sign_in::{self, Credential, Granted};
 use crate::target::Target;
+use crate::tls_files::TlsFiles;
 
 /// Everything one instance may do, and nothing else.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -38,6 +40,12 @@ pub struct HttpRule {
     pub methods: Vec<Method>,
     /// What the host may resolve to.
     pub addresses: AddressScope,
+    /// How many redirects are followed from here.
+    #[serde(skip_serializing_if = "Redirects::is_none")]
+    pub redirects: Redirects,
+    /// Whom to trust there and who to be, if that is not the platform's affair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// How the host signs in, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credential: Option<Credential>,
@@ -66,7 +74,13 @@ impl HttpRule {
     fn uses(&self, origins: &OriginRange) -> bool {
         let signs_in = match &self.credential {
             Some(Credential::ClientCredentials(credentials)) => origins.contains(&credentials.endpoint.origin),
-            Some(Credential::Bearer { .. } | Credential::BearerFile { .. }) | None => false,
+            Some(
+                Credential::Bearer { .. }
+                | Credential::BearerFile { .. }
+                | Credential::Basic { .. }
+                | Credential::BasicFile { .. },
+            )
+            | None => false,
         };
         origins.contains(&self.origin) || signs_in
     }
@@ -132,6 +146,9 @@ impl Policy {
                 false
             }
         };
+        for grant in grants.http.iter().filter(|grant| grant.tls.is_some() && !grant.origin.is_https()) {
+            errors.push(PolicyError::TlsWithoutHttps { origins: grant.origin.clone() });
+        }
         let is_used = |grant: &&HttpGrant| http.iter().any(|rule| rule.uses(&grant.origin));
         let unused = grants.http.iter().filter(|grant| !is_used(grant)).map(|grant| grant.origin.clone()).collect();
         if errors.is_empty() { Ok(Self { http, state, unused }) } else { Err(errors) }
@@ -167,10 +184,14 @@ impl Policy {
             Denial::Path { origin, .. }
             | Denial::AmbiguousPath { origin, .. }
             | Denial::Method { origin, .. }
+            | Denial::Downgrade { origin }
             | Denial::Address { origin, .. } => origin,
         };
-        let sources = self.http.iter().filter(|rule| rule.origin == *origin).map(|rule| rule.source.to_string());
-        let sources: std::collections::BTreeSet<_> = sources.collect();
+        let source = |rule: &HttpRule| match &rule.written {
+            Some(line) => line.to_string(),
+            None => rule.source.to_string(),
+        };
+        let sources: BTreeSet<_> = self.http.iter().filter(|rule| rule.origin == *origin).map(source).collect();
         (!sources.is_empty()).then(|| sources.into_iter().collect::<Vec<_>>().join(", "))
     }
 
@@ -228,6 +249,8 @@ fn resolve_target<'a>(
             None => request.methods.clone(),
         },
         addresses: grant.addresses.clone(),
+        redirects: grant.redirects,
+        tls: grant.tls.clone(),
         credential: None,
         source,
         written: grant.written.clone(),
@@ -243,13 +266,7 @@ fn resolve_target<'a>(
         _ if !rules.is_empty() => {}
         Some(field) if !granted.explicit_grants => {
             rules.extend(target.origins.iter().map(|origin| {
-                let grant = HttpGrant {
-                    origin: origin.clone().into(),
-                    addresses: AddressScope::public(),
-                    methods: None,
-                    paths: None,
-                    written: target.written.clone(),
-                };
+                let grant = HttpGrant { written: target.written.clone(), ..HttpGrant::derived(origin.clone()) };
                 rule(origin, &grant, GrantSource::Configuration(field.clone()))
             }));
         }
@@ -336,6 +353,12 @@ pub enum Denial {
         /// The method.
         method: Method,
     },
+    /// A redirect leads out of encryption.
+    #[error("{origin} redirects to an unencrypted origin, which is not followed")]
+    Downgrade {
+        /// Who redirects.
+        origin: Origin,
+    },
     /// The name resolved to addresses the rule does not reach.
     #[error("{origin}: {denied}")]
     Address {
@@ -356,6 +379,7 @@ impl Denial {
             Self::Path { .. } => "path",
             Self::AmbiguousPath { .. } => "ambiguous_path",
             Self::Method { .. } => "method",
+            Self::Downgrade { .. } => "downgrade",
             Self::Address { .. } => "address",
         }
     }

@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::AddressScope;
 use crate::config_line::ConfigLine;
+use crate::origin::Origin;
 use crate::origin_range::OriginRange;
 use crate::path::PathPattern;
 use crate::request::Method;
+use crate::tls_files::TlsFiles;
 
 /// The `grants:` of an instance. Keys that would not be enforced are not accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,4 +42,65 @@ pub struct HttpGrant {
     /// Where the entry is written, if it is in a file.
     #[serde(skip)]
     pub written: Option<ConfigLine>,
+    /// How many redirects may be followed from here; none if absent.
+    #[serde(default, skip_serializing_if = "Redirects::is_none")]
+    pub redirects: Redirects,
+    /// Whom to trust there and who to be, if that is not the platform's affair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
 }
+
+impl HttpGrant {
+    /// What typing an origin into the configuration grants.
+    pub(crate) fn derived(origin: Origin) -> Self {
+        Self {
+            origin: origin.into(),
+            addresses: AddressScope::public(),
+            methods: None,
+            paths: None,
+            redirects: Redirects::default(),
+            tls: None,
+            written: None,
+        }
+    }
+}
+
+/// How many redirects in a row are followed: at most three.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct Redirects(u8);
+
+impl Redirects {
+    const MOST: u8 = 3;
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// Whether redirects are answers and nothing else.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl TryFrom<u64> for Redirects {
+    type Error = TooManyRedirects;
+
+    fn try_from(number: u64) -> Result<Self, Self::Error> {
+        u8::try_from(number).ok().filter(|it| *it <= Self::MOST).map(Self).ok_or(TooManyRedirects(number))
+    }
+}
+
+impl From<Redirects> for u64 {
+    fn from(redirects: Redirects) -> Self {
+        redirects.0.into()
+    }
+}
+
+/// More redirects than can be granted.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`redirects` is {0}: at most {most} in a row can be granted", most = Redirects::MOST)]
+pub struct TooManyRedirects(u64);

@@ -28,6 +28,7 @@ mod setting;
 mod sign_in;
 mod signature;
 mod target;
+mod tls_files;
 mod url_template;
 mod visible;
 
@@ -43,7 +44,7 @@ pub use declared::{
 };
 pub use digest::{Digest, InvalidDigest};
 pub use effective::{Denial, GrantSource, HttpRule, Policy};
-pub use grant::{Grants, HttpGrant};
+pub use grant::{Grants, HttpGrant, Redirects};
 pub use imports::{Capability, Import, ImportError, check_imports};
 pub use manifest::{Level, MANIFEST_SECTION, Manifest, ManifestError, PluginKind, ProcessorDeclaration, WIT_VERSION};
 pub use missing_grant::MissingGrant;
@@ -61,5 +62,6 @@ pub use signature::{
     SignatureFile, SigningKey, ValidSignature, read_signature, verify_signature,
 };
 pub use target::Target;
+pub use tls_files::TlsFiles;
 pub use url_template::{InvalidUrlTemplate, Misfit, UrlTemplate};
 pub use visible::{Visible, is_hidden};

@@ -24,6 +24,12 @@ impl OriginRange {
         self.first.with_port(origin.port()) == *origin && (self.first.port()..=self.last_port).contains(&origin.port())
     }
 
+    /// Whether connections are encrypted.
+    #[must_use]
+    pub const fn is_https(&self) -> bool {
+        self.first.is_https()
+    }
+
     /// The origins, in as few ranges as they make.
     #[must_use]
     pub fn covering<'o>(origins: impl IntoIterator<Item = &'o Origin>) -> Vec<Self> {

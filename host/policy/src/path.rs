@@ -86,7 +86,7 @@ fn decode(path: &str) -> (Vec<u8>, Vec<u8>) {
         match (first, after) {
             (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                 let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|it| u8::try_from(it).ok());
-                let byte = digit(*high).unwrap_or_default() << 4 | digit(*low).unwrap_or_default();
+                let byte = (digit(*high).unwrap_or_default() << 4) | digit(*low).unwrap_or_default();
                 decoded.push(byte);
                 encoded.push(byte);
                 rest = after;

@@ -6,6 +6,7 @@
 use crate::address::AddressDenied;
 use crate::missing_grant::MissingGrant;
 use crate::origin::{Origin, OriginError};
+use crate::origin_range::OriginRange;
 use crate::request::ConfigField;
 use crate::url_template::Misfit;
 use crate::visible::Visible;
@@ -96,6 +97,12 @@ pub enum PolicyError {
         /// The field.
         client_secret: ConfigField,
     },
+    /// Certificates for a place where nobody shows any.
+    #[error("`grants.http` has `tls` for {origins}, where there is no TLS: write https, or remove `tls`")]
+    TlsWithoutHttps {
+        /// Scheme, host and ports.
+        origins: OriginRange,
+    },
     /// State is requested and withheld.
     #[error(
         "requests state ({}), which is not granted; to grant it, add\n    grants:\n      state: true",
@@ -133,6 +140,7 @@ impl PolicyError {
         match self {
             Self::PartialCredential { .. }
             | Self::AmbiguousCredential { .. }
+            | Self::TlsWithoutHttps { .. }
             | Self::TokenUrl(_)
             | Self::TokenOrigin(_) => true,
             Self::NotGranted(_)

@@ -19,6 +19,7 @@ use crate::origin::Origin;
 use crate::policy_error::PolicyError;
 use crate::request::ConfigField;
 use crate::setting::Setting;
+use crate::tls_files::TlsFiles;
 
 /// How the host signs in at an origin, decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,7 +37,23 @@ pub enum Credential {
         /// Holds the path of the file.
         token_file: ConfigField,
     },
-    /// The same with a token from a token endpoint.
+    /// `Authorization: Basic` with the values of two fields.
+    #[serde(rename = "basic")]
+    Basic {
+        /// Holds the name.
+        username: ConfigField,
+        /// Holds the password.
+        password: ConfigField,
+    },
+    /// The same with the content of a file.
+    #[serde(rename = "basic_file")]
+    BasicFile {
+        /// Holds the name.
+        username: ConfigField,
+        /// Holds the path of the file.
+        password_file: ConfigField,
+    },
+    /// A bearer token from a token endpoint.
     #[serde(rename = "oauth2_client_credentials")]
     ClientCredentials(Box<ClientCredentials>),
 }
@@ -67,6 +84,9 @@ pub struct TokenEndpoint {
     pub origin: Origin,
     /// What the host may resolve to.
     pub addresses: AddressScope,
+    /// Whom to trust there and who to be, if that is not the platform's affair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// Who granted it.
     pub source: GrantSource,
 }
@@ -77,6 +97,9 @@ impl Credential {
     pub fn fields(&self) -> Vec<&ConfigField> {
         match self {
             Self::Bearer { token: field } | Self::BearerFile { token_file: field } => vec![field],
+            Self::Basic { username, password: field } | Self::BasicFile { username, password_file: field } => {
+                vec![username, field]
+            }
             Self::ClientCredentials(credentials) => vec![&credentials.client_id, &credentials.client_secret],
         }
     }
@@ -88,6 +111,13 @@ impl fmt::Display for Credential {
         match self {
             Self::Bearer { token } => write!(f, "the bearer token in `{}`", token.path()),
             Self::BearerFile { token_file } => write!(f, "the bearer token in the file `{}`", token_file.path()),
+            Self::Basic { username, password } => {
+                write!(f, "the name and password in `{}` and `{}`", username.path(), password.path())
+            }
+            Self::BasicFile { username, password_file } => {
+                let (username, password_file) = (username.path(), password_file.path());
+                write!(f, "the name in `{username}` and the password in the file `{password_file}`")
+            }
             Self::ClientCredentials(credentials) => {
                 let ClientCredentials { client_id, client_secret, endpoint, .. } = credentials.as_ref();
                 let (id, secret) = (client_id.path(), client_secret.path());
@@ -124,6 +154,12 @@ pub(crate) fn resolve<'a>(
     Ok(Some(match chosen {
         CredentialAlternative::Bearer { token } => Credential::Bearer { token: token.clone() },
         CredentialAlternative::BearerFile { token_file } => Credential::BearerFile { token_file: token_file.clone() },
+        CredentialAlternative::Basic { username, password } => {
+            Credential::Basic { username: username.clone(), password: password.clone() }
+        }
+        CredentialAlternative::BasicFile { username, password_file } => {
+            Credential::BasicFile { username: username.clone(), password_file: password_file.clone() }
+        }
         CredentialAlternative::ClientCredentials(request) => {
             let credentials = client_credentials(request, origin, source, granted, &setting)?;
             Credential::ClientCredentials(Box::new(credentials))
@@ -197,6 +233,7 @@ fn client_credentials<'a>(
     let reason = format!("exchanges `{}` and `{}` for a token", client_id.path(), client_secret.path());
     let missing = |denied| PolicyError::NotGranted(Box::new(MissingGrant::of_origin(&origin, reason.clone(), denied)));
     let mut explicit = granted.grants.http.iter().filter(|grant| grant.origin.contains(&origin)).peekable();
+    let tls = explicit.peek().and_then(|grant| grant.tls.clone());
     let (addresses, source) = match (explicit.peek(), derived) {
         (Some(_), _) => (explicit.map(|grant| grant.addresses.clone()).collect(), GrantSource::Explicit),
         (None, Some(source)) => (AddressScope::public(), source),
@@ -209,7 +246,7 @@ fn client_credentials<'a>(
     Ok(ClientCredentials {
         client_id: client_id.clone(),
         client_secret: client_secret.clone(),
-        endpoint: TokenEndpoint { url, is_metadata, origin, addresses, source },
+        endpoint: TokenEndpoint { url, is_metadata, origin, addresses, tls, source },
         authentication: *authentication,
         scopes: scopes.clone(),
     })

@@ -75,7 +75,9 @@ async fn spend<T>(
     function: Option<Function>,
     work: impl AsyncFnOnce(&mut Store<StoreData>) -> wasmtime::Result<T>,
 ) -> Result<T, CallError> {
-    store.data_mut().cpu.begin();
+    let data = store.data_mut();
+    data.cpu.begin();
+    data.egress.iter().for_each(|egress| egress.begin_call());
     store.set_epoch_deadline(1);
     let started = Instant::now();
     let ended = tokio::time::timeout(timeout, work(store)).await;

@@ -12,11 +12,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 /// Values shorter than this, in bytes, are not looked for: they would blot out ordinary words, and a secret so short is
 /// none.
 pub const MIN_BYTES: usize = 6;
+
+/// Values longer than twice this, in bytes, are looked for in pieces.
+const PIECE: usize = 256;
 
 /// What stands in a secret's place.
 pub const REDACTED: &str = "[REDACTED]";
@@ -124,24 +127,44 @@ impl fmt::Debug for Protected {
 }
 
 fn matcher(values: &BTreeMap<String, usize>) -> Option<Arc<AhoCorasick>> {
-    let long_enough = values.keys().filter(|value| value.len() >= MIN_BYTES);
-    let mut patterns: Vec<String> =
-        long_enough.flat_map(|value| forms(value)).filter(|form| !form.is_empty()).collect();
+    let long_enough = values.keys().filter(|value| value.len() >= MIN_BYTES).flat_map(|value| pieces(value));
+    let mut patterns: Vec<String> = long_enough.flat_map(forms).filter(|form| !form.is_empty()).collect();
     patterns.sort_unstable();
     patterns.dedup();
     if patterns.is_empty() {
         return None;
     }
     // Of two secrets that begin alike the longer one: the rest of it must not remain.
-    AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&patterns).ok().map(Arc::new)
+    AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(&patterns)
+        .ok()
+        .map(Arc::new)
+}
+
+/// A value in pieces that are quick to look for: one after the other they are found as the whole would be.
+fn pieces(value: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = value;
+    while rest.len() > 2 * PIECE {
+        let at = (PIECE..rest.len()).find(|at| rest.is_char_boundary(*at)).unwrap_or(rest.len());
+        let (piece, after) = rest.split_at(at);
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    pieces
 }
 
 /// A value as it is, quoted, in a URL and in a form.
-fn forms(value: &str) -> [String; 5] {
+fn forms(value: &str) -> [String; 6] {
     let inner = |quoted: &str| quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned();
-    let json = inner(&serde_json::to_string(value).unwrap_or_default());
+    let json = |text: &str| inner(&serde_json::to_string(text).unwrap_or_default());
     let debug = inner(&format!("{value:?}"));
-    [value.to_owned(), json, debug, encoded(value, b"-._~", "%20"), encoded(value, b"*-._", "+")]
+    // Quoted by whoever logs it, and once more by a log in JSON.
+    let twice = json(&debug);
+    [value.to_owned(), json(value), debug, twice, encoded(value, b"-._~", "%20"), encoded(value, b"*-._", "+")]
 }
 
 fn encoded(value: &str, kept: &[u8], space: &str) -> String {
@@ -200,6 +223,17 @@ mod tests {
         let _short = redaction.protect("s3cret");
         let _long = redaction.protect("s3cret-and-more");
         assert_eq!(redaction.text("s3cret-and-more s3cret"), "[REDACTED] [REDACTED]");
+    }
+
+    /// Scenario: a token as long as a token can be.
+    /// Guarantees: nothing of it is left, wherever it stands.
+    #[test]
+    fn a_long_value_is_found_in_pieces() {
+        let redaction = Redaction::default();
+        let token: String = (0..8192_u32).map(|number| format!("{number:x}é")).collect();
+        let _protected = redaction.protect(&token);
+        let redacted = redaction.text(&format!("got {token}!")).replace(REDACTED, "");
+        assert_eq!(redacted, "got !");
     }
 
     #[test]

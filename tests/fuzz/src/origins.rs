@@ -105,6 +105,8 @@ fn grants_of(origin: &str, paths: &[String], methods: &[Method]) -> Option<Grant
         addresses,
         methods: Some(methods.to_vec()),
         paths: Some(paths),
+        redirects: kiln_policy::Redirects::default(),
+        tls: None,
         written: None,
     };
     Some(Grants { http: vec![grant], ..Grants::default() })

@@ -117,7 +117,7 @@ receivers:
       { memory: 64MiB, recycle_memory: 32MiB, cpu: 500ms, output_bytes: 1MiB, output_points: 5, string_bytes: 2KiB,
         host_call_bytes: 1MiB, host_call_total_bytes: 4MiB, state_bytes: 0, state_entries: 7, log_messages: 1,
         log_bytes: 3KiB, quarantine_after: 3, quarantine_period: 10m, response_bytes: 4096, http_stream_bytes: 8KiB,
-        concurrency: 1 }
+        http_requests: 50, http_requests_per_second: 2, concurrency: 1 }
     grants: { http: [ { origin: "http://127.0.0.1:4040", addresses: [loopback], methods: [GET], paths: ["/metrics/*"] } ] }
   other: { plugin: databricks, timeout: 90s }
 processors:
@@ -162,6 +162,8 @@ service:
         quarantine_period: Duration::from_secs(600),
         response_bytes: 4096,
         http_stream_bytes: 8192,
+        http_requests: 50,
+        http_requests_per_second: 2,
         concurrency: 1,
     };
     assert_eq!(prod.limits, limits);
@@ -232,6 +234,27 @@ fn host_keys_of_an_instance_are_bounded() {
         ("limits: { output_bytes: 1KiB }", "limits: { output_bytes: 2GiB }", "must be from 1KiB to 1GiB"),
         ("limits: { output_points: 1 }", "limits: { output_points: 0 }", "must be from 1 to"),
         ("limits: { output_points: 1 }", "limits: { output_points: 1.5 }", "is no whole number"),
+        ("limits: { http_requests: 1 }", "limits: { http_requests: 0 }", "must be from 1 to 1000000"),
+        (
+            "limits: { http_requests_per_second: 1 }",
+            "limits: { http_requests_per_second: 0 }",
+            "must be from 1 to 10000",
+        ),
+        (
+            "grants: { http: [ { origin: \"https://a.example\", redirects: 3 } ] }",
+            "grants: { http: [ { origin: \"https://a.example\", redirects: 4 } ] }",
+            "`redirects` is 4: at most 3",
+        ),
+        (
+            "grants: { http: [ { origin: \"https://a.example\", tls: { ca_file: /a.pem } } ] }",
+            "grants: { http: [ { origin: \"https://a.example\", tls: { ca_file: a.pem } } ] }",
+            "`a.pem` is a relative path",
+        ),
+        (
+            "grants: { http: [ { origin: \"https://a.example\", paths: [/a%2Fb] } ] }",
+            "grants: { http: [ { origin: \"https://a.example\", paths: [/a%2Fb/*] } ] }",
+            "contains an encoded slash",
+        ),
         ("limits: { state_bytes: 0 }", "limits: { state_bytes: -1 }", "is no size"),
         (
             "limits: { memory: 2MiB, recycle_memory: 2MiB }",

@@ -133,9 +133,9 @@ async fn a_connection_of_one_rule_is_not_used_by_another() {
 async fn localhost_is_found_by_the_platform_and_still_judged() {
     let server = Server::saying("").await;
     let origin = format!("http://localhost:{}", server.port);
-    let metrics = kiln_telemetry::Metrics::new("test").egress("example");
     let policy = reaching(&origin, &["loopback"]);
-    let egress = Egress::new("example", policy, &Credentials::default(), EgressLimits::default(), metrics).unwrap();
+    let spec = World::new().spec(policy, &Credentials::default(), EgressLimits::default());
+    let egress = Egress::new(spec).unwrap();
     assert!(egress.send(get(format!("{origin}/x"))).await.is_ok());
 
     let world = World::new().resolving(&["10.0.0.1"]);

@@ -98,7 +98,7 @@ fn nothing_a_guest_makes_up_panics_or_arrives_without_a_grant() {
     let egress = World::new().egress(narrow(&server.url("")));
     let arrived = std::cell::Cell::new(0_u32);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 2000,
+        cases: 4000,
         failure_persistence: None,
         ..ProptestConfig::default()
     });

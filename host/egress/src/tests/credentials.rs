@@ -123,3 +123,56 @@ async fn no_error_shows_a_credential_or_a_query() {
         assert!(!matches!(error, Error::Timeout), "{shown}");
     }
 }
+
+/// Scenario: a name and a password are configured, the password as a value and as a file that changes.
+/// Guarantees: both are sent as RFC 7617 says, and neither the password nor what is sent is printed while it is of use.
+#[tokio::test]
+async fn a_name_and_a_password_are_sent_encoded_and_looked_for_in_what_is_printed() {
+    let server = Server::saying("").await;
+    let origin = server.url("");
+    let grants = serde_json::json!([{ "origin": origin, "addresses": ["loopback"] }]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("password");
+    std::fs::write(&file, "open sesame\n").unwrap();
+    let mut credentials = Credentials::default();
+    credentials.insert("id", "Aladdin");
+    credentials.insert("password", "open sesame");
+    credentials.insert("file", file.to_str().unwrap());
+    for password in ["password = '${config.password}'", "password_file = '${config.file}'"] {
+        let requests = format!(
+            "{}credential = [{{ type = 'basic', username = '${{config.id}}', {password} }}]\n",
+            everything(&origin)
+        );
+        let world = World::new();
+        let egress = world.build(policy(&requests, grants.clone()), &credentials, EgressLimits::default());
+        egress.send(get(server.url("/x"))).await.unwrap();
+        let sent = server.received(|received| received.last().unwrap().header("authorization").concat());
+        assert_eq!(sent, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(world.redaction.text(&format!("{sent} and open sesame")), "Basic [REDACTED] and [REDACTED]");
+        drop(egress);
+        assert_eq!(world.redaction.text("open sesame"), "open sesame");
+    }
+}
+
+#[test]
+fn a_name_with_a_colon_is_no_name() {
+    let requests = "[[requests.http]]\norigin = 'https://a.example'\nmethods = ['GET']\npaths = ['/*']\n\
+                    reason = 'a test'\n\
+                    credential = [{ type = 'basic', username = '${config.id}', password = '${config.password}' }]\n";
+    let policy = policy(requests, serde_json::json!([{ "origin": "https://a.example" }]));
+    let world = World::new();
+    let build = |name: &str, password: &str| {
+        let mut credentials = Credentials::default();
+        credentials.insert("id", name);
+        credentials.insert("password", password);
+        let spec = world.spec(std::sync::Arc::clone(&policy), &credentials, EgressLimits::default());
+        crate::Egress::within(world.ambient(), spec).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(build("me", "s3cret"), Ok(()));
+    assert_eq!(
+        build("me:you", "s3cret").unwrap_err(),
+        "`id` is no name to sign in with: it contains a colon or a control character"
+    );
+    assert!(build("me", "two\nlines").unwrap_err().starts_with("`password` contains a line break"));
+    assert!(build("me", "").unwrap_err().starts_with("`password` is empty"));
+}

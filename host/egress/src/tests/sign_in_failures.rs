@@ -226,8 +226,7 @@ async fn a_value_that_cannot_be_sent_is_the_operators_error_at_start() {
         let mut credentials = crate::Credentials::default();
         credentials.insert("id", id);
         credentials.insert("secret", secret);
-        let metrics = kiln_telemetry::Metrics::new("test").egress("example");
-        let egress = Egress::new("example", at(&server), &credentials, EgressLimits::default(), metrics);
+        let egress = Egress::new(World::new().spec(at(&server), &credentials, EgressLimits::default()));
         egress.map(|_| ()).map_err(|error| error.to_string())
     };
     assert_eq!(build("me", "s3cret with spaces"), Ok(()));
@@ -236,7 +235,7 @@ async fn a_value_that_cannot_be_sent_is_the_operators_error_at_start() {
         let error = build("me", secret).unwrap_err();
         assert!(error.starts_with("`secret` contains a line break") && !error.contains("s3cr"), "{error}");
     }
-    let metrics = kiln_telemetry::Metrics::new("test").egress("example");
-    let egress = Egress::new("example", at(&server), &crate::Credentials::default(), EgressLimits::default(), metrics);
+    let none = crate::Credentials::default();
+    let egress = Egress::new(World::new().spec(at(&server), &none, EgressLimits::default()));
     assert_eq!(egress.err().unwrap().to_string(), "`id` has no value");
 }

@@ -134,7 +134,7 @@ impl World {
         self.metric("kiln_denials_total", &format!(",capability=\"http\",reason=\"{reason}\""))
     }
 
-    fn ambient(&self) -> Ambient {
+    pub fn ambient(&self) -> Ambient {
         let (answers, looked_up) = (Arc::clone(&self.answers), Arc::clone(&self.looked_up));
         let (waits, waited) = (Arc::clone(&self.waits), Arc::clone(&self.waits));
         let passed = Arc::clone(&self.passed);

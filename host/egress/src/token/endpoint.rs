@@ -50,14 +50,14 @@ impl Endpoint {
     ) -> Result<Self, EgressError> {
         let ClientCredentials { client_id, client_secret, endpoint, authentication, scopes } = credentials;
         let lookup = Arc::clone(&world.ambient.lookup);
-        let secret = values.visible(client_secret)?;
+        let (id, secret) = (values.visible(client_id)?, values.visible(client_secret)?);
         Ok(Self {
             _protected: world.redaction.protect(secret.expose()),
-            client: CheckedClient::new(&endpoint.origin, &endpoint.addresses, limits, lookup)?,
+            client: CheckedClient::new(&endpoint.origin, &endpoint.addresses, endpoint.tls.as_ref(), limits, lookup)?,
             url: endpoint.url.clone(),
             is_metadata: endpoint.is_metadata,
             found: Mutex::new(None),
-            id: values.visible(client_id)?,
+            id,
             secret,
             authentication: *authentication,
             scopes: scopes.join(" "),

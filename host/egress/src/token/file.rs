@@ -14,13 +14,15 @@ use reqwest::header::HeaderValue;
 use tokio::sync::Mutex;
 
 use super::error::{FileProblem, TokenError};
-use super::{MAX_BYTES, World, bearer};
+use super::scheme::Scheme;
+use super::{MAX_BYTES, World};
 
 const LOOKS_APART: Duration = Duration::from_secs(1);
 
 pub(crate) struct FileToken {
     field: String,
     path: Arc<Path>,
+    scheme: Arc<Scheme>,
     world: World,
     /// Held during a look, so that concurrent requests share it.
     seen: Mutex<Option<Seen>>,
@@ -29,16 +31,23 @@ pub(crate) struct FileToken {
 struct Seen {
     at: Instant,
     stamp: Option<Stamp>,
-    token: Result<HeaderValue, FileProblem>,
-    _protected: Option<Protected>,
+    token: Result<Content, FileProblem>,
+}
+
+/// What a file held.
+struct Content {
+    value: HeaderValue,
+    /// The secret as it is and as it is sent.
+    _protected: [Protected; 2],
 }
 
 /// What changes with the content.
 type Stamp = (Option<SystemTime>, u64);
 
 impl FileToken {
-    pub(super) fn new(field: &str, path: &str, world: World) -> Self {
-        Self { field: field.to_owned(), path: PathBuf::from(path).into(), world, seen: Mutex::new(None) }
+    pub(super) fn new(field: &str, path: &str, scheme: Scheme, world: World) -> Self {
+        let (field, path) = (field.to_owned(), PathBuf::from(path).into());
+        Self { field, path, scheme: Arc::new(scheme), world, seen: Mutex::new(None) }
     }
 
     pub(super) async fn authorization(&self) -> Result<HeaderValue, TokenError> {
@@ -67,11 +76,11 @@ impl FileToken {
     /// Reads the file even if it seems to be the same: modification times are coarse.
     pub(super) async fn replace(&self, refused: &HeaderValue) -> bool {
         let mut seen = self.seen.lock().await;
-        if seen.as_ref().is_some_and(|seen| seen.token.as_ref().is_ok_and(|token| token != refused)) {
+        if seen.as_ref().is_some_and(|seen| seen.token.as_ref().is_ok_and(|token| token.value != *refused)) {
             return true;
         }
         let Look::Changed(stamp, token) = self.look(None).await else { return false };
-        let changed = token.as_ref().is_ok_and(|token| token != refused);
+        let changed = token.as_ref().is_ok_and(|token| token.value != *refused);
         if changed {
             *seen = Some(self.take((self.world.ambient.instant)(), stamp, token));
         }
@@ -79,37 +88,39 @@ impl FileToken {
     }
 
     async fn look(&self, known: Option<Stamp>) -> Look {
-        let path = Arc::clone(&self.path);
+        let (path, scheme, world) = (Arc::clone(&self.path), Arc::clone(&self.scheme), self.world.clone());
         // A file can be on a server that does not answer.
-        let look = tokio::task::spawn_blocking(move || look(&path, known)).await;
+        let look = tokio::task::spawn_blocking(move || look(&path, &scheme, &world, known)).await;
         look.unwrap_or_else(|_| Look::Changed(None, Err(FileProblem::Unreadable("interrupted".to_owned()))))
     }
 
-    fn take(&self, at: Instant, stamp: Option<Stamp>, token: Result<HeaderValue, FileProblem>) -> Seen {
-        let protected = token.as_ref().ok().map(|token| self.world.protect(token));
-        let seen = Seen { at, stamp, token, _protected: protected };
+    fn take(&self, at: Instant, stamp: Option<Stamp>, token: Result<Content, FileProblem>) -> Seen {
+        let seen = Seen { at, stamp, token };
         self.world.record(&self.field, self.token(&seen).as_ref().map(|_| ()));
         seen
     }
 
     fn token(&self, seen: &Seen) -> Result<HeaderValue, TokenError> {
-        seen.token.clone().map_err(|problem| TokenError::File { field: self.field.clone(), problem })
+        match &seen.token {
+            Ok(token) => Ok(token.value.clone()),
+            Err(problem) => Err(TokenError::File { field: self.field.clone(), problem: problem.clone() }),
+        }
     }
 }
 
 enum Look {
     Unchanged,
-    Changed(Option<Stamp>, Result<HeaderValue, FileProblem>),
+    Changed(Option<Stamp>, Result<Content, FileProblem>),
 }
 
-fn look(path: &Path, known: Option<Stamp>) -> Look {
+fn look(path: &Path, scheme: &Scheme, world: &World, known: Option<Stamp>) -> Look {
     let stamp = match stamp(path) {
         Ok(stamp) if Some(stamp) == known => return Look::Unchanged,
         Ok(stamp) => stamp,
         Err(problem) => return Look::Changed(None, Err(problem)),
     };
     // If it changes now, the next look finds another stamp.
-    Look::Changed(Some(stamp), read(path))
+    Look::Changed(Some(stamp), read(path, scheme, world))
 }
 
 fn stamp(path: &Path) -> Result<Stamp, FileProblem> {
@@ -121,7 +132,7 @@ fn stamp(path: &Path) -> Result<Stamp, FileProblem> {
     Ok((metadata.modified().ok(), metadata.len()))
 }
 
-fn read(path: &Path) -> Result<HeaderValue, FileProblem> {
+fn read(path: &Path, scheme: &Scheme, world: &World) -> Result<Content, FileProblem> {
     let mut content = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut content).map_err(unreadable)?;
@@ -129,7 +140,9 @@ fn read(path: &Path) -> Result<HeaderValue, FileProblem> {
         return Err(FileProblem::TooLarge);
     }
     let text = std::str::from_utf8(&content).map_err(|_| FileProblem::NotAToken)?;
-    bearer(text.trim_end_matches(['\r', '\n'])).ok_or(FileProblem::NotAToken)
+    let secret = text.trim_end_matches(['\r', '\n']);
+    let value = scheme.value(secret).ok_or(FileProblem::NotAToken)?;
+    Ok(Content { _protected: [world.redaction.protect(secret), world.protect(&value)], value })
 }
 
 fn unreadable(error: io::Error) -> FileProblem {

@@ -28,6 +28,7 @@ mod error;
 mod fetched;
 mod file;
 mod pause;
+mod scheme;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ use self::error::TokenError;
 pub(crate) use self::error::{NoToken, whole_seconds};
 use self::fetched::FetchedToken;
 use self::file::FileToken;
+use self::scheme::{Scheme, bearer};
 use crate::ambient::Ambient;
 use crate::credentials::{CredentialError, Credentials};
 use crate::error::EgressError;
@@ -50,7 +52,7 @@ const MAX_BYTES: u64 = 64 << 10;
 
 /// Hands out what to send as `Authorization`.
 pub(crate) enum TokenSource {
-    Fixed { value: HeaderValue, _protected: Protected },
+    Fixed { value: HeaderValue, _protected: Vec<Protected> },
     File(Box<FileToken>),
     Fetched(FetchedToken),
 }
@@ -67,11 +69,22 @@ impl TokenSource {
             Credential::Bearer { token } => {
                 let value = bearer(values.get(token)?.expose());
                 let value = value.ok_or_else(|| CredentialError::NotAToken { field: token.path().to_owned() })?;
-                Ok(Self::Fixed { _protected: world.protect(&value), value })
+                Ok(Self::Fixed { _protected: vec![world.protect(&value)], value })
             }
             Credential::BearerFile { token_file } => {
                 let path = values.get(token_file)?.expose();
-                Ok(Self::File(Box::new(FileToken::new(token_file.path(), path, world.clone()))))
+                Ok(Self::File(Box::new(FileToken::new(token_file.path(), path, Scheme::Bearer, world.clone()))))
+            }
+            Credential::Basic { username, password } => {
+                let value = Scheme::basic(values, username)?.value(values.get(password)?.expose());
+                let value = value.ok_or_else(|| CredentialError::NotVisible { field: password.path().to_owned() })?;
+                let protected = world.redaction.protect(values.get(password)?.expose());
+                Ok(Self::Fixed { _protected: vec![world.protect(&value), protected], value })
+            }
+            Credential::BasicFile { username, password_file } => {
+                let scheme = Scheme::basic(values, username)?;
+                let path = values.get(password_file)?.expose();
+                Ok(Self::File(Box::new(FileToken::new(password_file.path(), path, scheme, world.clone()))))
             }
             Credential::ClientCredentials(credentials) => {
                 FetchedToken::new(credentials, values, limits, world.clone()).map(Self::Fetched)
@@ -165,32 +178,6 @@ impl World {
                 said = error.said(),
                 "no access token"
             ),
-        }
-    }
-}
-
-/// `Bearer` and the token, unless it is not one word: then it is a file with two lines, or a value pasted with quotes.
-fn bearer(token: &str) -> Option<HeaderValue> {
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return None;
-    }
-    let mut value = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_one_word_and_never_printed() {
-        let value = bearer("dapi0123").unwrap();
-        assert_eq!(value, "Bearer dapi0123");
-        assert!(!format!("{value:?}").contains("dapi0123"));
-        for token in ["", "dapi0123\n", "dapi 0123", "dapi\r\nx-admin: 1", "dapi\u{fc}", "\u{0}dapi"] {
-            assert!(bearer(token).is_none(), "{token:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::InstanceMetrics;
 use super::declare::{Declarations, Labelled, count, slow_durations};
 
 /// How a plugin's HTTP request ended; the words of the contract's `http.error`.
@@ -28,6 +29,8 @@ pub enum EgressOutcome {
     TooLarge,
     /// The server asked to slow down for longer than the host will wait.
     RateLimited,
+    /// It was one more than the call may make, or the origin may be asked at the time.
+    Limit,
     /// The host is stopping.
     Cancelled,
 }
@@ -86,7 +89,7 @@ impl Families {
             requests: declare.counter(
                 "kiln_egress_requests_total",
                 "HTTP requests the plugin made, by outcome: ok, http_error, denied, invalid_request, timeout, connect, \
-                 tls, too_large, rate_limited or cancelled",
+                 tls, too_large, rate_limited, limit or cancelled",
                 ["instance", "outcome"],
             ),
             request_duration: declare.histogram(
@@ -114,7 +117,7 @@ impl Families {
         }
     }
 
-    pub(super) fn handles(&self, id: &str) -> EgressMetrics {
+    pub(super) fn handles(&self, id: &str, instance: InstanceMetrics) -> EgressMetrics {
         let requests = |outcome: &str| self.requests.with([id, outcome]);
         EgressMetrics {
             ok: requests("ok"),
@@ -126,7 +129,9 @@ impl Families {
             tls: requests("tls"),
             too_large: requests("too_large"),
             rate_limited: requests("rate_limited"),
+            limit: requests("limit"),
             cancelled: requests("cancelled"),
+            instance,
             request_duration: self.request_duration.with([id]),
             retries: self.retries.with([id]),
             received: self.received.with([id]),
@@ -148,7 +153,9 @@ pub struct EgressMetrics {
     tls: Counter,
     too_large: Counter,
     rate_limited: Counter,
+    limit: Counter,
     cancelled: Counter,
+    instance: InstanceMetrics,
     request_duration: Histogram,
     retries: Counter,
     received: Counter,
@@ -169,10 +176,16 @@ impl EgressMetrics {
             EgressOutcome::Tls => &self.tls,
             EgressOutcome::TooLarge => &self.too_large,
             EgressOutcome::RateLimited => &self.rate_limited,
+            EgressOutcome::Limit => &self.limit,
             EgressOutcome::Cancelled => &self.cancelled,
         };
         requests.inc();
         self.request_duration.observe(took.as_secs_f64());
+    }
+
+    /// The plugin was held at a limit: a word from the source.
+    pub fn limit_hit(&self, limit: &'static str) {
+        self.instance.limit_hit(limit);
     }
 
     /// The host sends a request again.

@@ -101,7 +101,7 @@ impl Metrics {
 
     /// Handles for the outbound HTTP of the plugin instance with this component id.
     pub fn egress(&self, id: &str) -> EgressMetrics {
-        self.inner.egress.handles(id)
+        self.inner.egress.handles(id, self.instance(id))
     }
 
     /// What plugins were denied.

@@ -91,6 +91,8 @@ impl From<egress::Error> for Error {
             egress::Error::Tls(text) => Self::Tls(text),
             egress::Error::TooLarge(limit) => Self::TooLarge(limit),
             egress::Error::RateLimited(seconds) => Self::RateLimited(seconds),
+            egress::Error::TooFast(seconds) => Self::RateLimited(Some(seconds)),
+            error @ egress::Error::TooManyRequests(_) => Self::Denied(error.to_string()),
             egress::Error::Cancelled => Self::Cancelled,
             egress::Error::Protocol(text) => Self::Protocol(text),
         }
