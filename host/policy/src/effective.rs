@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::address::{AddressDenied, AddressScope};
 use crate::config_line::ConfigLine;
+use crate::files::{self, FilesRule, HostPath, VariableName};
 use crate::grant::{Grants, HttpGrant, Redirects};
 use crate::imports::Capability;
 use crate::manifest::Manifest;
@@ -26,9 +27,17 @@ use crate::tls_files::TlsFiles;
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Policy {
     http: Vec<HttpRule>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<FilesRule>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    env: Vec<VariableName>,
     state: bool,
     #[serde(skip)]
     unused: Vec<OriginRange>,
+    #[serde(skip)]
+    unused_files: Vec<HostPath>,
+    #[serde(skip)]
+    unused_env: Vec<VariableName>,
 }
 
 /// One origin an instance may talk to: what was requested and what was granted must both hold.
@@ -149,9 +158,16 @@ impl Policy {
         for grant in grants.http.iter().filter(|grant| grant.tls.is_some() && !grant.origin.is_https()) {
             errors.push(PolicyError::TlsWithoutHttps { origins: grant.origin.clone() });
         }
+        let files::Resolved { rules: files, unused: unused_files } =
+            files::resolve(&manifest.requests.files, &grants.files, &mut errors);
+        let env = files::resolve_environment(&manifest.requests.env, &grants.env, &mut errors);
+        let unused_env = grants.env.iter().filter(|name| !env.contains(name)).cloned().collect();
         let is_used = |grant: &&HttpGrant| http.iter().any(|rule| rule.uses(&grant.origin));
         let unused = grants.http.iter().filter(|grant| !is_used(grant)).map(|grant| grant.origin.clone()).collect();
-        if errors.is_empty() { Ok(Self { http, state, unused }) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self { http, files, env, state, unused, unused_files, unused_env })
     }
 
     /// Whether the interface is linked at all.
@@ -161,6 +177,8 @@ impl Policy {
             Capability::Emit | Capability::Log | Capability::Clock => true,
             Capability::Http => !self.http.is_empty(),
             Capability::State => self.state,
+            Capability::Files => !self.files.is_empty(),
+            Capability::Env => !self.env.is_empty(),
         }
     }
 
@@ -168,6 +186,18 @@ impl Policy {
     #[must_use]
     pub fn http_rules(&self) -> &[HttpRule] {
         &self.http
+    }
+
+    /// The directories that may be read.
+    #[must_use]
+    pub fn files(&self) -> &[FilesRule] {
+        &self.files
+    }
+
+    /// The environment variables that may be read.
+    #[must_use]
+    pub fn env(&self) -> &[VariableName] {
+        &self.env
     }
 
     /// Grants that no request matches: probably a typing error.
@@ -193,6 +223,18 @@ impl Policy {
         };
         let sources: BTreeSet<_> = self.http.iter().filter(|rule| rule.origin == *origin).map(source).collect();
         (!sources.is_empty()).then(|| sources.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    /// Grants of directories that no request matches.
+    #[must_use]
+    pub fn unused_files(&self) -> &[HostPath] {
+        &self.unused_files
+    }
+
+    /// Grants of environment variables that no request matches.
+    #[must_use]
+    pub fn unused_env(&self) -> &[VariableName] {
+        &self.unused_env
     }
 
     /// The rule under which a request may be sent.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::AddressScope;
 use crate::config_line::ConfigLine;
+use crate::files::{FilesGrant, VariableName};
 use crate::origin::Origin;
 use crate::origin_range::OriginRange;
 use crate::path::PathPattern;
@@ -16,6 +17,10 @@ use crate::tls_files::TlsFiles;
 pub struct Grants {
     /// Outbound HTTP, one entry per origin.
     pub http: Vec<HttpGrant>,
+    /// Directories, to read and nothing else, one entry for each directory the plugin requests.
+    pub files: Vec<FilesGrant>,
+    /// Names of environment variables.
+    pub env: Vec<VariableName>,
     /// Whether state may be kept. Unset: yes, unless `policy.explicit_grants` asks for every grant to be spelled out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<bool>,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::manifest::{Manifest, PluginKind, WIT_VERSION};
+use crate::wasi::{WasiClass, WasiInterface};
 
 /// One interface a component imports, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,9 +12,11 @@ pub enum Import {
     Types,
     /// Callable functions.
     Capability(Capability),
+    /// An interface of WASI, which is linked without authority unless the manifest requests some.
+    Wasi(WasiInterface),
 }
 
-/// The interfaces a host can link.
+/// What a host can let a plugin do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Capability {
     /// Hand telemetry to the host. Every receiver has it.
@@ -26,13 +29,17 @@ pub enum Capability {
     Http,
     /// Remember from one collection to the next.
     State,
+    /// Read granted directories, through WASI.
+    Files,
+    /// Read granted environment variables, through WASI.
+    Env,
 }
 
 impl Capability {
     /// Every capability.
-    pub const ALL: [Self; 5] = [Self::Emit, Self::Log, Self::Clock, Self::Http, Self::State];
+    pub const ALL: [Self; 7] = [Self::Emit, Self::Log, Self::Clock, Self::Http, Self::State, Self::Files, Self::Env];
 
-    /// Name of the interface.
+    /// The word for it in manifests and grants, and where there is one the name of the interface.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -41,6 +48,8 @@ impl Capability {
             Self::Clock => "clock",
             Self::Http => "http",
             Self::State => "state",
+            Self::Files => "files",
+            Self::Env => "env",
         }
     }
 
@@ -52,6 +61,8 @@ impl Capability {
             Self::Emit => manifest.kind == PluginKind::Receiver,
             Self::Http => !manifest.requests.http.is_empty(),
             Self::State => manifest.requests.state.is_some(),
+            Self::Files => !manifest.requests.files.is_empty(),
+            Self::Env => !manifest.requests.env.is_empty(),
         }
     }
 }
@@ -68,6 +79,9 @@ impl Import {
     /// # Errors
     /// The import belongs to another version of the contract, or to no contract Kiln knows.
     pub fn parse(name: &str) -> Result<Self, ImportError> {
+        if let Some(interface) = WasiInterface::parse(name) {
+            return Ok(Self::Wasi(interface));
+        }
         let Some((interface, version)) = name.strip_prefix("kiln:plugin/").and_then(|rest| rest.split_once('@')) else {
             return Err(ImportError::Unknown(name.to_owned()));
         };
@@ -77,11 +91,39 @@ impl Import {
         }
         match interface {
             "telemetry" | "configuration" | "collection" | "processing" => Ok(Self::Types),
-            _ => Capability::ALL
-                .into_iter()
-                .find(|capability| capability.name() == interface)
-                .map(Self::Capability)
-                .ok_or_else(|| ImportError::Unknown(name.to_owned())),
+            "emit" => Ok(Self::Capability(Capability::Emit)),
+            "log" => Ok(Self::Capability(Capability::Log)),
+            "clock" => Ok(Self::Capability(Capability::Clock)),
+            "http" => Ok(Self::Capability(Capability::Http)),
+            "state" => Ok(Self::Capability(Capability::State)),
+            _ => Err(ImportError::Unknown(name.to_owned())),
+        }
+    }
+}
+
+impl Import {
+    /// What it lets the plugin do, if it is requested and granted.
+    #[must_use]
+    pub const fn capability(&self) -> Option<Capability> {
+        match self {
+            Self::Types => None,
+            Self::Capability(capability) => Some(*capability),
+            Self::Wasi(interface) => match interface.class() {
+                WasiClass::Environment => Some(Capability::Env),
+                WasiClass::Files => Some(Capability::Files),
+                WasiClass::Http => Some(Capability::Http),
+                WasiClass::Inert | WasiClass::Sockets => None,
+            },
+        }
+    }
+
+    /// Whether a component that imports it is refused unless the manifest requests what it does. Toolchains import what
+    /// plugins do not use: without a request, WASI has no files and no variables to show, which harms nobody.
+    const fn has_to_be_requested(&self) -> bool {
+        match self {
+            Self::Types => false,
+            Self::Capability(_) => true,
+            Self::Wasi(interface) => matches!(interface.class(), WasiClass::Http),
         }
     }
 }
@@ -97,15 +139,27 @@ pub fn check_imports<'a>(
     let mut capabilities = Vec::new();
     let mut errors = Vec::new();
     for name in imports {
-        match Import::parse(name) {
-            Ok(Import::Types) => {}
-            Ok(Import::Capability(capability)) if capability.is_requested_by(manifest) => capabilities.push(capability),
-            Ok(Import::Capability(capability)) => errors.push(ImportError::NotRequested {
+        let import = match Import::parse(name) {
+            Ok(import) => import,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        };
+        let Some(capability) = import.capability() else { continue };
+        if capability.is_requested_by(manifest) {
+            // Two interfaces can amount to the same.
+            if !capabilities.contains(&capability) {
+                capabilities.push(capability);
+            }
+        } else if import.has_to_be_requested() {
+            let error = ImportError::NotRequested {
                 plugin: manifest.name.to_string(),
+                interface: name.to_owned(),
                 capability,
                 kind: manifest.kind,
-            }),
-            Err(error) => errors.push(error),
+            };
+            errors.push(error);
         }
     }
     if errors.is_empty() { Ok(capabilities) } else { Err(errors) }
@@ -126,10 +180,12 @@ pub enum ImportError {
     #[error("imports `{0}`, which Kiln does not offer{hint}", hint = wasi_hint(.0))]
     Unknown(String),
     /// A capability the manifest is silent about.
-    #[error("{}", not_requested(plugin, *capability, *kind))]
+    #[error("{}", not_requested(plugin, interface, *capability, *kind))]
     NotRequested {
         /// Name of the plugin.
         plugin: String,
+        /// The import.
+        interface: String,
         /// What it can call.
         capability: Capability,
         /// Which kind of plugin it is.
@@ -138,26 +194,31 @@ pub enum ImportError {
 }
 
 fn wasi_hint(import: &str) -> &'static str {
-    if import.starts_with("wasi") { ": build for wasm32-unknown-unknown, which needs no WASI" } else { "" }
+    if import.starts_with("wasi") {
+        ": of WASI it offers the interfaces of cli, clocks, filesystem, http, io, random and sockets, in release 0.2"
+    } else {
+        ""
+    }
 }
 
-fn not_requested(plugin: &str, capability: Capability, kind: PluginKind) -> String {
+fn not_requested(plugin: &str, interface: &str, capability: Capability, kind: PluginKind) -> String {
     let lines = match capability {
         Capability::Http => {
             "\n    [[requests.http]]\n    origin = \"${config.endpoint}\"\n    methods = [\"GET\"]\n    paths = [\"/*\"]\n    reason = \"…\""
         }
         Capability::State => "\n    [requests.state]\n    reason = \"…\"",
+        Capability::Files => "\n    [[requests.files]]\n    guest = \"/…\"\n    paths = [\"…\"]\n    reason = \"…\"",
+        Capability::Env => "\n    [[requests.env]]\n    name = \"…\"\n    reason = \"…\"",
         Capability::Emit | Capability::Log | Capability::Clock => {
             return format!("plugin `{plugin}` imports `{capability}`, which a {} cannot have", kind.name());
         }
     };
-    format!(
-        "plugin `{plugin}` imports `{capability}`, but its manifest does not request it; its author has to add{lines}"
-    )
+    let import = if interface.starts_with("wasi:") { interface } else { capability.name() };
+    format!("plugin `{plugin}` imports `{import}`, but its manifest does not request it; its author has to add{lines}")
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 
@@ -171,8 +232,43 @@ mod tests {
 
     #[test]
     fn what_the_contract_does_not_name_is_refused() {
-        for import in ["wasi:cli/environment@0.2.0", "kiln:plugin/files@0.1.0", "kiln:plugin/http", "env"] {
+        for import in [
+            "wasi:cli/environment@0.3.0",
+            "kiln:plugin/files@0.1.0",
+            "kiln:plugin/env@0.1.0",
+            "kiln:plugin/http",
+            "env",
+        ] {
             assert!(matches!(Import::parse(import), Err(ImportError::Unknown(_))), "{import}");
         }
+    }
+
+    fn manifest(requests: &str) -> Manifest {
+        let text =
+            "name = 'example'\nversion = '1.0.0'\nkind = 'receiver'\ndescription = 'x'\nlicense = 'MIT'\nwit = '0.1'\n";
+        Manifest::parse(&format!("{text}{requests}")).unwrap()
+    }
+
+    #[test]
+    fn wasi_is_no_request_and_gives_what_is_requested() {
+        let imports = ["wasi:cli/environment@0.2.0", "wasi:filesystem/types@0.2.3", "wasi:filesystem/preopens@0.2.3"];
+        let all = ["wasi:cli/stdout@0.2.0", "wasi:sockets/tcp@0.2.0"].into_iter().chain(imports);
+        assert_eq!(check_imports(&manifest(""), all), Ok(Vec::new()));
+        let requests = "[[requests.files]]\nguest = '/data'\npaths = ['a']\nreason = 'x'\n\
+                        [[requests.env]]\nname = 'A'\nreason = 'x'\n";
+        assert_eq!(check_imports(&manifest(requests), imports), Ok(vec![Capability::Env, Capability::Files]));
+    }
+
+    #[test]
+    fn http_has_to_be_requested_whichever_door_it_is() {
+        for import in ["kiln:plugin/http@0.1.0", "wasi:http/outgoing-handler@0.2.0", "wasi:http/types@0.2.3"] {
+            let errors = check_imports(&manifest(""), [import]).unwrap_err();
+            let [error @ ImportError::NotRequested { .. }] = errors.as_slice() else { panic!("{errors:?}") };
+            assert!(error.to_string().contains("[[requests.http]]"), "{error}");
+        }
+        let request =
+            "[[requests.http]]\norigin = 'https://a.example'\nmethods = ['GET']\npaths = ['/*']\nreason = 'x'\n";
+        let both = ["kiln:plugin/http@0.1.0", "wasi:http/outgoing-handler@0.2.0", "wasi:http/types@0.2.0"];
+        assert_eq!(check_imports(&manifest(request), both), Ok(vec![Capability::Http]));
     }
 }

@@ -13,6 +13,8 @@ mod credential;
 mod declared;
 mod digest;
 mod effective;
+mod file_pattern;
+mod files;
 mod grant;
 mod imports;
 mod manifest;
@@ -31,6 +33,7 @@ mod target;
 mod tls_files;
 mod url_template;
 mod visible;
+mod wasi;
 
 pub use address::{AddressDenied, AddressRule, AddressScope};
 pub use config_line::ConfigLine;
@@ -44,6 +47,11 @@ pub use declared::{
 };
 pub use digest::{Digest, InvalidDigest};
 pub use effective::{Denial, GrantSource, HttpRule, Policy};
+pub use file_pattern::{FilePattern, InvalidFilePattern, Reach};
+pub use files::{
+    EnvironmentRequest, FilesGrant, FilesRequest, FilesRule, GuestPath, HostPath, InvalidDirectory,
+    InvalidVariableName, VariableName,
+};
 pub use grant::{Grants, HttpGrant, Redirects};
 pub use imports::{Capability, Import, ImportError, check_imports};
 pub use manifest::{Level, MANIFEST_SECTION, Manifest, ManifestError, PluginKind, ProcessorDeclaration, WIT_VERSION};
@@ -65,3 +73,4 @@ pub use target::Target;
 pub use tls_files::TlsFiles;
 pub use url_template::{InvalidUrlTemplate, Misfit, UrlTemplate};
 pub use visible::{Visible, is_hidden};
+pub use wasi::{WasiClass, WasiInterface};

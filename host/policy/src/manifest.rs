@@ -145,7 +145,20 @@ impl Manifest {
                 return Err(ManifestError::NoCredential(name.clone()));
             }
         }
-        Ok(())
+        self.check_files()
+    }
+
+    fn check_files(&self) -> Result<(), ManifestError> {
+        for request in &self.requests.files {
+            if request.reason.trim().is_empty() {
+                return Err(ManifestError::NoReason(request.guest.to_string()));
+            }
+            if request.paths.is_empty() {
+                return Err(ManifestError::NoPaths(request.guest.to_string()));
+            }
+        }
+        let unexplained = self.requests.env.iter().find(|request| request.reason.trim().is_empty());
+        unexplained.map_or(Ok(()), |request| Err(ManifestError::NoReason(format!("variable {}", request.name))))
     }
 
     fn check_metric(&self, name: &str, metric: &MetricDeclaration) -> Result<(), ManifestError> {
@@ -192,6 +205,9 @@ pub enum ManifestError {
     /// A request nobody can judge.
     #[error("the request for {0} needs a reason")]
     NoReason(String),
+    /// A request for a directory that names no file of it.
+    #[error("the request for {0} needs paths, such as [\"stat\", \"net/dev\"]")]
+    NoPaths(String),
     /// Names nobody can write.
     #[error("the request for {0} has names, which only the values of a field can be")]
     NamesOfLiteral(String),

@@ -4,6 +4,8 @@
 //! to be written. No value of a secret can be in one: a policy never learns any.
 
 use crate::address::AddressDenied;
+use crate::file_pattern::FilePattern;
+use crate::files::{GuestPath, VariableName};
 use crate::missing_grant::MissingGrant;
 use crate::origin::{Origin, OriginError};
 use crate::origin_range::OriginRange;
@@ -112,6 +114,37 @@ pub enum PolicyError {
         /// The reason the manifest gives.
         reason: String,
     },
+    /// A directory is requested and not granted.
+    #[error(
+        "requests files of {guest} ({reason}), which are not granted; to grant them, read-only, add\n    grants:\n      \
+         files: [ {{ host: {guest}, guest: {guest} }} ]\n    for {list}",
+        list = list(paths)
+    )]
+    FilesNotGranted {
+        /// The directory, as the plugin calls it.
+        guest: GuestPath,
+        /// The files of it.
+        paths: Vec<FilePattern>,
+        /// The reasons the manifest gives.
+        reason: String,
+    },
+    /// Two directories are granted for one.
+    #[error("`grants.files` has two entries for {guest}: keep one")]
+    FilesGrantedTwice {
+        /// The directory, as the plugin calls it.
+        guest: GuestPath,
+    },
+    /// An environment variable is requested and not granted.
+    #[error(
+        "requests the environment variable {name} ({reason}), which is not granted; to grant it, add\n    grants:\n      \
+         env: [ {name} ]"
+    )]
+    VariableNotGranted {
+        /// Its name.
+        name: VariableName,
+        /// The reason the manifest gives.
+        reason: String,
+    },
 }
 
 impl PolicyError {
@@ -138,7 +171,8 @@ impl PolicyError {
     #[must_use]
     pub const fn is_fault(&self) -> bool {
         match self {
-            Self::PartialCredential { .. }
+            Self::FilesGrantedTwice { .. }
+            | Self::PartialCredential { .. }
             | Self::AmbiguousCredential { .. }
             | Self::TlsWithoutHttps { .. }
             | Self::TokenUrl(_)
@@ -150,6 +184,8 @@ impl PolicyError {
             | Self::VisibleSecret { .. }
             | Self::MisplacedMetadata { .. }
             | Self::InsecureTokenEndpoint { .. }
+            | Self::FilesNotGranted { .. }
+            | Self::VariableNotGranted { .. }
             | Self::StateNotGranted { .. } => false,
         }
     }
@@ -164,6 +200,12 @@ fn partial(set: &[ConfigField], missing: &[ConfigField]) -> String {
         is(set),
         is(missing)
     )
+}
+
+/// `a, b, c`, as one reads what a rule covers.
+fn list(paths: &[FilePattern]) -> String {
+    let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
+    paths.join(", ")
 }
 
 /// `a`, `b` and `c`.

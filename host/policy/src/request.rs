@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::credential::CredentialRequest;
+use crate::files::{EnvironmentRequest, FilesRequest};
 use crate::origin::{Origin, OriginError};
 use crate::path::PathPattern;
 
@@ -15,6 +16,12 @@ use crate::path::PathPattern;
 pub struct Requests {
     /// Outbound HTTP, one entry per origin.
     pub http: Vec<HttpRequest>,
+    /// Files, through WASI.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FilesRequest>,
+    /// Environment variables, through WASI.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<EnvironmentRequest>,
     /// State that outlives a collection.
     pub state: Option<StateRequest>,
 }
