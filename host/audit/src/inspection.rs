@@ -163,6 +163,9 @@ fn interface(name: &str) -> ImportedInterface {
     let (capability, meaning) = match Import::parse(name) {
         Ok(Import::Types) => (None, "types only: there is nothing to call"),
         Ok(Import::Capability(capability)) => (Some(capability.name()), meaning(capability)),
+        Ok(import @ Import::Wasi(interface)) => {
+            (import.capability().map(Capability::name), interface.class().meaning())
+        }
         Err(_) => (None, "Kiln does not offer this"),
     };
     ImportedInterface { name: name.to_owned(), capability, meaning }
@@ -175,13 +178,15 @@ const fn meaning(capability: Capability) -> &'static str {
         Capability::Clock => "read the time",
         Capability::Http => "have the host send HTTP requests to granted origins",
         Capability::State => "remember from one collection to the next, within a bound",
+        Capability::Files => "read files of granted directories",
+        Capability::Env => "read granted environment variables",
     }
 }
 
 const fn carries_authority(capability: Capability) -> bool {
     match capability {
         Capability::Emit | Capability::Log | Capability::Clock => false,
-        Capability::Http | Capability::State => true,
+        Capability::Http | Capability::State | Capability::Files | Capability::Env => true,
     }
 }
 
@@ -191,12 +196,14 @@ fn used(
     manifest: Option<&Manifest>,
     instances: Option<&[InstanceGrants]>,
 ) -> CapabilityUse {
-    let is_it = |name: &String| Import::parse(name) == Ok(Import::Capability(capability));
+    let is_it = |name: &String| Import::parse(name).is_ok_and(|import| import.capability() == Some(capability));
     let imported = imports.iter().any(is_it);
     let requested = manifest.is_some_and(|manifest| capability.is_requested_by(manifest));
     let has = |instance: &InstanceGrants| instance.grants.iter().any(|grant| grant.capability == capability.name());
     let verdict = match (imported, requested, instances) {
         (false, _, _) => Verdict::NotRequested,
+        // Toolchains import WASI unasked; what is not requested of it has nothing to show.
+        (true, false, _) if matches!(capability, Capability::Files | Capability::Env) => Verdict::NotRequested,
         (true, false, _) => Verdict::NotGrantable,
         (true, true, _) if !carries_authority(capability) => Verdict::CarriesNoAuthority,
         (true, true, None | Some([])) => Verdict::Requested,

@@ -1,7 +1,7 @@
 //! What the instances of a plugin are granted, and by which line.
 
 use kiln_config::{Config, Instance};
-use kiln_policy::{Capability, ConfigLine, GrantSource, HttpRule, Policy};
+use kiln_policy::{Capability, ConfigLine, FilePattern, FilesRule, GrantSource, HttpRule, Policy};
 use kiln_runtime::ComponentFile;
 use serde::Serialize;
 
@@ -82,6 +82,14 @@ fn resolve(file: &ComponentFile, config: &Config, instance: &Instance) -> Result
 
 fn grants(instance: &Instance, policy: &Policy) -> Vec<Grant> {
     let mut grants: Vec<Grant> = policy.http_rules().iter().map(http).collect();
+    grants.extend(policy.files().iter().map(files));
+    grants.extend(policy.env().iter().map(|name| Grant {
+        capability: Capability::Env.name(),
+        what: format!("read the environment variable {name}"),
+        conditions: Vec::new(),
+        by: "`grants.env` of the instance".to_owned(),
+        written: None,
+    }));
     if policy.links(Capability::State) {
         let by = match instance.grants.state {
             Some(_) => "`grants.state` of the instance",
@@ -96,6 +104,19 @@ fn grants(instance: &Instance, policy: &Policy) -> Vec<Grant> {
         });
     }
     grants
+}
+
+fn files(rule: &FilesRule) -> Grant {
+    let list = |paths: &[FilePattern]| paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut conditions = vec!["read-only".to_owned(), format!("paths {}", list(rule.requested_paths()))];
+    conditions.extend(rule.granted_paths().map(|paths| format!("and of these only {}", list(paths))));
+    Grant {
+        capability: Capability::Files.name(),
+        what: format!("{}, which the plugin knows as {}", rule.host, rule.guest),
+        conditions,
+        by: "`grants.files` of the instance".to_owned(),
+        written: None,
+    }
 }
 
 fn http(rule: &HttpRule) -> Grant {

@@ -113,7 +113,8 @@ fn granted(text: &mut String, instances: &[InstanceGrants]) -> Result {
 fn requests(text: &mut String, manifest: &Manifest) -> Result {
     writeln!(text, "\nREQUESTS (nothing is granted by this list)")?;
     let mut requests = manifest.requests.http.iter().peekable();
-    let is_silent = manifest.requests.http.is_empty() && manifest.requests.state.is_none();
+    let kiln_policy::Requests { http, files, env, state } = &manifest.requests;
+    let is_silent = http.is_empty() && files.is_empty() && env.is_empty() && state.is_none();
     if is_silent && manifest.processor.is_none() {
         writeln!(text, "  nothing")?;
     }
@@ -136,6 +137,18 @@ fn requests(text: &mut String, manifest: &Manifest) -> Result {
         if is_last {
             text.push_str(&signing_in(ways));
         }
+    }
+    for request in files {
+        let guest = request.guest.to_string();
+        let (name, reason) = (Capability::Files, Visible(&request.reason));
+        writeln!(text, "  {name:<6} {}, read-only: {reason}", Visible(&guest))?;
+        for path in &request.paths {
+            writeln!(text, "           {}", Visible(&path.to_string()))?;
+        }
+    }
+    for request in env {
+        let variable = request.name.to_string();
+        writeln!(text, "  {:<6} {}: {}", Capability::Env, Visible(&variable), Visible(&request.reason))?;
     }
     if let Some(request) = &manifest.requests.state {
         writeln!(text, "  {:<6} {}", Capability::State, Visible(&request.reason))?;

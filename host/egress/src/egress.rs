@@ -147,6 +147,12 @@ impl Egress {
         Ok(Opened { status, headers, body: Body::new(source, record) })
     }
 
+    /// The limits it was made with.
+    #[must_use]
+    pub const fn limits(&self) -> &EgressLimits {
+        &self.limits
+    }
+
     /// Ends every request, under way or to come, and every open body, with [`Error::Cancelled`].
     pub fn close(&self) {
         self.closed.send_replace(true);

@@ -201,6 +201,11 @@ impl<'a> Preparation<'a> {
                     self.warnings
                         .push(format!("{place}: grants {origin}, which plugin `{}` does not request", manifest.name));
                 }
+                let others = policy.unused_files().iter().map(ToString::to_string);
+                for other in others.chain(policy.unused_env().iter().map(ToString::to_string)) {
+                    self.warnings
+                        .push(format!("{place}: grants {other}, which plugin `{}` does not request", manifest.name));
+                }
                 let policy = Arc::new(policy);
                 self.ready.push(Prepared { instance, file, settings, policy, signature });
             }

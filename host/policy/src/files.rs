@@ -70,6 +70,18 @@ pub struct FilesRule {
 }
 
 impl FilesRule {
+    /// The files the manifest asks for.
+    #[must_use]
+    pub fn requested_paths(&self) -> &[FilePattern] {
+        &self.requested_paths
+    }
+
+    /// The files the grant leaves of those; `None` leaves all.
+    #[must_use]
+    pub fn granted_paths(&self) -> Option<&[FilePattern]> {
+        self.granted_paths.as_deref()
+    }
+
     /// How the path of these names, below the directory and with links resolved, stands to the rule.
     #[must_use]
     pub fn reach(&self, path: &[&str]) -> Reach {
@@ -80,10 +92,10 @@ impl FilesRule {
         }
     }
 
-    /// Whether the manifest asks for the path; if not, no grant could help.
+    /// Whether the manifest's requests reach the path so far; if not, no grant could help.
     #[must_use]
-    pub fn is_requested(&self, path: &[&str]) -> bool {
-        file_pattern::reach(&self.requested_paths, path) != Reach::Outside
+    pub fn is_requested(&self, path: &[&str], needed: Reach) -> bool {
+        file_pattern::reach(&self.requested_paths, path) >= needed
     }
 }
 

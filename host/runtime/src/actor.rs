@@ -3,7 +3,7 @@
 //! After a trap or a broken limit the store is dropped with everything in it; the next call starts the plugin afresh,
 //! but not before a pause that doubles with every failure.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kiln_otlp::ResourceEdit;
@@ -24,6 +24,7 @@ use crate::log_gate::LogGate;
 use crate::open_bodies::OpenBodies;
 use crate::state::Overlay;
 use crate::store_data::StoreData;
+use crate::wasi::Wasi;
 
 /// The pause after the first failure; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -102,18 +103,20 @@ impl Actor {
             if self.failures > 0 {
                 self.spec.metrics.restarted();
             }
-            let live = self.start().await?;
+            let live = Self::start(&self.engine, &self.spec, &self.linked).await?;
             self.spec.metrics.up(true);
             self.live = Some(live);
         }
         self.live.as_mut().ok_or(CallError::Stopped)
     }
 
-    async fn start(&self) -> Result<Live, CallError> {
-        let spec = &self.spec;
+    async fn start(engine: &Engine, spec: &InstanceSpec, linked: &Linked) -> Result<Live, CallError> {
         let limits = &spec.limits;
         let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         let output = kiln_otlp::Amount { bytes: bytes(limits.output_bytes), items: bytes(limits.output_points) };
+        let logs = Arc::new(Mutex::new(LogGate::new(spec.id.clone())));
+        let wasi = Wasi::new(&spec.policy, spec.egress.clone(), &logs, &spec.metrics);
+        let wasi = wasi.map_err(|error| CallError::Unavailable(error.to_string()))?;
         let data = StoreData {
             metrics: spec.metrics.clone(),
             limiter: Limiter::new(bytes(limits.memory)),
@@ -121,11 +124,12 @@ impl Actor {
             overlay: Overlay::new(spec.state.clone(), bytes(limits.state_bytes)),
             egress: spec.egress.clone(),
             open_bodies: OpenBodies::default(),
-            logs: LogGate::new(spec.id.clone()),
+            logs,
             cpu: CpuMeter::new(limits.cpu),
             started: Instant::now(),
+            wasi,
         };
-        let mut live = Live::start(&self.engine, &self.linked, data, limits, spec.timeout).await?;
+        let mut live = Live::start(engine, linked, data, limits, spec.timeout).await?;
         let answer = live
             .call(Function::Configure, async |world, store| match world {
                 World::Receiver(receiver) => receiver.call_configure(store, &spec.config).await,

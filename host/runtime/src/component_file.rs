@@ -2,7 +2,7 @@
 
 use kiln_policy::{
     Capability, Digest, ImportError, MANIFEST_SECTION, Manifest, ManifestError, PluginFile, SignatureFile,
-    check_imports,
+    WasiInterface, check_imports,
 };
 use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, Validator, WasmFeatures};
 
@@ -68,6 +68,14 @@ impl ComponentFile {
     pub fn for_rules(&self) -> PluginFile<'_> {
         let Self { bytes, digest, manifest, signature, .. } = self;
         PluginFile { name: &manifest.name, bytes, digest: *digest, signature }
+    }
+}
+
+impl ComponentFile {
+    /// The interfaces of WASI it imports.
+    #[must_use]
+    pub fn wasi(&self) -> Vec<WasiInterface> {
+        self.imports.iter().filter_map(|import| WasiInterface::parse(import)).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _};
-use kiln_policy::{Capability, Manifest, Policy};
+use kiln_policy::{Capability, Manifest, Policy, WasiInterface};
 use tokio::sync::Semaphore;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, OptLevel};
@@ -16,6 +16,7 @@ use crate::bindings::v0_1;
 use crate::cache::{Cache, CacheError};
 use crate::component_file::ComponentFile;
 use crate::store_data::StoreData;
+use crate::wasi;
 use kiln_policy::Digest;
 
 /// How often a running plugin lets others run and has its CPU time counted.
@@ -99,6 +100,7 @@ impl Engine {
             manifest: Arc::new(file.manifest.clone()),
             digest,
             capabilities: file.capabilities.clone(),
+            wasi: file.wasi(),
         })
     }
 }
@@ -155,6 +157,7 @@ pub struct Plugin {
     /// SHA-256 of the file.
     pub digest: Digest,
     capabilities: Vec<Capability>,
+    wasi: Vec<WasiInterface>,
 }
 
 impl fmt::Debug for Plugin {
@@ -178,6 +181,7 @@ impl Plugin {
         let refused = |error: wasmtime::Error| LinkError(wasmtime_text(&error));
         let mut linker = Linker::new(&engine.wasmtime);
         v0_1::link(&mut linker, policy, &self.capabilities).map_err(refused)?;
+        wasi::link(&mut linker, &self.wasi).map_err(refused)?;
         let instance = linker.instantiate_pre(&self.component).map_err(refused)?;
         match self.manifest.kind {
             kiln_policy::PluginKind::Receiver => {

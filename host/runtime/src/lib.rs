@@ -22,6 +22,7 @@ mod pack;
 mod signature_file;
 mod state;
 mod store_data;
+mod wasi;
 
 pub use call_error::CallError;
 pub use component_file::{ComponentFile, FileError, MAX_FILE_BYTES, Surface};

@@ -10,6 +10,7 @@ use crate::bindings::v0_1::{processor, receiver};
 use crate::call_error::CallError;
 use crate::engine::{Engine, Linked, wasmtime_text};
 use crate::store_data::StoreData;
+use crate::wasi;
 
 /// Handles a plugin may hold. Its only ones are those of open bodies, which are few, but one that never drops them
 /// collects handles that lead nowhere.
@@ -85,6 +86,7 @@ async fn spend<T>(
     let data = store.data_mut();
     data.cpu.pause();
     data.open_bodies.clear();
+    data.wasi.end_call();
     let result = match ended {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(classify(data, &error)),
@@ -109,6 +111,13 @@ async fn spend<T>(
 fn classify(data: &StoreData, error: &wasmtime::Error) -> CallError {
     if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
         return CallError::Cpu(data.cpu.budget());
+    }
+    if wasi::is_exit(error) {
+        return CallError::Trap("called exit".to_owned());
+    }
+    if wasi::is_too_many_resources(error) {
+        data.metrics.limit_hit("resources");
+        return CallError::Trap("holds more resources of WASI than it may at the same time".to_owned());
     }
     match data.limiter.denied() {
         Some("memory") => CallError::Memory(data.limiter.memory_limit()),

@@ -1,6 +1,6 @@
 //! What a store carries: everything the imports of one instance work on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kiln_egress::Egress;
@@ -12,6 +12,7 @@ use crate::limiter::Limiter;
 use crate::log_gate::LogGate;
 use crate::open_bodies::OpenBodies;
 use crate::state::Overlay;
+use crate::wasi::Wasi;
 
 /// Data of a store, behind every import.
 pub(crate) struct StoreData {
@@ -21,9 +22,20 @@ pub(crate) struct StoreData {
     pub(crate) overlay: Overlay,
     pub(crate) egress: Option<Arc<Egress>>,
     pub(crate) open_bodies: OpenBodies,
-    pub(crate) logs: LogGate,
+    /// Shared with the guest's standard output.
+    pub(crate) logs: Arc<Mutex<LogGate>>,
     pub(crate) cpu: CpuMeter,
     pub(crate) started: Instant,
+    pub(crate) wasi: Wasi,
+}
+
+impl StoreData {
+    /// Records that the plugin asked for what it may not have: in the log, as bounded as its own messages.
+    pub(crate) fn denied(&self, capability: &'static str, target: &str, reason: &'static str, text: &str) {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let attributes = format!("capability={capability} target={target:?} reason={reason}");
+        logs.write(&self.metrics, tracing::Level::WARN, &format!("denied: {text}"), &attributes);
+    }
 }
 
 /// Nanoseconds since the Unix epoch.

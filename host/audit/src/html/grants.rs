@@ -89,6 +89,24 @@ pub(super) fn requested(inspection: &Inspection) -> String {
             author(&request.reason),
         ));
     }
+    for request in &manifest.requests.files {
+        let paths: Vec<_> = request.paths.iter().map(|path| code(&path.to_string())).collect();
+        rows.push_str(&format!(
+            "<tr><td>{}</td><td>read files of {}<br>{}</td><td></td><td>{}</td></tr>\n",
+            code(Capability::Files.name()),
+            code(&request.guest.to_string()),
+            paths.join(" "),
+            author(&request.reason),
+        ));
+    }
+    for request in &manifest.requests.env {
+        rows.push_str(&format!(
+            "<tr><td>{}</td><td>read {}</td><td></td><td>{}</td></tr>\n",
+            code(Capability::Env.name()),
+            code(&request.name.to_string()),
+            author(&request.reason),
+        ));
+    }
     if let Some(state) = &manifest.requests.state {
         let (name, reason) = (code(Capability::State.name()), author(&state.reason));
         rows.push_str(&format!("<tr><td>{name}</td><td>remember</td><td></td><td>{reason}</td></tr>\n"));

@@ -27,7 +27,7 @@ pub(crate) struct Case {
     /// Packed plugins to put into `plugins/`.
     #[serde(default)]
     pub(crate) plugins: Vec<String>,
-    /// Text files to write, by path.
+    /// Text files to write, by path below `CASE_DIR`.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
     /// Components to write into `plugins/`, by file name.

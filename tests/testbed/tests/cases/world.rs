@@ -81,6 +81,7 @@ impl World {
         let mut environment: Vec<(String, String)> =
             case.environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
+        set("CASE_DIR", home.path().display().to_string());
         if let Some(workspace) = &workspace {
             set("DATABRICKS_URL", workspace.url());
             set("DATABRICKS_TOKEN", workspace.token().to_owned());

@@ -1,6 +1,7 @@
 //! `log`: messages into the operator's log.
 
 use std::fmt::Write as _;
+use std::sync::PoisonError;
 
 use super::receiver::kiln::plugin::log::{Host, Level};
 use super::receiver::kiln::plugin::telemetry::{Attribute, AttributeValue};
@@ -15,7 +16,8 @@ impl Host for StoreData {
             Level::Warn => tracing::Level::WARN,
             Level::Error => tracing::Level::ERROR,
         };
-        self.logs.write(&self.metrics, level, &message, &pairs(&attributes));
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.write(&self.metrics, level, &message, &pairs(&attributes));
     }
 }
 

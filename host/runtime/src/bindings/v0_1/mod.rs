@@ -56,6 +56,8 @@ pub(crate) fn link(
             Capability::Log => interfaces::log::add_to_linker::<_, HasSelf<_>>(linker, |data| data)?,
             Capability::Clock => interfaces::clock::add_to_linker::<_, HasSelf<_>>(linker, |data| data)?,
             Capability::Http => interfaces::http::add_to_linker::<_, HasSelf<_>>(linker, |data| data)?,
+            // What WASI's interfaces do with them is decided where those are linked.
+            Capability::Files | Capability::Env => {}
             Capability::State => interfaces::state::add_to_linker::<_, HasSelf<_>>(linker, |data| data)?,
         }
     }
