@@ -72,3 +72,16 @@ pub mod processor {
         },
     });
 }
+
+/// The files a plugin is granted, through WASI.
+#[cfg(all(target_arch = "wasm32", feature = "files"))]
+pub mod files {
+    wit_bindgen::generate!({
+        path: "../../wit/wasi",
+        world: "files",
+        generate_all,
+        runtime_path: "::kiln_plugin::wit_bindgen::rt",
+    });
+
+    pub use wasi::filesystem::{preopens, types};
+}

@@ -56,6 +56,13 @@ impl Host {
         State(&self.0)
     }
 
+    /// Files of the granted directories. Needs `[[requests.files]]` in the manifest.
+    #[cfg(feature = "files")]
+    #[must_use]
+    pub const fn files(&self) -> crate::files::Files<'_> {
+        crate::files::Files(&self.0)
+    }
+
     /// Writes to the operator's log.
     pub fn log(&self, level: Level, message: &str, attributes: &[Attribute]) {
         self.0.log(level, message, attributes);

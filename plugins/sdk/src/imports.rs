@@ -5,6 +5,8 @@
 //! would ask for capabilities it never uses.
 
 use crate::bindings::{emit, http, log, state};
+#[cfg(feature = "files")]
+use crate::files::FileError;
 #[cfg(target_arch = "wasm32")]
 use crate::http::Body;
 use crate::http::Opened;
@@ -32,6 +34,12 @@ pub(crate) trait Imports {
     fn state_delete(&self, key: &str) -> Result<(), state::Error>;
     /// `state.keys`
     fn state_keys(&self, prefix: &str) -> Result<Vec<String>, state::Error>;
+    /// `wasi:filesystem`: the whole of a file, unless it is larger than `limit` bytes.
+    #[cfg(feature = "files")]
+    fn read_file(&self, path: &str, limit: usize) -> Result<Vec<u8>, FileError>;
+    /// `wasi:filesystem`: the names in a directory, in no order.
+    #[cfg(feature = "files")]
+    fn list_directory(&self, path: &str) -> Result<Vec<String>, FileError>;
     /// `log.log`
     fn log(&self, level: log::Level, message: &str, attributes: &[Attribute]);
     /// `clock.now`
@@ -86,6 +94,16 @@ impl Imports for Component {
 
     fn state_keys(&self, prefix: &str) -> Result<Vec<String>, state::Error> {
         state::keys(prefix)
+    }
+
+    #[cfg(feature = "files")]
+    fn read_file(&self, path: &str, limit: usize) -> Result<Vec<u8>, FileError> {
+        crate::files::component::read(path, limit)
+    }
+
+    #[cfg(feature = "files")]
+    fn list_directory(&self, path: &str) -> Result<Vec<String>, FileError> {
+        crate::files::component::list(path)
     }
 
     fn log(&self, level: log::Level, message: &str, attributes: &[Attribute]) {

@@ -92,6 +92,8 @@ extern crate self as kiln_plugin;
 
 pub mod bindings;
 pub mod component;
+#[cfg(feature = "files")]
+pub mod files;
 mod histogram;
 mod host;
 pub mod http;

@@ -134,6 +134,12 @@ impl TestHost {
         self.world.script.borrow_mut().take_sent()
     }
 
+    /// Lets a directory of this machine stand for one the manifest requests files of.
+    #[cfg(feature = "files")]
+    pub fn on_directory(&self, guest: &str, directory: impl Into<std::path::PathBuf>) {
+        self.world.directories.borrow_mut().insert(guest.to_owned(), directory.into());
+    }
+
     /// Sets the clock, as an administrator does; the monotonic clock goes on as before.
     pub fn set_clock(&self, now: UnixNanos) {
         self.world.now.set(now);

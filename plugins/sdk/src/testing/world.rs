@@ -2,14 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+#[cfg(feature = "files")]
+use std::path::PathBuf;
 use std::rc::Rc;
 
+#[cfg(feature = "files")]
+use kiln_policy::Reach;
 use kiln_policy::{Grants, Manifest, Policy, Setting};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::declared::Declarations;
 use super::script::{Answer, Script};
+#[cfg(feature = "files")]
+use crate::files::FileError;
 use crate::host::Level;
 use crate::http::{HttpError, Method, Opened, Request, Response};
 use crate::imports::Imports;
@@ -75,6 +81,9 @@ pub(crate) struct World {
     /// Held once by each open body.
     open_bodies: Rc<()>,
     has_state: bool,
+    /// What stands for the granted directories.
+    #[cfg(feature = "files")]
+    pub(super) directories: RefCell<BTreeMap<String, PathBuf>>,
 }
 
 impl World {
@@ -93,6 +102,8 @@ impl World {
             logs: RefCell::default(),
             open_bodies: Rc::default(),
             has_state: manifest.requests.state.is_some(),
+            #[cfg(feature = "files")]
+            directories: RefCell::default(),
         }
     }
 
@@ -109,8 +120,12 @@ impl World {
             .iter()
             .map(|origin| json!({ "origin": origin, "addresses": ["public", "private", "loopback"] }))
             .collect();
-        let grants: Grants = serde_json::from_value(json!({ "http": http, "state": self.has_state }))
-            .expect("grants as an operator would write them");
+        let files = manifest.requests.files.iter().map(|request| request.guest.as_str());
+        let files: std::collections::BTreeSet<_> = files.collect();
+        let files: Vec<Value> = files.into_iter().map(|guest| json!({ "host": guest })).collect();
+        let env: Vec<_> = manifest.requests.env.iter().map(|request| request.name.as_str()).collect();
+        let grants = json!({ "http": http, "state": self.has_state, "files": files, "env": env });
+        let grants: Grants = serde_json::from_value(grants).expect("grants as an operator would write them");
         // Signing in is the host's; a plugin under test could not tell the difference.
         let mut manifest = manifest.clone();
         manifest.requests.http.iter_mut().for_each(|request| request.credential = None);
@@ -147,6 +162,25 @@ impl World {
         };
         self.policy.borrow().check(method, &url).map_err(|denial| HttpError::Denied(denial.to_string()))?;
         Ok(self.script.borrow_mut().answer(request, &url))
+    }
+
+    /// The file of this machine that stands for a path, if the manifest's requests reach it so far.
+    #[cfg(feature = "files")]
+    fn locate(&self, path: &str, needed: Reach) -> Result<PathBuf, FileError> {
+        let policy = self.policy.borrow();
+        for rule in policy.files() {
+            let below = path.strip_prefix(rule.guest.as_str());
+            let Some(below) = below.filter(|below| below.is_empty() || below.starts_with('/')) else { continue };
+            let names: Vec<_> = below.split('/').filter(|name| !name.is_empty()).collect();
+            if rule.reach(&names) < needed {
+                break;
+            }
+            let directories = self.directories.borrow();
+            let directory = directories.get(rule.guest.as_str());
+            let directory = directory.unwrap_or_else(|| panic!("nothing stands for {}: call on_directory", rule.guest));
+            return Ok(names.iter().fold(directory.clone(), |directory, name| directory.join(name)));
+        }
+        Err(FileError::Denied)
     }
 
     fn check_state(&self) {
@@ -218,6 +252,24 @@ impl Imports for World {
         Ok(self.state.borrow().current.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
     }
 
+    #[cfg(feature = "files")]
+    fn read_file(&self, path: &str, limit: usize) -> Result<Vec<u8>, FileError> {
+        let content = std::fs::read(self.locate(path, Reach::Covered)?)?;
+        if content.len() > limit { Err(FileError::TooLarge(limit)) } else { Ok(content) }
+    }
+
+    #[cfg(feature = "files")]
+    fn list_directory(&self, path: &str) -> Result<Vec<String>, FileError> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(self.locate(path, Reach::Leads)?)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if self.locate(&format!("{path}/{name}"), Reach::Leads).is_ok() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
     fn log(&self, level: Level, message: &str, attributes: &[Attribute]) {
         let line = LogLine { level, message: message.to_owned(), attributes: attributes.to_vec() };
         self.log.borrow_mut().push(line);
@@ -229,5 +281,16 @@ impl Imports for World {
 
     fn monotonic(&self) -> u64 {
         self.monotonic.get()
+    }
+}
+
+#[cfg(feature = "files")]
+impl From<std::io::Error> for FileError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Self::NotFound,
+            std::io::ErrorKind::PermissionDenied => Self::Denied,
+            _ => Self::Other(error.to_string()),
+        }
     }
 }
