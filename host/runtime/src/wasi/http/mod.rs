@@ -175,6 +175,6 @@ fn error(error: kiln_egress::Error) -> Error {
         Reason::TooLarge(limit) => Error::HttpResponseBodySize(Some(limit)),
         Reason::Cancelled => Error::ConnectionTerminated,
         Reason::Protocol(_) => Error::HttpProtocolError,
-        Reason::InvalidRequest(_) | Reason::RateLimited(_) => Error::InternalError(Some(error.to_string())),
+        other => Error::InternalError(Some(other.to_string())),
     }
 }
