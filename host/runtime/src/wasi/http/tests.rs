@@ -181,7 +181,7 @@ async fn both_doors_give_the_same_verdict() {
     let exposed = metrics.expose(Format::OpenMetrics);
     let denied = |instance: &str| {
         let lines =
-            exposed.lines().filter(|line| line.starts_with("kiln_egress_denied_total{") && line.contains(instance));
+            exposed.lines().filter(|line| line.starts_with("kiln_denials_total{") && line.contains(instance));
         // Series come in any order.
         lines.map(|line| line.replace(instance, "")).collect::<std::collections::BTreeSet<_>>()
     };
