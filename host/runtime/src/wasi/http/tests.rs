@@ -180,8 +180,7 @@ async fn both_doors_give_the_same_verdict() {
     // The body that is too large to be sent never reaches the egress; nothing else is told apart.
     let exposed = metrics.expose(Format::OpenMetrics);
     let denied = |instance: &str| {
-        let lines =
-            exposed.lines().filter(|line| line.starts_with("kiln_denials_total{") && line.contains(instance));
+        let lines = exposed.lines().filter(|line| line.starts_with("kiln_denials_total{") && line.contains(instance));
         // Series come in any order.
         lines.map(|line| line.replace(instance, "")).collect::<std::collections::BTreeSet<_>>()
     };
