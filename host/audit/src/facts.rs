@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use kiln_policy::{GrantSource, Manifest, Method, OriginRange, PathPattern, Policy};
+use kiln_policy::{GrantSource, HttpRule, Manifest, Method, OriginRange, PathPattern, Policy};
 use serde_json::Value as Json;
 
 /// One thing a plugin asks for.
@@ -96,6 +96,7 @@ pub(crate) fn grants(policy: &Policy) -> BTreeSet<String> {
         }
         facts.insert(format!("http {origin}: at addresses {}", rule.addresses));
         facts.insert(format!("http {origin}: granted by {}", source(&rule.source)));
+        facts.extend(other_terms(rule).into_iter().map(|term| format!("http {origin}: {term}")));
         if let Some(credential) = &rule.credential {
             facts.insert(format!("http {origin}: signs in with {credential}"));
         }
@@ -106,6 +107,15 @@ pub(crate) fn grants(policy: &Policy) -> BTreeSet<String> {
     }
     facts.extend(unknown(known));
     facts
+}
+
+/// The terms of a rule that have no sentence of their own, such as redirects and certificates, as they are written.
+pub(crate) fn other_terms(rule: &HttpRule) -> Vec<String> {
+    const IN_SENTENCES: [&str; 8] =
+        ["origin", "methods", "addresses", "credential", "source", "written", "requested_paths", "granted_paths"];
+    let Ok(Json::Object(terms)) = serde_json::to_value(rule) else { return Vec::new() };
+    let others = terms.into_iter().filter(|(name, _)| !IN_SENTENCES.contains(&name.as_str()));
+    others.map(|(name, value)| format!("{name} {value}")).collect()
 }
 
 pub(crate) fn source(source: &GrantSource) -> String {

@@ -128,6 +128,7 @@ fn http(rule: &HttpRule) -> Grant {
     let mut conditions = vec![format!("paths {}", list(rule.requested_paths()))];
     conditions.extend(rule.granted_paths().map(|paths| format!("and of these only {}", list(paths))));
     conditions.push(format!("addresses {}", rule.addresses));
+    conditions.extend(facts::other_terms(rule));
     conditions.extend(rule.credential.iter().map(|way| format!("with {way}, which the plugin never sees")));
     let by = match (&rule.source, &rule.written) {
         (GrantSource::Configuration(field), None) => {

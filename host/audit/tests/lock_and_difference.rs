@@ -77,6 +77,10 @@ fn every_drift_is_a_line() {
     assert!(has("plugins.weather.requests: no longer there: http GET ${config.host} /health"), "{lines:#?}");
     assert!(has("receivers.weather.grants: not locked: http GET https://weather.example /admin"), "{lines:#?}");
 
+    let grants = "token: sesame, grants: { http: [ { origin: \"https://weather.example\", redirects: 2 } ] } }";
+    let redirected = lock(good(), &CONFIG.replace("token: sesame }", grants));
+    assert!(drift(&locked, &redirected).iter().any(|line| line.contains("https://weather.example: redirects ")));
+
     let elsewhere = lock(good(), &CONFIG.replace("weather.example", "other.example"));
     assert!(drift(&locked, &elsewhere).iter().any(|line| line.contains("not locked: http GET https://other.example")));
 
