@@ -1,7 +1,7 @@
 //! What the instances of a plugin are granted, and by which line.
 
 use kiln_config::{Config, Instance};
-use kiln_policy::{Capability, ConfigLine, FilePattern, FilesRule, GrantSource, HttpRule, Policy};
+use kiln_policy::{Capability, ConfigLine, FilePattern, FilesRule, HttpRule, Policy};
 use kiln_runtime::ComponentFile;
 use serde::Serialize;
 
@@ -130,12 +130,7 @@ fn http(rule: &HttpRule) -> Grant {
     conditions.push(format!("addresses {}", rule.addresses));
     conditions.extend(facts::other_terms(rule));
     conditions.extend(rule.credential.iter().map(|way| format!("with {way}, which the plugin never sees")));
-    let by = match (&rule.source, &rule.written) {
-        (GrantSource::Configuration(field), None) => {
-            format!("the default of `{}` in the plugin's schema, which nobody typed", field.path())
-        }
-        (source, _) => facts::source(source),
-    };
+    let by = facts::source(&rule.source);
     Grant {
         capability: Capability::Http.name(),
         what: format!("{} {}", methods.join(", "), rule.origin),

@@ -35,7 +35,8 @@ fn each_way_to_sign_in_is_chosen_by_its_keys_and_shows_no_secret_to_the_plugin()
              https://a.example/oidc/.well-known/oauth-authorization-server",
         ),
         (
-            "    azure_tenant_id: 0-1\n    azure_client_id: me\n    azure_client_secret: s3cret",
+            "    azure_authority: https://login.microsoftonline.com\n    azure_tenant_id: 0-1\n    azure_client_id: me\n    \
+             azure_client_secret: s3cret",
             "an OAuth 2.0 token for `azure_client_id` and `azure_client_secret`, which are sent to \
              https://login.microsoftonline.com/0-1/oauth2/v2.0/token",
         ),

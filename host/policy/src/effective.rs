@@ -60,7 +60,7 @@ pub struct HttpRule {
     pub credential: Option<Credential>,
     /// Who granted it.
     pub source: GrantSource,
-    /// Where that is written; `None` if it follows from a default of the plugin's schema.
+    /// Where that is written, if it is in a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub written: Option<ConfigLine>,
     requested_paths: Vec<PathPattern>,

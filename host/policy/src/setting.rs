@@ -43,6 +43,12 @@ impl<'a> Setting<'a> {
         Self { text: None, elements: Vec::new(), is_secret: true, has_default: false, written: None }
     }
 
+    /// Whether the operator wrote it. What only a schema says is the plugin's own wish and grants nothing.
+    #[must_use]
+    pub const fn is_typed(&self) -> bool {
+        !self.has_default || self.written.is_some()
+    }
+
     /// What `settings`, from which secrets have been taken, hold for a field that is no secret, by its dotted path.
     ///
     /// A path leads through every item of a list, unless it names one by its index; at its end, a list is its texts.

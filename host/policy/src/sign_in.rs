@@ -226,7 +226,8 @@ fn client_credentials<'a>(
             let text = |field: &ConfigField| setting(field.path()).and_then(|setting| setting.text);
             let url = template.fill(text).map_err(PolicyError::TokenUrl)?;
             let origin = Origin::of(&url).map_err(PolicyError::TokenOrigin)?;
-            let derived = template.origin_field().filter(|_| !granted.explicit_grants);
+            let is_typed = |field: &&ConfigField| setting(field.path()).is_some_and(|setting| setting.is_typed());
+            let derived = template.origin_field().filter(is_typed).filter(|_| !granted.explicit_grants);
             (url, origin, false, derived.cloned().map(GrantSource::Configuration))
         }
     };

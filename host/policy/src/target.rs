@@ -16,7 +16,7 @@ const MAX_TARGETS: usize = 256;
 pub struct Target {
     /// One origin; or, for `host:port` without a scheme, that of `http` and that of `https`. One granted is enough.
     pub origins: Vec<Origin>,
-    /// The field the operator typed it into; `None` if the manifest says it.
+    /// The field the operator typed it into; `None` if the manifest says it, be it as the default of a field.
     pub typed_into: Option<ConfigField>,
     /// Where it is typed, if that is known.
     pub written: Option<ConfigLine>,
@@ -34,7 +34,9 @@ impl HttpRequest {
             }
             OriginRequest::Config(field) => field,
         };
-        let Some(Setting { text, elements, written, .. }) = setting(field.path()) else { return Ok(Vec::new()) };
+        let Some(Setting { text, elements, written, has_default, .. }) = setting(field.path()) else {
+            return Ok(Vec::new());
+        };
         let mut targets = Vec::new();
         let texts = text.map(|text| (field.path().to_owned(), text, written, false));
         let elements = elements.into_iter().map(|Element { place, text, written }| (place, text, written, true));
@@ -48,7 +50,8 @@ impl HttpRequest {
             let origins =
                 if in_list && !text.contains("://") { either_scheme(text) } else { origin(text).map(|it| vec![it]) };
             let origins = origins.map_err(|error| PolicyError::InvalidOrigin { path, error })?;
-            targets.push(Target { origins, typed_into: Some(field.clone()), written });
+            let is_typed = !has_default || written.is_some();
+            targets.push(Target { origins, typed_into: is_typed.then(|| field.clone()), written });
         }
         let mut distinct: Vec<Target> = Vec::new();
         for target in targets {

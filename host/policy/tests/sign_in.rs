@@ -1,7 +1,7 @@
 //! Which way to sign in follows from what is configured, and where a secret may be sent for it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
-use kiln_policy::{Credential, Grants, Manifest, Policy, Setting};
+use kiln_policy::{ConfigLine, Credential, Grants, Manifest, Policy, Setting};
 use serde_json::{Value, json};
 
 const HEAD: &str = "name = 'example'\nversion = '1.0.0'\nkind = 'receiver'\ndescription = 'An example'\n\
@@ -68,6 +68,12 @@ impl Case<'_> {
                 "host" => Some(Setting::text(found.unwrap_or(HOST))),
                 "azure_authority" => Some(Setting {
                     has_default: true,
+                    written: found.map(|_| ConfigLine {
+                        file: "kiln.yaml".into(),
+                        line: 7,
+                        column: 5,
+                        key: "receivers.p.azure_authority".to_owned(),
+                    }),
                     ..Setting::text(found.unwrap_or("https://login.microsoftonline.com"))
                 }),
                 _ if SECRETS.contains(&path) => found.map(|_| Setting::secret()),
@@ -92,6 +98,7 @@ fn configured(settings: &[(&str, &str)]) -> Result<String, String> {
     Case { settings, ..Case::default() }.described()
 }
 
+const AUTHORITY: (&str, &str) = ("azure_authority", "https://login.microsoftonline.com");
 const AZURE: [(&str, &str); 3] =
     [("azure_client_id", "me"), ("azure_client_secret", "s3cret"), ("azure_tenant_id", "tenant-1")];
 
@@ -106,7 +113,7 @@ fn the_alternative_that_is_configured_is_the_one_that_is_used() {
          https://a.example.com/oidc/.well-known/oauth-authorization-server"
     );
     assert_eq!(
-        configured(&AZURE).unwrap(),
+        configured(&[AZURE.as_slice(), &[AUTHORITY]].concat()).unwrap(),
         "an OAuth 2.0 token for `azure_client_id` and `azure_client_secret`, which are sent to \
          https://login.microsoftonline.com/tenant-1/oauth2/v2.0/token"
     );
@@ -173,7 +180,8 @@ fn one_sentence_is_enough_for_requests_that_share_a_credential() {
     );
     let case = |settings| Case { manifest: &twice, settings, ..Case::default() };
     assert_eq!(case(&[("client_id", "me")]).resolve().unwrap_err().matches("is set and").count(), 1);
-    let policy = case(&AZURE).resolve().unwrap();
+    let settings = [AZURE.as_slice(), &[AUTHORITY]].concat();
+    let policy = case(&settings).resolve().unwrap();
     let [first, second] = policy.http_rules() else { panic!("{policy:?}") };
     assert_eq!(first.credential, second.credential);
 }
@@ -209,6 +217,20 @@ fn a_token_endpoint_the_operator_typed_is_granted_with_public_addresses_over_htt
     let error = endpoint("https://169.254.169.254").unwrap_err();
     assert!(error.contains("cloud metadata service, which no plugin may reach"), "{error}");
     assert!(endpoint("https://me@id.example.com").unwrap_err().contains("`azure_authority` begins a URL"));
+}
+
+/// Scenario: a manifest that sends what the operator types to an origin of its author's choosing, as a default.
+/// Guarantees: nobody typed that origin, so it is refused until it is typed or granted.
+#[test]
+fn a_default_of_the_plugin_grants_no_token_endpoint() {
+    let case = |grants| Case { settings: &AZURE, grants, ..Case::default() };
+    let error = case(json!([])).resolve().unwrap_err();
+    assert!(
+        error.contains("requests https://login.microsoftonline.com") && error.contains("which is not granted"),
+        "{error}"
+    );
+    assert!(case(json!([{ "origin": "https://login.microsoftonline.com" }])).resolve().is_ok());
+    assert!(configured(&[AZURE.as_slice(), &[AUTHORITY]].concat()).is_ok());
 }
 
 #[test]
