@@ -178,12 +178,12 @@ fn processors<'c>(
     let find = |id| running.iter().find(|running| running.is(Role::Processor, id)).ok_or(id);
     let mut processors = Vec::new();
     for id in &pipeline.processors {
-        let Running { prepared, instance, .. } = find(id)?;
+        let Running { prepared, instance, health, .. } = find(id)?;
         let reads =
             prepared.file.manifest.processor.as_ref().map(|declared| declared.reads.clone()).unwrap_or_default();
         let id = id.to_string();
         let metrics = metrics.processor(&id);
-        processors.push(Processor::new(id, instance.clone(), reads, metrics));
+        processors.push(Processor::new(id, instance.clone(), reads, metrics).with_health(health.clone()));
     }
     Ok(processors)
 }

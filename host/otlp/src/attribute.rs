@@ -4,7 +4,7 @@ use crate::encode::Invalid;
 use crate::wire::{Fields, Malformed, Value, Writer};
 
 /// More attributes than this on one resource, point, span or record are refused. The Collector's SDKs default to 128.
-const MAX_ATTRIBUTES: usize = 128;
+pub const MAX_ATTRIBUTES: usize = 128;
 
 /// A key and its value.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,7 +16,7 @@ mod resource;
 mod spans;
 mod wire;
 
-pub use attribute::{Attribute, AttributeValue, Attributes, ListItem};
+pub use attribute::{Attribute, AttributeValue, Attributes, ListItem, MAX_ATTRIBUTES};
 pub use batch::{Batch, Signal, UnknownSignal};
 pub use encode::{Amount, Invalid, Scope};
 pub use logs::{LogItems, LogRecord, LogsPayload, Severity};

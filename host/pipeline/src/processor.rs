@@ -5,6 +5,7 @@ use std::time::Instant;
 use kiln_otlp::{Batch, EditError, Malformed, edit_resources, resources};
 use kiln_runtime::{CallError, Instance, ProcessorView};
 use kiln_telemetry::metrics::ProcessorMetrics;
+use kiln_telemetry::{Component, Status};
 
 /// A processor instance and what it may see.
 #[derive(Clone, Debug)]
@@ -13,13 +14,20 @@ pub struct Processor {
     instance: Instance,
     reads: Vec<String>,
     metrics: ProcessorMetrics,
+    health: Option<Component>,
 }
 
 impl Processor {
     /// A processor that sees the resource attributes named in `reads`; `*` stands for all.
     #[must_use]
     pub const fn new(id: String, instance: Instance, reads: Vec<String>, metrics: ProcessorMetrics) -> Self {
-        Self { id, instance, reads, metrics }
+        Self { id, instance, reads, metrics, health: None }
+    }
+
+    /// Reports through `health` how its plugin is.
+    #[must_use]
+    pub fn with_health(self, health: Component) -> Self {
+        Self { health: Some(health), ..self }
     }
 
     /// The batch as the processor wants it.
@@ -33,7 +41,9 @@ impl Processor {
             }
         }
         let view = ProcessorView { signal: batch.signal, resources: visible };
-        let edits = self.instance.process(view).await.map_err(|error| failed(error.into()))?;
+        let edits = self.instance.process(view).await;
+        self.report(edits.as_ref().err());
+        let edits = edits.map_err(|error| failed(error.into()))?;
         let edited = if edits.is_empty() {
             batch
         } else {
@@ -41,6 +51,18 @@ impl Processor {
         };
         self.metrics.processed(edited.items, edited.items, started.elapsed());
         Ok(edited)
+    }
+}
+
+impl Processor {
+    fn report(&self, error: Option<&CallError>) {
+        if let Some(health) = &self.health {
+            health.set(match error {
+                None => Status::Ok,
+                Some(error) if error.is_permanent() => Status::PermanentError(error.to_string()),
+                Some(error) => Status::RecoverableError(error.to_string()),
+            });
+        }
     }
 }
 

@@ -73,15 +73,18 @@ impl Source {
             }
             Err(error) => {
                 let text = error.to_string();
-                // The same trouble at every interval is one message, not a flood.
-                if matches!(error, UnitError::Collect(CallError::Pausing(_))) || trouble.whole.as_ref() == Some(&text) {
-                    tracing::debug!(receiver = self.id, "{text}");
+                let error_type = error.error_type();
+                // The same trouble at every interval is one message, not a flood. Of a quarantine the instance has told.
+                if matches!(error, UnitError::Collect(CallError::Pausing(_) | CallError::Quarantined { .. }))
+                    || trouble.whole.as_ref() == Some(&text)
+                {
+                    tracing::debug!(receiver = self.id, "error.type" = error_type, "{text}");
                 } else {
-                    tracing::warn!(receiver = self.id, "{text}");
+                    tracing::warn!(receiver = self.id, "error.type" = error_type, "{text}");
                     trouble.whole = Some(text.clone());
                 }
                 self.health.set(match error {
-                    UnitError::Collect(CallError::Config { .. }) => Status::PermanentError(text),
+                    UnitError::Collect(error) if error.is_permanent() => Status::PermanentError(text),
                     _ => Status::RecoverableError(text),
                 });
                 None
@@ -90,7 +93,14 @@ impl Source {
     }
 
     async fn unit(&self, trouble: &mut Trouble) -> Result<Collected, UnitError> {
-        let Collection { batches, failures, more, mut checkpoint } = self.instance.collect().await?;
+        let Collection { batches, failures, failure_count, more, mut checkpoint } = self.instance.collect().await?;
+        if failure_count > failures.len() {
+            tracing::warn!(
+                receiver = self.id,
+                "{failure_count} parts could not be read; the first {} are told",
+                failures.len()
+            );
+        }
         for failure in trouble.note(&failures) {
             tracing::warn!(receiver = self.id, source = failure.source, error = failure.message, "could not be read");
         }
@@ -116,7 +126,7 @@ impl Source {
         if let Ok(Err(error)) = tokio::task::spawn_blocking(commit).await {
             tracing::error!(receiver = self.id, %error, "the checkpoint holds only until Kiln stops");
         }
-        Ok(Collected { partial_failures: failures.len(), more })
+        Ok(Collected { partial_failures: failure_count, more })
     }
 
     /// Processes everything before queueing anything, so that a failing processor leaves no half of a unit behind.
@@ -162,6 +172,17 @@ enum UnitError {
     Process(#[from] ProcessorError),
     #[error("what was collected is not delivered: {0}")]
     Export(#[from] NotTaken),
+}
+
+impl UnitError {
+    /// The class of the error; see [`CallError::error_type`].
+    const fn error_type(&self) -> &'static str {
+        match self {
+            Self::Collect(error) => error.error_type(),
+            Self::Process(_) => "process",
+            Self::Export(_) => "export",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! The task that owns an instance: it starts the plugin, serves one call after another and draws the consequences.
 //!
 //! After a trap or a broken limit the store is dropped with everything in it; the next call starts the plugin afresh,
-//! but not before a pause that doubles with every failure.
+//! but not before the pause that [`Restarts`] demands. A plugin whose memory keeps growing is started afresh between two
+//! calls, before it comes to its limit; what it has put into its state outlives that as it outlives a restart of Kiln.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kiln_otlp::ResourceEdit;
 use kiln_telemetry::metrics::Function;
@@ -17,18 +18,20 @@ use crate::call_error::CallError;
 use crate::cpu_meter::CpuMeter;
 use crate::emitted::Emitted;
 use crate::engine::{Engine, LinkError, Linked};
+use crate::host_calls::HostCalls;
 use crate::instance::{Call, Collection, InstanceSpec, PartialFailure, ProcessorView};
 use crate::limiter::Limiter;
 use crate::live::{Live, World};
 use crate::log_gate::LogGate;
 use crate::open_bodies::OpenBodies;
-use crate::state::Overlay;
+use crate::printable::printable;
+use crate::restarts::{Consequence, Restarts};
+use crate::state::{Overlay, StateLimits};
 use crate::store_data::StoreData;
 use crate::wasi::Wasi;
 
-/// The pause after the first failure; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Partial failures of one collection that are told of; more are merely counted.
+const MAX_FAILURES: usize = 100;
 
 /// An instance, seen from its task.
 pub(crate) struct Actor {
@@ -36,8 +39,9 @@ pub(crate) struct Actor {
     spec: InstanceSpec,
     linked: Linked,
     live: Option<Live>,
-    failures: u32,
-    not_before: Option<Instant>,
+    restarts: Restarts,
+    /// Memory the store held after its last collection or batch; `None` before the first.
+    last_memory: Option<usize>,
 }
 
 impl Actor {
@@ -47,7 +51,10 @@ impl Actor {
     /// The component does not fit the contract.
     pub(crate) fn new(engine: &Engine, spec: InstanceSpec) -> Result<Self, LinkError> {
         let linked = spec.plugin.link(engine, &spec.policy)?;
-        Ok(Self { engine: engine.clone(), spec, linked, live: None, failures: 0, not_before: None })
+        let restarts = Restarts::new(spec.limits.quarantine_after, spec.limits.quarantine_period);
+        spec.metrics.memory_limit(bytes(spec.limits.memory));
+        spec.metrics.quarantined(false);
+        Ok(Self { engine: engine.clone(), spec, linked, live: None, restarts, last_memory: None })
     }
 
     /// Serves calls until nobody can call any more.
@@ -67,44 +74,71 @@ impl Actor {
             }
             Call::Collect(answer) => {
                 let result = self.collect().await;
-                let _ = answer.send(self.settle(result));
+                let result = self.settle(result);
+                self.recycle_if_growing();
+                let _ = answer.send(result);
             }
             Call::Process(view, answer) => {
                 let result = self.process(view).await;
-                let _ = answer.send(self.settle(result));
+                let result = self.settle(result);
+                self.recycle_if_growing();
+                let _ = answer.send(result);
             }
         }
     }
 
     /// Draws the consequences of how a call ended.
     fn settle<T>(&mut self, result: Result<T, CallError>) -> Result<T, CallError> {
+        let metrics = &self.spec.metrics;
         match &result {
             Ok(_) => {
-                self.failures = 0;
-                self.not_before = None;
+                if self.restarts.is_quarantined() {
+                    metrics.quarantined(false);
+                    tracing::info!(instance = self.spec.id, "works again and leaves quarantine");
+                }
+                self.restarts.succeeded();
             }
             Err(error) if error.is_fatal_to_the_store() => {
+                metrics.failed(error.error_type());
+                metrics.up(false);
                 self.live = None;
-                let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
-                self.failures = self.failures.saturating_add(1);
-                self.not_before = Some(Instant::now() + pause);
-                self.spec.metrics.up(false);
+                let consequence = self.restarts.failed(tokio::time::Instant::now(), error, random());
+                if let Consequence::Quarantine(quarantine) = consequence {
+                    metrics.quarantined(true);
+                    tracing::error!(instance = self.spec.id, "error.type" = quarantine.error_type(), "{quarantine}");
+                    return Err(quarantine);
+                }
             }
+            Err(error) if error.was_called() => metrics.failed(error.error_type()),
             Err(_) => {}
         }
         result
     }
 
-    async fn started(&mut self) -> Result<&mut Live, CallError> {
-        if let Some(left) = self.not_before.and_then(|at| at.checked_duration_since(Instant::now())) {
-            return Err(CallError::Pausing(left));
+    /// Drops the store of a plugin that holds much memory and still takes more. One that merely needs much is left
+    /// alone: it would need as much again. The next call starts it; by then what this one changed in its state is
+    /// committed, or given up.
+    fn recycle_if_growing(&mut self) {
+        let Some(live) = &self.live else { return };
+        let memory = live.store.data().limiter.memory();
+        let last = self.last_memory.replace(memory);
+        if memory < bytes(self.spec.limits.recycle_memory) || last.is_none_or(|last| memory <= last) {
+            return;
         }
+        self.live = None;
+        self.spec.metrics.recycled();
+        tracing::info!(instance = self.spec.id, memory, "starts afresh because its memory keeps growing");
+    }
+
+    async fn started(&mut self) -> Result<&mut Live, CallError> {
+        self.restarts.check(tokio::time::Instant::now())?;
         if self.live.is_none() {
-            if self.failures > 0 {
+            if self.restarts.is_failing() {
                 self.spec.metrics.restarted();
             }
             let live = Self::start(&self.engine, &self.spec, &self.linked).await?;
             self.spec.metrics.up(true);
+            self.last_memory = None;
             self.live = Some(live);
         }
         self.live.as_mut().ok_or(CallError::Stopped)
@@ -112,16 +146,19 @@ impl Actor {
 
     async fn start(engine: &Engine, spec: &InstanceSpec, linked: &Linked) -> Result<Live, CallError> {
         let limits = &spec.limits;
-        let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
         let output = kiln_otlp::Amount { bytes: bytes(limits.output_bytes), items: bytes(limits.output_points) };
-        let logs = Arc::new(Mutex::new(LogGate::new(spec.id.clone())));
+        let logs = LogGate::new(spec.id.clone(), limits.log_messages, bytes(limits.log_bytes));
+        let logs = Arc::new(Mutex::new(logs));
         let wasi = Wasi::new(&spec.policy, spec.egress.clone(), &logs, &spec.metrics);
         let wasi = wasi.map_err(|error| CallError::Unavailable(error.to_string()))?;
+        let state = StateLimits { bytes: bytes(limits.state_bytes), entries: bytes(limits.state_entries) };
         let data = StoreData {
             metrics: spec.metrics.clone(),
             limiter: Limiter::new(bytes(limits.memory)),
+            host_calls: HostCalls::new(bytes(limits.host_call_bytes), bytes(limits.host_call_total_bytes)),
+            string_bytes: bytes(limits.string_bytes),
             emitted: Emitted::new(Arc::new(spec.plugin.manifest.telemetry.clone()), output),
-            overlay: Overlay::new(spec.state.clone(), bytes(limits.state_bytes)),
+            overlay: Overlay::new(spec.state.clone(), state),
             egress: spec.egress.clone(),
             open_bodies: OpenBodies::default(),
             logs,
@@ -138,7 +175,9 @@ impl Actor {
             .await?;
         match answer {
             Ok(()) => Ok(live),
-            Err(configuration::ConfigError { field, message }) => Err(CallError::Config { field, message }),
+            Err(configuration::ConfigError { field, message }) => {
+                Err(CallError::Config { field: printable(&field), message: printable(&message) })
+            }
         }
     }
 
@@ -153,18 +192,24 @@ impl Actor {
             .await?;
         let data = live.store.data_mut();
         let batches = data.emitted.take();
+        let state_bytes = data.overlay.bytes();
         let checkpoint = data.overlay.take();
         let collection::Outcome { failures, more } = answer.map_err(|error| match error {
-            collection::CollectError::Unauthorized(text) => CallError::Unauthorized(text),
-            collection::CollectError::Unavailable(text) => CallError::Unavailable(text),
-            collection::CollectError::InvalidData(text) => CallError::InvalidData(text),
-            collection::CollectError::Failed(text) => CallError::Failed(text),
+            collection::CollectError::Unauthorized(text) => CallError::Unauthorized(printable(&text)),
+            collection::CollectError::Unavailable(text) => CallError::Unavailable(printable(&text)),
+            collection::CollectError::InvalidData(text) => CallError::InvalidData(printable(&text)),
+            collection::CollectError::Failed(text) => CallError::Failed(printable(&text)),
         })?;
-        let failures = failures
-            .into_iter()
-            .map(|failure| PartialFailure { source: failure.source, message: failure.message })
+        data.metrics.state(state_bytes);
+        if failures.len() > MAX_FAILURES {
+            data.metrics.limit_hit("failures");
+        }
+        let failure_count = failures.len();
+        let told = failures.into_iter().take(MAX_FAILURES);
+        let failures = told
+            .map(|failure| PartialFailure { source: printable(&failure.source), message: printable(&failure.message) })
             .collect();
-        Ok(Collection { batches, failures, more, checkpoint })
+        Ok(Collection { batches, failures, failure_count, more, checkpoint })
     }
 
     async fn process(&mut self, view: ProcessorView) -> Result<Vec<ResourceEdit>, CallError> {
@@ -183,9 +228,19 @@ impl Actor {
             .await
             .map_or(Ok(()), |committed| committed)
             .map_err(|error| CallError::Failed(error.to_string()))?;
-        let edits = answer.map_err(|ProcessError::Failed(text)| CallError::Failed(text))?;
+        let edits = answer.map_err(|ProcessError::Failed(text)| CallError::Failed(printable(&text)))?;
         let manifest = &self.spec.plugin.manifest;
         let writes = manifest.processor.as_ref().map(|declared| declared.writes.as_slice()).unwrap_or_default();
-        processing::lift_edits(edits, writes)
+        processing::lift_edits(edits, writes, bytes(self.spec.limits.string_bytes))
     }
+}
+
+/// A number of bytes as this machine counts them.
+fn bytes(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+/// A random number from 0 to 1; 1 where the system has no randomness, which only makes instances start together.
+fn random() -> f64 {
+    getrandom::u32().map_or(1.0, |random| f64::from(random) / f64::from(u32::MAX))
 }

@@ -1,10 +1,15 @@
-//! How long a plugin has computed in the current call. Time in which it waited for the host does not count.
+//! How long a plugin has computed in the current call, and the host on its behalf. Time in which it waited does not
+//! count.
 //!
 //! The engine interrupts a running plugin at every tick, and once more when it comes back from a host call that took
 //! longer than one. So ticks cannot simply be counted: what counts is the time since the plugin last began to run, and
 //! never more than a tick of it, because time may have passed while others ran.
+//!
+//! Work of the host is measured by the thread's own clock, which stands while others run, and counts in full.
 
 use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::engine::TICK;
 
@@ -15,6 +20,10 @@ pub(crate) struct CpuMeter {
     used: Duration,
     running_since: Instant,
 }
+
+/// Work of the host that has begun, on this thread.
+#[must_use]
+pub(crate) struct HostWork(Duration);
 
 impl CpuMeter {
     pub(crate) fn new(budget: Duration) -> Self {
@@ -42,6 +51,18 @@ impl CpuMeter {
         self.running_since = Instant::now();
     }
 
+    /// The plugin stands still while the host works for it, without waiting for anything.
+    pub(crate) fn begin_host_work(&mut self) -> HostWork {
+        self.pause();
+        HostWork(thread_time())
+    }
+
+    /// The work is done, on the thread that began it; the plugin runs again.
+    pub(crate) fn end_host_work(&mut self, HostWork(began): HostWork) {
+        self.used += thread_time().saturating_sub(began);
+        self.resume();
+    }
+
     pub(crate) const fn used(&self) -> Duration {
         self.used
     }
@@ -53,6 +74,13 @@ impl CpuMeter {
     pub(crate) fn is_exhausted(&self) -> bool {
         self.used >= self.budget
     }
+}
+
+/// What this thread has computed since it began.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -80,5 +108,17 @@ mod tests {
             meter.pause_at(start + TICK * 50 * slice);
         }
         assert!(meter.is_exhausted());
+    }
+
+    #[test]
+    fn work_of_the_host_counts_in_full() {
+        let mut meter = CpuMeter::new(TICK * 3);
+        let work = meter.begin_host_work();
+        let began = thread_time();
+        while thread_time() < began + TICK * 5 {
+            std::hint::spin_loop();
+        }
+        meter.end_host_work(work);
+        assert!(meter.used() >= TICK * 5 && meter.is_exhausted());
     }
 }

@@ -23,7 +23,7 @@ use kiln_policy::Digest;
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// Stack of a plugin; deep recursion ends here.
-const WASM_STACK_BYTES: usize = 512 * 1024;
+pub(crate) const WASM_STACK_BYTES: usize = 512 * 1024;
 /// Stack of the fiber a plugin runs on; the difference is for host functions.
 const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
 /// A compilation that takes longer than this is given up.

@@ -57,8 +57,10 @@ pub(crate) enum Call {
 pub struct Collection {
     /// At most one batch per signal.
     pub batches: Vec<Batch>,
-    /// What could not be read this time.
+    /// What could not be read this time; the first hundred, should there be more.
     pub failures: Vec<PartialFailure>,
+    /// How much could not be read this time.
+    pub failure_count: usize,
     /// Whether to call again at once.
     pub more: bool,
     /// To be committed when all batches are safely queued.

@@ -6,6 +6,7 @@
 
 mod actor;
 mod bindings;
+mod breach;
 mod cache;
 mod call_error;
 mod component_file;
@@ -13,17 +14,21 @@ mod cpu_meter;
 mod directory;
 mod emitted;
 mod engine;
+mod host_calls;
 mod instance;
 mod limiter;
 mod live;
 mod log_gate;
 mod open_bodies;
 mod pack;
+mod printable;
+mod restarts;
 mod signature_file;
 mod state;
 mod store_data;
 mod wasi;
 
+pub use breach::Breach;
 pub use call_error::CallError;
 pub use component_file::{ComponentFile, FileError, MAX_FILE_BYTES, Surface};
 pub use directory::{Directory, DirectoryError, Refused};

@@ -4,10 +4,13 @@
 
 use wasmtime::ResourceLimiter;
 
+use crate::breach::Breach;
+
 /// Far above what any toolchain emits, far below what hurts.
-const MAX_MEMORIES: usize = 8;
-const MAX_TABLES: usize = 16;
-const MAX_INSTANCES: usize = 32;
+pub(crate) const MAX_MEMORIES: usize = 8;
+pub(crate) const MAX_TABLES: usize = 16;
+pub(crate) const MAX_INSTANCES: usize = 32;
+/// Over all tables together.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 /// Counts what a store holds and remembers whether it asked for more.
@@ -16,12 +19,14 @@ pub(crate) struct Limiter {
     memory_limit: usize,
     memory: usize,
     table_elements: usize,
-    denied: Option<&'static str>,
+    /// What the growth under way adds, in case it fails after it was allowed.
+    growing: usize,
+    denied: Option<Breach>,
 }
 
 impl Limiter {
     pub(crate) const fn new(memory_limit: usize) -> Self {
-        Self { memory_limit, memory: 0, table_elements: 0, denied: None }
+        Self { memory_limit, memory: 0, table_elements: 0, growing: 0, denied: None }
     }
 
     /// Bytes of linear memory held. Memories never shrink, so this is also the high-water mark.
@@ -29,40 +34,45 @@ impl Limiter {
         self.memory
     }
 
-    pub(crate) const fn memory_limit(&self) -> usize {
-        self.memory_limit
-    }
-
-    /// The limit that was refused since it was last taken, if any.
-    pub(crate) const fn denied(&self) -> Option<&'static str> {
-        self.denied
-    }
-
-    /// As [`Self::denied`], and forgets it.
-    pub(crate) const fn take_denied(&mut self) -> Option<&'static str> {
+    /// The limit that was refused since it was last taken, if any; and forgets it.
+    pub(crate) const fn take_denied(&mut self) -> Option<Breach> {
         self.denied.take()
     }
 }
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.memory.saturating_add(desired.saturating_sub(current));
+        self.growing = desired.saturating_sub(current);
+        let total = self.memory.saturating_add(self.growing);
         if total > self.memory_limit {
-            self.denied = Some("memory");
+            self.growing = 0;
+            self.denied = Some(Breach::Memory(self.memory_limit));
             return Ok(false);
         }
         self.memory = total;
         Ok(true)
     }
 
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory = self.memory.saturating_sub(std::mem::take(&mut self.growing));
+        Ok(())
+    }
+
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        self.growing = desired.saturating_sub(current);
+        let total = self.table_elements.saturating_add(self.growing);
         if total > MAX_TABLE_ELEMENTS {
-            self.denied = Some("tables");
+            self.growing = 0;
+            self.denied = Some(Breach::TableElements(MAX_TABLE_ELEMENTS));
             return Ok(false);
         }
         self.table_elements = total;
         Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.table_elements = self.table_elements.saturating_sub(std::mem::take(&mut self.growing));
+        Ok(())
     }
 
     fn memories(&self) -> usize {
@@ -75,5 +85,32 @@ impl ResourceLimiter for Limiter {
 
     fn instances(&self) -> usize {
         MAX_INSTANCES
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_memories_share_one_limit_and_what_fails_to_grow_is_given_back() {
+        let mut limiter = Limiter::new(100);
+        assert!(limiter.memory_growing(0, 60, None).unwrap());
+        assert!(!limiter.memory_growing(0, 60, None).unwrap(), "another memory");
+        assert_eq!(limiter.take_denied(), Some(Breach::Memory(100)));
+        assert!(limiter.memory_growing(0, 40, None).unwrap());
+        limiter.memory_grow_failed(wasmtime::Error::msg("the system has none")).unwrap();
+        assert_eq!((limiter.memory(), limiter.take_denied()), (60, None));
+    }
+
+    #[test]
+    fn all_tables_share_one_limit() {
+        let mut limiter = Limiter::new(100);
+        assert!(limiter.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
+        limiter.table_grow_failed(wasmtime::Error::msg("the system has none")).unwrap();
+        assert!(limiter.table_growing(0, MAX_TABLE_ELEMENTS - 1, None).unwrap());
+        assert!(!limiter.table_growing(0, 2, None).unwrap());
+        assert_eq!(limiter.take_denied(), Some(Breach::TableElements(MAX_TABLE_ELEMENTS)));
     }
 }

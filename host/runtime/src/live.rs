@@ -7,8 +7,11 @@ use kiln_telemetry::metrics::{CallOutcome, Function};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::bindings::v0_1::{processor, receiver};
+use crate::breach::Breach;
 use crate::call_error::CallError;
-use crate::engine::{Engine, Linked, wasmtime_text};
+use crate::engine::{Engine, Linked, WASM_STACK_BYTES, wasmtime_text};
+use crate::host_calls::HostCalls;
+use crate::limiter::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 use crate::store_data::StoreData;
 use crate::wasi;
 
@@ -40,8 +43,8 @@ impl Live {
     ) -> Result<Self, CallError> {
         let mut store = Store::new(&engine.wasmtime, data);
         store.limiter(|data| &mut data.limiter);
-        // One call cannot hand over more than all of its memory, however often its lists point at the same bytes.
-        store.set_hostcall_fuel(usize::try_from(limits.memory).unwrap_or(usize::MAX));
+        // What wasmtime lifts for one host call, and what it lifts of a returned value.
+        store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(MAX_HANDLES);
         store.epoch_deadline_callback(|mut context| {
             let cpu = &mut context.data_mut().cpu;
@@ -77,6 +80,7 @@ async fn spend<T>(
     work: impl AsyncFnOnce(&mut Store<StoreData>) -> wasmtime::Result<T>,
 ) -> Result<T, CallError> {
     let data = store.data_mut();
+    data.host_calls.begin();
     data.cpu.begin();
     data.egress.iter().for_each(|egress| egress.begin_call());
     store.set_epoch_deadline(1);
@@ -87,19 +91,19 @@ async fn spend<T>(
     data.cpu.pause();
     data.open_bodies.clear();
     data.wasi.end_call();
+    let denied = data.limiter.take_denied();
     let result = match ended {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(classify(data, &error)),
-        Err(_) => Err(CallError::Timeout(timeout)),
+        Ok(Err(error)) => Err(classify(&error, data.cpu.budget(), denied, &data.host_calls)),
+        Err(_) => Err(Breach::Timeout(timeout).into()),
     };
     data.metrics.cpu(data.cpu.used());
     data.metrics.memory(data.limiter.memory());
-    let denied = data.limiter.take_denied();
-    match &result {
-        Err(CallError::Cpu(_)) => data.metrics.limit_hit("cpu"),
-        Err(CallError::Timeout(_)) => data.metrics.limit_hit("timeout"),
+    match (&result, denied) {
+        (Err(CallError::Limit(breach)), _) => data.metrics.limit_hit(breach.limit()),
         // A plugin may live with a refused allocation; it is counted all the same.
-        _ => denied.into_iter().for_each(|limit| data.metrics.limit_hit(limit)),
+        (_, Some(denied)) => data.metrics.limit_hit(denied.limit()),
+        (_, None) => {}
     }
     if let Some(function) = function {
         let outcome = result.as_ref().map_or_else(CallError::outcome, |_| CallOutcome::Ok);
@@ -108,20 +112,42 @@ async fn spend<T>(
     result
 }
 
-fn classify(data: &StoreData, error: &wasmtime::Error) -> CallError {
-    if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
-        return CallError::Cpu(data.cpu.budget());
+/// What an error of wasmtime's means. `denied` is what the limiter refused during the call: a plugin that is not given
+/// what it asked for mostly gives up with a trap.
+fn classify(error: &wasmtime::Error, cpu: Duration, denied: Option<Breach>, host_calls: &HostCalls) -> CallError {
+    if let Some(breach) = error.downcast_ref::<Breach>() {
+        return (*breach).into();
     }
     if wasi::is_exit(error) {
         return CallError::Trap("called exit".to_owned());
     }
     if wasi::is_too_many_resources(error) {
-        data.metrics.limit_hit("resources");
-        return CallError::Trap("holds more resources of WASI than it may at the same time".to_owned());
+        return Breach::Resources(wasi::MAX_RESOURCES).into();
     }
-    match data.limiter.denied() {
-        Some("memory") => CallError::Memory(data.limiter.memory_limit()),
-        Some(limit) => CallError::Trap(format!("{} (the limit on {limit} was reached)", wasmtime_text(error))),
-        None => CallError::Trap(wasmtime_text(error)),
+    let text = wasmtime_text(error);
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => return Breach::Cpu(cpu).into(),
+        Some(Trap::StackOverflow) => return Breach::Stack(WASM_STACK_BYTES).into(),
+        Some(_) => {}
+        None => {
+            if let Some(breach) = spoken_breach(&text, host_calls) {
+                return breach.into();
+            }
+        }
     }
+    denied.map_or(CallError::Trap(text), CallError::Limit)
+}
+
+/// Limits of wasmtime's that it has no type for. Should it find other words, the plugin is stopped all the same and the
+/// error is a trap; a test of each tells.
+fn spoken_breach(text: &str, host_calls: &HostCalls) -> Option<Breach> {
+    [
+        ("fuel allocated for hostcalls has been exhausted", Breach::HostCallBytes(host_calls.limit())),
+        ("store handle limit exceeded", Breach::Handles(MAX_HANDLES)),
+        ("instance count too high", Breach::Instances(MAX_INSTANCES)),
+        ("memory count too high", Breach::Memories(MAX_MEMORIES)),
+        ("table count too high", Breach::Tables(MAX_TABLES)),
+    ]
+    .into_iter()
+    .find_map(|(words, breach)| text.contains(words).then_some(breach))
 }

@@ -8,6 +8,7 @@ use kiln_telemetry::metrics::InstanceMetrics;
 
 use crate::cpu_meter::CpuMeter;
 use crate::emitted::Emitted;
+use crate::host_calls::HostCalls;
 use crate::limiter::Limiter;
 use crate::log_gate::LogGate;
 use crate::open_bodies::OpenBodies;
@@ -18,6 +19,9 @@ use crate::wasi::Wasi;
 pub(crate) struct StoreData {
     pub(crate) metrics: InstanceMetrics,
     pub(crate) limiter: Limiter,
+    pub(crate) host_calls: HostCalls,
+    /// The longest name, key or text, in bytes.
+    pub(crate) string_bytes: usize,
     pub(crate) emitted: Emitted,
     pub(crate) overlay: Overlay,
     pub(crate) egress: Option<Arc<Egress>>,

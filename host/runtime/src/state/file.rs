@@ -18,8 +18,9 @@ use super::{Committed, Entries, StateError};
 const MAGIC: &[u8] = b"kiln state 2\n";
 pub(super) const MAGIC_WITHOUT_SEQUENCE: &[u8] = b"kiln state 1\n";
 const CHECKSUM: usize = 32;
-/// No state file is larger; `limits.state_bytes` is far below.
-const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
+/// No state file is larger: the most `limits.state_bytes` can allow is 1 GiB, and the most `limits.state_entries` can,
+/// ten million, adds 80 MB of lengths.
+const MAX_FILE_BYTES: u64 = 1280 * 1024 * 1024;
 
 /// Where one instance's state is kept.
 #[derive(Debug)]

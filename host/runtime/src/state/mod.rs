@@ -16,7 +16,7 @@ use cap_std::fs::Dir;
 
 use self::file::{Read, StateFile, encode, file_name, read};
 pub use self::overlay::Checkpoint;
-pub(crate) use self::overlay::Overlay;
+pub(crate) use self::overlay::{Overlay, StateLimits};
 
 type Entries = BTreeMap<String, Vec<u8>>;
 
@@ -104,6 +104,20 @@ pub enum StateError {
         /// The limit.
         limit: usize,
         /// The size it would have.
+        size: usize,
+    },
+    /// The operator's limit on keys.
+    #[error("state would have more than the {limit} keys that `limits.state_entries` allows")]
+    TooManyEntries {
+        /// The limit.
+        limit: usize,
+    },
+    /// The fixed limit on the length of a key.
+    #[error("a key of state is {size} bytes long; at most {limit} are allowed")]
+    KeyTooLong {
+        /// The limit.
+        limit: usize,
+        /// How long it is.
         size: usize,
     },
     /// The file cannot be read.

@@ -4,7 +4,10 @@ use cap_std::ambient_authority;
 use sha2::{Digest as _, Sha256};
 
 use super::file::MAGIC_WITHOUT_SEQUENCE;
+use super::overlay::MAX_KEY_BYTES;
 use super::*;
+
+const LIMITS: StateLimits = StateLimits { bytes: 1000, entries: 10 };
 
 fn dir() -> (tempfile::TempDir, Dir) {
     let temporary = tempfile::tempdir().unwrap();
@@ -13,7 +16,7 @@ fn dir() -> (tempfile::TempDir, Dir) {
 }
 
 fn reopened(dir: &Dir) -> Overlay {
-    Overlay::new(StateStore::open(dir.try_clone().unwrap(), "databricks/prod").unwrap(), 1000)
+    Overlay::new(StateStore::open(dir.try_clone().unwrap(), "databricks/prod").unwrap(), LIMITS)
 }
 
 #[test]
@@ -34,7 +37,7 @@ fn what_is_committed_outlives_the_process_and_what_is_not_does_not() {
 
 #[test]
 fn an_overlay_shows_its_own_changes() {
-    let mut overlay = Overlay::new(StateStore::in_memory(), 100);
+    let mut overlay = Overlay::new(StateStore::in_memory(), LIMITS);
     overlay.set("run/1".into(), vec![1]).unwrap();
     overlay.take().commit().unwrap();
     overlay.set("run/2".into(), vec![2]).unwrap();
@@ -46,7 +49,7 @@ fn an_overlay_shows_its_own_changes() {
 
 #[test]
 fn the_limit_counts_keys_and_values_after_the_change() {
-    let mut overlay = Overlay::new(StateStore::in_memory(), 10);
+    let mut overlay = Overlay::new(StateStore::in_memory(), StateLimits { bytes: 10, entries: 10 });
     overlay.set("a".into(), vec![0; 9]).unwrap();
     overlay.set("a".into(), vec![0; 8]).unwrap();
     assert!(matches!(overlay.set("b".into(), vec![0; 1]), Err(StateError::Full { limit: 10, size: 11 })));
@@ -65,7 +68,7 @@ fn a_collection_is_complete_once_it_is_committed_even_if_it_changed_nothing() {
     assert_eq!(committed(&dir), None);
     store.count_from(0).unwrap();
     assert_eq!(committed(&dir), Some(0));
-    let mut overlay = Overlay::new(store, 1000);
+    let mut overlay = Overlay::new(store, LIMITS);
     let failed = overlay.take();
     assert_eq!(failed.sequence(), 1);
     drop(failed);
@@ -87,7 +90,7 @@ fn no_number_is_given_twice_even_if_the_file_was_lost() {
     assert_eq!(committed(&dir), None);
     let store = StateStore::open(dir.try_clone().unwrap(), "databricks/prod").unwrap();
     store.count_from(41).unwrap();
-    assert_eq!((committed(&dir), Overlay::new(store, 1000).take().sequence()), (Some(41), 42));
+    assert_eq!((committed(&dir), Overlay::new(store, LIMITS).take().sequence()), (Some(41), 42));
     let store = StateStore::open(dir.try_clone().unwrap(), "databricks/prod").unwrap();
     store.count_from(7).unwrap();
     assert_eq!(committed(&dir), Some(41));
@@ -120,4 +123,38 @@ fn a_damaged_file_is_set_aside() {
         assert!(reopened(&dir).keys("").is_empty());
         assert!(temporary.path().join("databricks@prod.state.damaged").exists());
     }
+}
+
+#[test]
+fn the_limit_on_keys_counts_what_is_committed_and_forgets_what_is_deleted() {
+    let mut overlay = Overlay::new(StateStore::in_memory(), StateLimits { bytes: 1000, entries: 2 });
+    overlay.set("a".into(), vec![]).unwrap();
+    overlay.take().commit().unwrap();
+    overlay.set("b".into(), vec![]).unwrap();
+    overlay.set("b".into(), vec![1]).unwrap();
+    assert!(matches!(overlay.set("c".into(), vec![]), Err(StateError::TooManyEntries { limit: 2 })));
+    overlay.delete("a".into());
+    overlay.delete("a".into());
+    overlay.set("c".into(), vec![]).unwrap();
+    assert!(matches!(overlay.set("a".into(), vec![]), Err(StateError::TooManyEntries { limit: 2 })));
+    overlay.discard();
+    assert_eq!((overlay.keys("").len(), overlay.bytes()), (1, 1));
+}
+
+#[test]
+fn a_key_has_a_longest_length() {
+    let mut overlay = Overlay::new(StateStore::in_memory(), StateLimits { bytes: 1 << 20, entries: 2 });
+    overlay.set("k".repeat(MAX_KEY_BYTES), vec![]).unwrap();
+    assert!(matches!(overlay.set("k".repeat(MAX_KEY_BYTES + 1), vec![]), Err(StateError::KeyTooLong { .. })));
+}
+
+/// Scenario: a plugin deletes keys without end that were never there.
+/// Guarantees: nothing of them is kept.
+#[test]
+fn deleting_what_is_not_there_leaves_nothing() {
+    let mut overlay = Overlay::new(StateStore::in_memory(), LIMITS);
+    for number in 0..1000 {
+        overlay.delete(format!("never/{number}"));
+    }
+    assert!(overlay.is_unchanged());
 }

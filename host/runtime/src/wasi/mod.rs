@@ -39,7 +39,7 @@ use crate::store_data::StoreData;
 pub(crate) use self::filesystem::DirectoryError;
 
 /// Streams, files, requests and whatever else a guest holds at the same time. wasmtime's own bound is a million.
-const MAX_RESOURCES: usize = 1000;
+pub(crate) const MAX_RESOURCES: usize = 1000;
 /// Files and lists of directories among them. Each is a descriptor of Kiln's process, which has no more than it needs.
 const MAX_OPEN_FILES: usize = 64;
 /// Random bytes of one call; wasmtime's own bound is 64 MiB.

@@ -5,55 +5,77 @@ use kiln_egress as egress;
 use wasmtime::component::Resource;
 
 use super::receiver::kiln::plugin::http::{Error, Header, Host, HostBody, Method, Opened, Request, Response};
+use crate::breach::Breach;
+use crate::host_calls::ITEM_BYTES;
 use crate::open_bodies::OpenBody;
 use crate::store_data::StoreData;
 
 impl Host for StoreData {
-    async fn send(&mut self, request: Request) -> Result<Response, Error> {
+    async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, Error>> {
+        self.count([&request])?;
         self.cpu.pause();
         let result = match &self.egress {
             Some(egress) => egress.send(request.into()).await,
             None => Err(not_granted()),
         };
         self.cpu.resume();
-        answer(result)
+        Ok(answer(result))
     }
 
-    async fn send_all(&mut self, requests: Vec<Request>) -> Vec<Result<Response, Error>> {
+    async fn send_all(&mut self, requests: Vec<Request>) -> wasmtime::Result<Vec<Result<Response, Error>>> {
+        self.count(&requests)?;
         self.cpu.pause();
         let results = match &self.egress {
             Some(egress) => egress.send_all(requests.into_iter().map(Into::into).collect()).await,
             None => requests.iter().map(|_| Err(not_granted())).collect(),
         };
         self.cpu.resume();
-        results.into_iter().map(answer).collect()
+        Ok(results.into_iter().map(answer).collect())
     }
 
-    async fn open(&mut self, request: Request) -> Result<Opened, Error> {
+    async fn open(&mut self, request: Request) -> wasmtime::Result<Result<Opened, Error>> {
+        self.count([&request])?;
         self.cpu.pause();
         let result = match &self.egress {
             Some(egress) => egress.open(request.into()).await,
             None => Err(not_granted()),
         };
         self.cpu.resume();
-        let egress::Opened { status, headers, body } = result?;
-        Ok(Opened { status, headers: lower_headers(headers), body: self.open_bodies.insert(body) })
+        Ok(match result {
+            Ok(egress::Opened { status, headers, body }) => {
+                Ok(Opened { status, headers: lower_headers(headers), body: self.open_bodies.insert(body) })
+            }
+            Err(error) => Err(error.into()),
+        })
     }
 }
 
 impl HostBody for StoreData {
-    async fn read(&mut self, body: Resource<OpenBody>) -> Result<Option<Vec<u8>>, Error> {
+    async fn read(&mut self, body: Resource<OpenBody>) -> wasmtime::Result<Result<Option<Vec<u8>>, Error>> {
         self.cpu.pause();
         let result = match self.open_bodies.get(&body) {
             Some(body) => body.read().await,
             None => Err(egress::Error::InvalidRequest("the body was closed when the call that opened it ended".into())),
         };
         self.cpu.resume();
-        Ok(result?.map(Into::into))
+        Ok(result.map(|piece| piece.map(Into::into)).map_err(Into::into))
     }
 
     async fn drop(&mut self, body: Resource<OpenBody>) -> wasmtime::Result<()> {
         self.open_bodies.remove(&body);
+        Ok(())
+    }
+}
+
+impl StoreData {
+    /// Counts what the plugin hands over with requests.
+    fn count<'r>(&self, requests: impl IntoIterator<Item = &'r Request>) -> Result<(), Breach> {
+        self.host_calls.next();
+        for Request { url, headers, body, .. } in requests {
+            let headers = headers.iter().map(|header| header.name.len() + header.value.len() + ITEM_BYTES);
+            let body = body.as_ref().map_or(0, Vec::len);
+            self.host_calls.read(ITEM_BYTES + url.len() + headers.sum::<usize>() + body)?;
+        }
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod emit;
+mod guest_memory;
 mod http;
 mod log;
 pub(crate) mod processing;
@@ -18,7 +19,7 @@ pub(crate) mod receiver {
     wasmtime::component::bindgen!({
         path: "../../wit/v0.1",
         world: "receiver",
-        imports: { default: async },
+        imports: { default: async | trappable },
         exports: { default: async },
         with: { "kiln:plugin/http.body": crate::open_bodies::OpenBody },
     });
@@ -30,7 +31,7 @@ pub(crate) mod processor {
     wasmtime::component::bindgen!({
         path: "../../wit/v0.1",
         world: "processor",
-        imports: { default: async },
+        imports: { default: async | trappable },
         exports: { default: async },
         with: {
             "kiln:plugin/telemetry": super::receiver::kiln::plugin::telemetry,
@@ -53,7 +54,7 @@ pub(crate) fn link(
     for capability in capabilities.iter().filter(|capability| policy.links(**capability)) {
         match capability {
             Capability::Emit => emit::link(linker)?,
-            Capability::Log => interfaces::log::add_to_linker::<_, HasSelf<_>>(linker, |data| data)?,
+            Capability::Log => log::link(linker)?,
             Capability::Clock => interfaces::clock::add_to_linker::<_, HasSelf<_>>(linker, |data| data)?,
             Capability::Http => interfaces::http::add_to_linker::<_, HasSelf<_>>(linker, |data| data)?,
             // What WASI's interfaces do with them is decided where those are linked.

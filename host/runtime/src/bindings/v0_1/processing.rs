@@ -2,17 +2,23 @@
 
 use kiln_otlp::{Attribute, AttributeValue, ResourceEdit, Signal};
 
+use super::guest_memory::MAX_KEY_BYTES;
 use super::processor::kiln::plugin::processing;
 use super::receiver::kiln::plugin::telemetry;
 use crate::call_error::CallError;
 use crate::instance::ProcessorView;
 
 /// Understands edits, which must keep to `writes`: what the manifest says is written.
-pub(crate) fn lift_edits(edits: Vec<processing::Edit>, writes: &[String]) -> Result<Vec<ResourceEdit>, CallError> {
-    edits.into_iter().map(|edit| lift_edit(edit, writes)).collect()
+/// None of their texts may be longer than `string_bytes`.
+pub(crate) fn lift_edits(
+    edits: Vec<processing::Edit>,
+    writes: &[String],
+    string_bytes: usize,
+) -> Result<Vec<ResourceEdit>, CallError> {
+    edits.into_iter().map(|edit| lift_edit(edit, writes, string_bytes)).collect()
 }
 
-fn lift_edit(edit: processing::Edit, writes: &[String]) -> Result<ResourceEdit, CallError> {
+fn lift_edit(edit: processing::Edit, writes: &[String], string_bytes: usize) -> Result<ResourceEdit, CallError> {
     let edit = match edit {
         processing::Edit::SetResourceAttribute(set) => {
             ResourceEdit::Set { resource: index(set.target), key: set.key, value: lift_value(set.value) }
@@ -29,12 +35,40 @@ fn lift_edit(edit: processing::Edit, writes: &[String]) -> Result<ResourceEdit, 
             return Err(CallError::Edit("returned an edit below its declared level, resource".to_owned()));
         }
     };
+    check_size(&edit, string_bytes)?;
     let (ResourceEdit::Set { key, .. } | ResourceEdit::Remove { key, .. }) = &edit;
     if writes.iter().any(|declared| declared == "*" || declared == key) {
         Ok(edit)
     } else {
         Err(CallError::Edit(format!("returned an edit of `{key}`, which its manifest does not say it writes")))
     }
+}
+
+fn check_size(edit: &ResourceEdit, string_bytes: usize) -> Result<(), CallError> {
+    let ResourceEdit::Set { key, value, .. } = edit else { return Ok(()) };
+    if key.len() > MAX_KEY_BYTES {
+        return Err(CallError::Edit(format!(
+            "returned an edit whose key has {} bytes, more than {MAX_KEY_BYTES}",
+            key.len()
+        )));
+    }
+    let longest = match value {
+        AttributeValue::Text(text) => text.len(),
+        AttributeValue::Bytes(bytes) => bytes.len(),
+        AttributeValue::TextList(texts) => texts.iter().map(String::len).max().unwrap_or_default(),
+        AttributeValue::Boolean(_)
+        | AttributeValue::Integer(_)
+        | AttributeValue::Float(_)
+        | AttributeValue::BooleanList(_)
+        | AttributeValue::IntegerList(_)
+        | AttributeValue::FloatList(_) => 0,
+    };
+    if longest > string_bytes {
+        return Err(CallError::Edit(format!(
+            "returned an edit with a text of {longest} bytes, more than `limits.string_bytes` allows ({string_bytes})"
+        )));
+    }
+    Ok(())
 }
 
 fn index(target: u32) -> usize {

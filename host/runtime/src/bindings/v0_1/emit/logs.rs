@@ -3,10 +3,10 @@
 use kiln_otlp as otlp;
 use wasmtime::component::WasmList;
 
+use super::super::guest_memory::{Failure, Store, bytes, get, key};
 use super::super::receiver::kiln::plugin::telemetry::Severity;
-use super::read::{Head, bytes, get, read_value, text, write_attributes};
+use super::read::{Head, read_value, write_attributes};
 use super::records::{LogRecord, ResourceLogs};
-use super::{Failure, Store};
 use crate::store_data::unix_nanos;
 
 pub(super) fn logs(store: &mut Store<'_>, batch: &WasmList<ResourceLogs>) -> Result<Option<otlp::Batch>, Failure> {
@@ -35,11 +35,11 @@ pub(super) fn logs(store: &mut Store<'_>, batch: &WasmList<ResourceLogs>) -> Res
 }
 
 fn write_record(store: &mut Store<'_>, items: &mut otlp::LogItems<'_>, record: &LogRecord) -> Result<(), Failure> {
-    let severity_text = text(&record.severity_text, store)?.into_owned();
-    let event_name = text(&record.event_name, store)?.into_owned();
+    let severity_text = key(&record.severity_text, store)?.into_owned();
+    let event_name = key(&record.event_name, store)?.into_owned();
     let body = read_value(store, &record.body)?;
-    let trace_id = bytes(&record.trace_id, store).to_vec();
-    let span_id = bytes(&record.span_id, store).to_vec();
+    let trace_id = bytes(&record.trace_id, store)?.to_vec();
+    let span_id = bytes(&record.span_id, store)?.to_vec();
     let plain = otlp::LogRecord {
         time: record.time,
         observed_time: record.observed_time,

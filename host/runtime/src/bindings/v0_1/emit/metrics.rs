@@ -3,13 +3,13 @@
 use kiln_otlp as otlp;
 use wasmtime::component::WasmList;
 
+use super::super::guest_memory::{Failure, Store, bytes, collect, get, key, value};
 use super::super::receiver::kiln::plugin::telemetry::Temporality;
-use super::read::{Head, bytes, collect, get, read_attributes, text, write_attributes, write_owned};
+use super::read::{Head, read_attributes, write_attributes, write_owned};
 use super::records::{
     Attribute, Exemplar, ExponentialHistogramPoint, HistogramPoint, Metric, MetricData, Number, NumberPoint,
     ResourceMetrics, SummaryPoint,
 };
-use super::{Failure, Store};
 use crate::store_data::unix_nanos;
 
 pub(super) fn metrics(
@@ -38,12 +38,12 @@ pub(super) fn metrics(
 }
 
 fn write_metric(store: &mut Store<'_>, items: &mut otlp::MetricItems<'_>, metric: &Metric) -> Result<(), Failure> {
-    let name = text(&metric.name, store)?.into_owned();
+    let name = key(&metric.name, store)?.into_owned();
     if !store.data().emitted.declared.allows_metric(&name) {
         return Err(Failure::Undeclared(format!("metric `{name}` is not declared in the plugin's manifest")));
     }
-    let description = text(&metric.description, store)?.into_owned();
-    let unit = text(&metric.unit, store)?.into_owned();
+    let description = value(&metric.description, store)?.into_owned();
+    let unit = key(&metric.unit, store)?.into_owned();
     let metadata = read_attributes(store, &metric.metadata)?;
     items.metric(
         otlp::Metric { name: &name, description: &description, unit: &unit },
@@ -94,8 +94,8 @@ fn write_body(
     body.attributes(|written| write_attributes(store, written, attributes))?;
     for index in 0..list.len() {
         let exemplar = get(list, store, index)?;
-        let trace_id = bytes(&exemplar.trace_id, store).to_vec();
-        let span_id = bytes(&exemplar.span_id, store).to_vec();
+        let trace_id = bytes(&exemplar.trace_id, store)?.to_vec();
+        let span_id = bytes(&exemplar.span_id, store)?.to_vec();
         let plain = otlp::Exemplar {
             time: exemplar.time,
             value: number(exemplar.value),

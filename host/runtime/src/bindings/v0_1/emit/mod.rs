@@ -6,41 +6,20 @@
 mod logs;
 mod metrics;
 mod read;
-mod records;
+pub(super) mod records;
 mod spans;
 
 use kiln_otlp as otlp;
 use kiln_otlp::Invalid;
-use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList};
 
 use self::logs::logs;
 use self::metrics::metrics;
 use self::records::{ResourceLogs, ResourceMetrics, ResourceSpans};
 use self::spans::spans;
+use super::guest_memory::{Failure, Store, begin};
 use super::receiver::kiln::plugin::emit::EmitError;
 use crate::store_data::StoreData;
-
-type Store<'s> = StoreContextMut<'s, StoreData>;
-
-/// Why a call fails: the telemetry is wrong, which the plugin is told, or its memory is, which traps.
-enum Failure {
-    Invalid(Invalid),
-    Undeclared(String),
-    Trap(wasmtime::Error),
-}
-
-impl From<Invalid> for Failure {
-    fn from(invalid: Invalid) -> Self {
-        Self::Invalid(invalid)
-    }
-}
-
-impl From<wasmtime::Error> for Failure {
-    fn from(error: wasmtime::Error) -> Self {
-        Self::Trap(error)
-    }
-}
 
 /// Adds the interface to the linker.
 pub(super) fn link(linker: &mut Linker<StoreData>) -> wasmtime::Result<()> {
@@ -58,19 +37,39 @@ fn answer(
     mut store: Store<'_>,
     write: impl FnOnce(&mut Store<'_>) -> Result<Option<otlp::Batch>, Failure>,
 ) -> wasmtime::Result<Answer> {
-    let error = match write(&mut store) {
+    begin(&mut store);
+    let computing = store.data_mut().cpu.begin_host_work();
+    let result = write(&mut store);
+    let data = store.data_mut();
+    data.cpu.end_host_work(computing);
+    let error = match result {
         Ok(batch) => {
-            store.data_mut().emitted.push(batch);
+            data.emitted.push(batch);
             return Ok((Ok(()),));
         }
         Err(Failure::Trap(error)) => return Err(error),
         Err(Failure::Undeclared(text)) => EmitError::Invalid(text),
-        Err(Failure::Invalid(invalid)) if invalid.is_limit() => {
-            let limit = if matches!(invalid, Invalid::TooManyBytes(_)) { "output_bytes" } else { "output_points" };
-            store.data().metrics.limit_hit(limit);
-            EmitError::Limit(invalid.to_string())
+        Err(Failure::Limit(limit, text)) => {
+            data.metrics.limit_hit(limit);
+            EmitError::Limit(text)
         }
-        Err(Failure::Invalid(invalid)) => EmitError::Invalid(invalid.to_string()),
+        Err(Failure::Invalid(invalid)) => match limit(&invalid) {
+            Some(limit) => {
+                data.metrics.limit_hit(limit);
+                EmitError::Limit(invalid.to_string())
+            }
+            None => EmitError::Invalid(invalid.to_string()),
+        },
     };
     Ok((Err(error),))
+}
+
+/// The limit a payload does not keep to, if that is what is wrong with it.
+const fn limit(invalid: &Invalid) -> Option<&'static str> {
+    match invalid {
+        Invalid::TooManyBytes(_) => Some("output_bytes"),
+        Invalid::TooManyItems(_) => Some("output_points"),
+        Invalid::TooManyAttributes(_) => Some("attributes"),
+        _ => None,
+    }
 }

@@ -1,14 +1,11 @@
-//! Reading guest memory.
-
-use std::borrow::Cow;
+//! Reading attributes, and what groups have in common.
 
 use kiln_otlp as otlp;
-use kiln_otlp::{Attributes, ListItem};
-use wasmtime::AsContext as _;
-use wasmtime::component::{Lift, WasmList, WasmStr};
+use kiln_otlp::{Attributes, Invalid, ListItem, MAX_ATTRIBUTES};
+use wasmtime::component::WasmList;
 
+use super::super::guest_memory::{Failure, Store, bytes, collect, get, key, value};
 use super::records::{Attribute, AttributeValue, Resource, Scope};
-use super::{Failure, Store};
 
 /// Resource and scope of a group: few and small, so they are read whole.
 pub(super) struct Head {
@@ -22,8 +19,8 @@ impl Head {
     pub(super) fn read(store: &mut Store<'_>, resource: &Resource, scope: &Scope) -> Result<Self, Failure> {
         Ok(Self {
             resource: read_attributes(store, &resource.attributes)?,
-            name: text(&scope.name, store)?.into_owned(),
-            version: text(&scope.version, store)?.into_owned(),
+            name: key(&scope.name, store)?.into_owned(),
+            version: key(&scope.version, store)?.into_owned(),
             scope: read_attributes(store, &scope.attributes)?,
         })
     }
@@ -50,15 +47,16 @@ pub(super) fn write_attributes(
     attributes: &mut Attributes<'_>,
     list: &WasmList<Attribute>,
 ) -> Result<(), Failure> {
+    check_count(list)?;
     for index in 0..list.len() {
         let attribute = get(list, store, index)?;
-        let key = text(&attribute.key, store)?;
+        let key = key(&attribute.key, store)?;
         match &attribute.value {
-            AttributeValue::Text(value) => attributes.value(&key, ListItem::Text(&text(value, store)?))?,
+            AttributeValue::Text(text) => attributes.value(&key, ListItem::Text(&value(text, store)?))?,
             AttributeValue::Boolean(value) => attributes.value(&key, ListItem::Boolean(*value))?,
             AttributeValue::Integer(value) => attributes.value(&key, ListItem::Integer(*value))?,
             AttributeValue::Float(value) => attributes.value(&key, ListItem::Float(*value))?,
-            AttributeValue::Bytes(value) => attributes.bytes(&key, bytes(value, store))?,
+            AttributeValue::Bytes(value) => attributes.bytes(&key, bytes(value, store)?)?,
             AttributeValue::TextList(_)
             | AttributeValue::BooleanList(_)
             | AttributeValue::IntegerList(_)
@@ -70,10 +68,16 @@ pub(super) fn write_attributes(
     Ok(())
 }
 
+/// Before any of them is read.
+fn check_count(list: &WasmList<Attribute>) -> Result<(), Failure> {
+    if list.len() > MAX_ATTRIBUTES { Err(Invalid::TooManyAttributes(MAX_ATTRIBUTES).into()) } else { Ok(()) }
+}
+
 pub(super) fn read_attributes(
     store: &mut Store<'_>,
     list: &WasmList<Attribute>,
 ) -> Result<Vec<otlp::Attribute>, Failure> {
+    check_count(list)?;
     (0..list.len())
         .map(|index| {
             let attribute = get(list, store, index)?;
@@ -83,43 +87,24 @@ pub(super) fn read_attributes(
 }
 
 pub(super) fn read_attribute(store: &mut Store<'_>, attribute: &Attribute) -> Result<otlp::Attribute, Failure> {
-    let key = text(&attribute.key, store)?.into_owned();
+    let key = key(&attribute.key, store)?.into_owned();
     Ok(otlp::Attribute { key, value: read_value(store, &attribute.value)? })
 }
 
-pub(super) fn read_value(store: &mut Store<'_>, value: &AttributeValue) -> Result<otlp::AttributeValue, Failure> {
-    Ok(match value {
-        AttributeValue::Text(value) => otlp::AttributeValue::Text(text(value, store)?.into_owned()),
+pub(super) fn read_value(store: &mut Store<'_>, read: &AttributeValue) -> Result<otlp::AttributeValue, Failure> {
+    Ok(match read {
+        AttributeValue::Text(text) => otlp::AttributeValue::Text(value(text, store)?.into_owned()),
         AttributeValue::Boolean(value) => otlp::AttributeValue::Boolean(*value),
         AttributeValue::Integer(value) => otlp::AttributeValue::Integer(*value),
         AttributeValue::Float(value) => otlp::AttributeValue::Float(*value),
-        AttributeValue::Bytes(value) => otlp::AttributeValue::Bytes(bytes(value, store).to_vec()),
-        AttributeValue::TextList(value) => {
-            let items = collect(value, store)?;
-            let texts: Result<_, Failure> = items.iter().map(|item| Ok(text(item, store)?.into_owned())).collect();
+        AttributeValue::Bytes(value) => otlp::AttributeValue::Bytes(bytes(value, store)?.to_vec()),
+        AttributeValue::TextList(texts) => {
+            let items = collect(texts, store)?;
+            let texts: Result<_, Failure> = items.iter().map(|item| Ok(value(item, store)?.into_owned())).collect();
             otlp::AttributeValue::TextList(texts?)
         }
         AttributeValue::BooleanList(value) => otlp::AttributeValue::BooleanList(collect(value, store)?),
         AttributeValue::IntegerList(value) => otlp::AttributeValue::IntegerList(collect(value, store)?),
         AttributeValue::FloatList(value) => otlp::AttributeValue::FloatList(collect(value, store)?),
     })
-}
-
-pub(super) fn get<T: Lift>(list: &WasmList<T>, store: &mut Store<'_>, index: usize) -> Result<T, Failure> {
-    match list.get(store, index) {
-        Some(item) => Ok(item?),
-        None => Err(Failure::Trap(wasmtime::Error::msg("a list ended before its length"))),
-    }
-}
-
-pub(super) fn collect<T: Lift>(list: &WasmList<T>, store: &mut Store<'_>) -> Result<Vec<T>, Failure> {
-    (0..list.len()).map(|index| get(list, store, index)).collect()
-}
-
-pub(super) fn text<'s>(text: &WasmStr, store: &'s Store<'_>) -> Result<Cow<'s, str>, Failure> {
-    Ok(text.to_str(store.as_context())?)
-}
-
-pub(super) fn bytes<'s>(list: &WasmList<u8>, store: &'s Store<'_>) -> &'s [u8] {
-    list.as_le_slice(store.as_context())
 }

@@ -9,7 +9,7 @@ use super::super::receiver::kiln::plugin::telemetry::{Severity, SpanKind, Tempor
 
 #[derive(ComponentType, Lift)]
 #[component(variant)]
-pub(super) enum AttributeValue {
+pub(in crate::bindings::v0_1) enum AttributeValue {
     #[component(name = "text")]
     Text(WasmStr),
     #[component(name = "boolean")]
@@ -32,9 +32,9 @@ pub(super) enum AttributeValue {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(super) struct Attribute {
-    pub(super) key: WasmStr,
-    pub(super) value: AttributeValue,
+pub(in crate::bindings::v0_1) struct Attribute {
+    pub(in crate::bindings::v0_1) key: WasmStr,
+    pub(in crate::bindings::v0_1) value: AttributeValue,
 }
 
 #[derive(ComponentType, Lift)]

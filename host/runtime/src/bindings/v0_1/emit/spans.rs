@@ -3,10 +3,10 @@
 use kiln_otlp as otlp;
 use wasmtime::component::WasmList;
 
+use super::super::guest_memory::{Failure, Store, bytes, get, value};
 use super::super::receiver::kiln::plugin::telemetry::SpanKind;
-use super::read::{Head, bytes, get, text, write_attributes};
+use super::read::{Head, write_attributes};
 use super::records::{ResourceSpans, Span, SpanStatus};
-use super::{Failure, Store};
 use crate::store_data::unix_nanos;
 
 pub(super) fn spans(store: &mut Store<'_>, batch: &WasmList<ResourceSpans>) -> Result<Option<otlp::Batch>, Failure> {
@@ -35,12 +35,12 @@ pub(super) fn spans(store: &mut Store<'_>, batch: &WasmList<ResourceSpans>) -> R
 }
 
 fn write_span(store: &mut Store<'_>, items: &mut otlp::SpanItems<'_>, span: &Span) -> Result<(), Failure> {
-    let name = text(&span.name, store)?.into_owned();
-    let trace_id = bytes(&span.trace_id, store).to_vec();
-    let span_id = bytes(&span.span_id, store).to_vec();
-    let parent_span_id = bytes(&span.parent_span_id, store).to_vec();
+    let name = value(&span.name, store)?.into_owned();
+    let trace_id = bytes(&span.trace_id, store)?.to_vec();
+    let span_id = bytes(&span.span_id, store)?.to_vec();
+    let parent_span_id = bytes(&span.parent_span_id, store)?.to_vec();
     let message = match &span.status {
-        SpanStatus::Error(message) => text(message, store)?.into_owned(),
+        SpanStatus::Error(message) => value(message, store)?.into_owned(),
         SpanStatus::Unset | SpanStatus::Ok => String::new(),
     };
     let plain = otlp::Span {
@@ -61,13 +61,13 @@ fn write_span(store: &mut Store<'_>, items: &mut otlp::SpanItems<'_>, span: &Spa
         body.attributes(|attributes| write_attributes(store, attributes, &span.attributes))?;
         for index in 0..span.events.len() {
             let event = get(&span.events, store, index)?;
-            let name = text(&event.name, store)?.into_owned();
+            let name = value(&event.name, store)?.into_owned();
             body.event(&name, event.time, |attributes| write_attributes(store, attributes, &event.attributes))?;
         }
         for index in 0..span.links.len() {
             let link = get(&span.links, store, index)?;
-            let trace_id = bytes(&link.trace_id, store).to_vec();
-            let span_id = bytes(&link.span_id, store).to_vec();
+            let trace_id = bytes(&link.trace_id, store)?.to_vec();
+            let span_id = bytes(&link.span_id, store)?.to_vec();
             body.link(&trace_id, &span_id, |attributes| write_attributes(store, attributes, &link.attributes))?;
         }
         Ok(())
