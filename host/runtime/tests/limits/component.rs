@@ -1,0 +1,78 @@
+//! What only a component can do that no toolchain would make: many instances, many memories, handles of its own.
+
+use kiln_runtime::{ComponentFile, pack};
+
+use crate::guest::MANIFEST;
+use crate::world::{World, limits};
+
+/// A receiver of core instances, memories and functions at will. `$main` provides `collect`.
+fn component(definitions: &str, imports: &str, with: &str, collect: &str) -> ComponentFile {
+    let text = format!(
+        r#"(component
+            (type $config-error' (record (field "field" string) (field "message" string)))
+            (export $config-error "config-error" (type $config-error'))
+            (type $partial-failure' (record (field "source" string) (field "message" string)))
+            (export $partial-failure "partial-failure" (type $partial-failure'))
+            (type $outcome' (record (field "failures" (list $partial-failure)) (field "more" bool)))
+            (export $outcome "outcome" (type $outcome'))
+            (type $collect-error' (variant (case "unauthorized" string) (case "unavailable" string)
+                (case "invalid-data" string) (case "failed" string)))
+            (export $collect-error "collect-error" (type $collect-error'))
+            {definitions}
+            (core module $main
+                {imports}
+                (memory (export "memory") 1)
+                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+                (func (export "configure") (param i32 i32) (result i32) (i32.const 16))
+                (func (export "collect") (result i32) {collect} (i32.const 16)))
+            (core instance $main (instantiate $main {with}))
+            (func (export "configure") (param "config" string) (result (result (error $config-error)))
+                (canon lift (core func $main "configure") (memory (core memory $main "memory"))
+                    (realloc (core func $main "cabi_realloc"))))
+            (func (export "collect") (result (result $outcome (error $collect-error)))
+                (canon lift (core func $main "collect") (memory (core memory $main "memory")))))"#
+    );
+    let component = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"));
+    pack(&component, MANIFEST).unwrap()
+}
+
+/// Scenario: a component of few instances, of one more than it may have, and with one memory more than it may have.
+/// Guarantees: the first starts, the others do not.
+#[tokio::test]
+async fn instances_and_memories_are_limited_in_number() {
+    let empty = "(core module $empty)";
+    let with_memory = "(core module $memory (memory 1))";
+    let many = |what: &str, number: usize| format!("(core instance (instantiate {what}))").repeat(number);
+    let world = World::new().await;
+    let plugin = component(&format!("{empty} {with_memory} {} {}", many("$empty", 20), many("$memory", 7)), "", "", "");
+    let instance = world.hostile(&plugin, &limits()).await;
+    world.collect(&instance).await.0.unwrap();
+    let plugin = component(&format!("{empty} {}", many("$empty", 32)), "", "", "");
+    world.expect(&plugin, &limits(), "limit_instances").await;
+    let world = World::new().await;
+    let plugin = component(&format!("{with_memory} {}", many("$memory", 8)), "", "", "");
+    world.expect(&plugin, &limits(), "limit_memories").await;
+}
+
+/// Scenario: eight memories, each of which is within the limit, that together are beyond it.
+/// Guarantees: memory is counted over all of them.
+#[tokio::test]
+async fn memories_are_counted_together() {
+    let world = World::new().await;
+    let memories = format!("(core module $memory (memory 50)) {}", "(core instance (instantiate $memory))".repeat(7));
+    world.expect(&component(&memories, "", "", ""), &limits(), "limit_memory").await;
+}
+
+/// Scenario: a component makes handles to a resource of its own and never drops them.
+/// Guarantees: it is stopped: the table of handles is the host's memory, not the plugin's.
+#[tokio::test]
+async fn handles_are_limited_in_number() {
+    let world = World::new().await;
+    let plugin = component(
+        "(type $thing (resource (rep i32))) (core func $new (canon resource.new $thing))",
+        r#"(import "host" "new" (func $new (param i32) (result i32)))"#,
+        r#"(with "host" (instance (export "new" (func $new))))"#,
+        "(loop $more (drop (call $new (i32.const 1))) (br $more))",
+    );
+    world.expect(&plugin, &limits(), "limit_handles").await;
+}
