@@ -91,7 +91,7 @@ impl LogGate {
             target: "kiln::plugin",
             instance,
             limit,
-            "more than {messages} log messages or {bytes} bytes of them in {WINDOW:?}: the rest of this window is dropped; \
+            "more than {messages} log messages in {WINDOW:?}, or {bytes} bytes of them: the rest of this window is dropped; \
              if that is reasonable, raise `limits.{limit}`"
         );
     }
