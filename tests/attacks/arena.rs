@@ -31,7 +31,7 @@ const COLLECTIONS_AFTER: usize = 5;
 const MOST_MEMORY_MB: u64 = 512;
 
 /// What plugins were denied, by instance and reason.
-pub(crate) const DENIALS: &str = "kiln_denials_total|kiln_egress_denied_total";
+pub(crate) const DENIALS: &str = "kiln_denials_total";
 
 /// How an attack ended, as far as its own part goes.
 pub(crate) struct Stopped {
@@ -291,6 +291,11 @@ service:
         }
     }
 
+    /// The attack is over when an instance was refused as a whole.
+    pub(crate) fn refused(&mut self, instance: &str) -> Result<Stopped, String> {
+        self.stopped("refused", DENIALS, &[instance, "capability=\"load\""])
+    }
+
     /// Waits until the instance is said to be broken, and why.
     pub(crate) fn is_broken(&self, words: &[&str]) -> Result<(), String> {
         self.page_says("/readyz", &[&["attacker", "broken"], words].concat())
@@ -301,9 +306,9 @@ service:
         self.stopped_times(class, metric, labels, 1.0)
     }
 
-    /// As [`Self::stopped`], when an instance has failed and is started afresh.
-    pub(crate) fn restarted(&mut self, instance: &str) -> Result<Stopped, String> {
-        self.stopped("started afresh", "kiln_instance_restarts_total", &[instance])
+    /// As [`Self::stopped`], by the class of the error an instance failed with.
+    pub(crate) fn failed(&mut self, instance: &str, class: &'static str) -> Result<Stopped, String> {
+        self.stopped(class, "kiln_instance_errors_total", &[instance, &format!("error_type=\"{class}\"")])
     }
 
     /// As [`Self::stopped`], when it is at least so much.

@@ -272,6 +272,7 @@ async fn start(
         limits: instance.limits.clone(),
         timeout: instance.timeout,
         metrics: metrics.instance(&id),
+        denials: metrics.denials().of(prepared.subject()),
     };
     let spawned =
         Instance::spawn(plugins.engine, spec).map_err(|error| format!("plugin `{}` {error}", plugin.manifest.name))?;

@@ -154,6 +154,7 @@ impl Actor {
         let state = StateLimits { bytes: bytes(limits.state_bytes), entries: bytes(limits.state_entries) };
         let data = StoreData {
             metrics: spec.metrics.clone(),
+            denials: spec.denials.clone(),
             limiter: Limiter::new(bytes(limits.memory)),
             host_calls: HostCalls::new(bytes(limits.host_call_bytes), bytes(limits.host_call_total_bytes)),
             string_bytes: bytes(limits.string_bytes),

@@ -101,7 +101,11 @@ impl Surface {
     /// It is no valid component, or has two manifests.
     pub fn of(bytes: &[u8]) -> Result<Self, FileError> {
         check_magic(bytes)?;
-        let features = WasmFeatures::WASM2 | WasmFeatures::COMPONENT_MODEL | WasmFeatures::TAIL_CALL;
+        // The engines inside plugins in JavaScript and Python compute where their tables begin.
+        let features = WasmFeatures::WASM2
+            | WasmFeatures::COMPONENT_MODEL
+            | WasmFeatures::EXTENDED_CONST
+            | WasmFeatures::TAIL_CALL;
         Validator::new_with_features(features)
             .validate_all(bytes)
             .map_err(|error| FileError::Invalid(error.to_string()))?;

@@ -119,7 +119,9 @@ fn settings() -> Config {
         // What no first-party toolchain emits is one thing less to trust.
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false);
+        // What passes values between the parts of a component sees the memories of both. A module of a plugin that has
+        // more than one is refused before it gets here.
+        .wasm_multi_memory(true);
     config
 }
 

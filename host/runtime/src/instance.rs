@@ -9,6 +9,7 @@ use kiln_config::Limits;
 use kiln_egress::Egress;
 use kiln_otlp::{Attribute, Batch, ResourceEdit, Signal};
 use kiln_policy::Policy;
+use kiln_telemetry::DenialRecorder;
 use kiln_telemetry::metrics::InstanceMetrics;
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,6 +38,8 @@ pub struct InstanceSpec {
     pub timeout: Duration,
     /// Where its metrics go.
     pub metrics: InstanceMetrics,
+    /// Where it is recorded what it is denied.
+    pub denials: DenialRecorder,
 }
 
 /// A handle to a running instance. The instance stops when the last handle is gone.

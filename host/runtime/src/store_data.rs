@@ -1,10 +1,11 @@
 //! What a store carries: everything the imports of one instance work on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use kiln_egress::Egress;
 use kiln_telemetry::metrics::InstanceMetrics;
+use kiln_telemetry::{DenialRecorder, Denied, DeniedCapability};
 
 use crate::cpu_meter::CpuMeter;
 use crate::emitted::Emitted;
@@ -18,6 +19,7 @@ use crate::wasi::Wasi;
 /// Data of a store, behind every import.
 pub(crate) struct StoreData {
     pub(crate) metrics: InstanceMetrics,
+    pub(crate) denials: DenialRecorder,
     pub(crate) limiter: Limiter,
     pub(crate) host_calls: HostCalls,
     /// The longest name, key or text, in bytes.
@@ -34,11 +36,9 @@ pub(crate) struct StoreData {
 }
 
 impl StoreData {
-    /// Records that the plugin asked for what it may not have: in the log, as bounded as its own messages.
-    pub(crate) fn denied(&self, capability: &'static str, target: &str, reason: &'static str, text: &str) {
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        let attributes = format!("capability={capability} target={target:?} reason={reason}");
-        logs.write(&self.metrics, tracing::Level::WARN, &format!("denied: {text}"), &attributes);
+    /// Records that the plugin asked for what it may not have.
+    pub(crate) fn denied(&self, capability: DeniedCapability, target: &str, reason: &'static str, text: &str) {
+        self.denials.record(&Denied { capability, target, reason, rule: None, text });
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kiln_config::Limits;
 use kiln_policy::{Capability, Grants, Manifest, Policy};
 use kiln_runtime::{ComponentFile, Engine, FileError, Instance, InstanceSpec, PackError, StateStore, pack};
-use kiln_telemetry::Metrics;
+use kiln_telemetry::{Metrics, Subject};
 
 /// The versions of the contract: the folder in `wit/`, the version in a manifest, and that of the interfaces.
 const VERSIONS: [(&str, &str, &str); 1] = [("v0.1", "0.1", "0.1.0")];
@@ -65,6 +65,7 @@ async fn link(engine: &Engine, file: &ComponentFile, policy: Policy) -> String {
         limits: Limits::default(),
         timeout: Duration::from_secs(1),
         metrics: Metrics::new("").instance("example"),
+        denials: Metrics::new("").denials().of(Subject::default()),
     };
     // The exports are not those of a receiver, so it never links; what matters is whether the import is the reason.
     Instance::spawn(engine, spec).unwrap_err().to_string()

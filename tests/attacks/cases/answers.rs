@@ -6,7 +6,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::arena::{Arena, Stopped};
+use crate::arena::{Arena, DENIALS, Stopped};
 use crate::attack::attacks;
 use crate::hostile_server::{Connection, HostileServer};
 
@@ -16,6 +16,9 @@ attacks!(
     running: [
         redirect_to_the_metadata_service,
         redirect_in_a_circle,
+        granted_redirect_to_the_metadata_service,
+        granted_redirect_in_a_circle,
+        granted_redirect_to_another_server,
         body_without_end,
         body_without_end_in_pieces,
         body_longer_than_the_world,
@@ -32,6 +35,7 @@ attacks!(
         two_lengths,
         bytes_that_are_no_http,
         come_back_in_a_thousand_years,
+        secret_in_the_answer,
     ],
     refused: [],
 );
@@ -76,6 +80,54 @@ fn redirect_in_a_circle(arena: &mut Arena) -> Result<Stopped, String> {
     let stopped = arena.stopped("harmless", "kiln_egress_requests_total", &["probe", "outcome=\"ok\""])?;
     match server.heads().iter().find(|head| head.starts_with("GET /again")) {
         Some(_) => Err("the redirect was followed".to_owned()),
+        None => Ok(stopped),
+    }
+}
+
+/// Scenario: a server whose redirects are followed redirects to the metadata service of a cloud.
+/// Guarantees: the hop is judged as a request of the plugin, and denied.
+fn granted_redirect_to_the_metadata_service(arena: &mut Arena) -> Result<Stopped, String> {
+    let server = HostileServer::start(|connection| {
+        connection.send("HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/\r\ncontent-length: 0\r\n\r\n");
+    })?;
+    arena.probe_origin(&server.url(), "addresses: [loopback], redirects: 3", "")?;
+    arena.start()?;
+    arena.says(&["probe", "no answer: ", "Denied"])?;
+    arena.stopped("denied", DENIALS, &["probe", "reason=\"origin\""])
+}
+
+/// Scenario: a server whose redirects are followed redirects to itself, for ever.
+/// Guarantees: so many hops as are granted, and no more; then the redirect is the answer.
+fn granted_redirect_in_a_circle(arena: &mut Arena) -> Result<Stopped, String> {
+    let server = HostileServer::start(|connection| {
+        connection
+            .send("HTTP/1.1 307 Again\r\nlocation: /open/again\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    })?;
+    arena.probe_origin(&server.url(), "addresses: [loopback], redirects: 2", "collection_interval: 1h")?;
+    arena.start()?;
+    arena.says(&["probe", "answered 307"])?;
+    let stopped = arena.stopped("harmless", "kiln_egress_requests_total", &["probe", "outcome=\"ok\""])?;
+    match server.heads().len() {
+        3 => Ok(stopped),
+        other => Err(format!("{other} requests arrived")),
+    }
+}
+
+/// Scenario: a server whose redirects are followed redirects to one that is not granted, with the credential it was sent
+/// in mind.
+/// Guarantees: denied; the other server is not even connected to.
+fn granted_redirect_to_another_server(arena: &mut Arena) -> Result<Stopped, String> {
+    let other = HostileServer::start(|connection| connection.answer(200, "thank you"))?;
+    let location = other.url();
+    let server = HostileServer::start(move |connection| {
+        connection.send(format!("HTTP/1.1 302 Found\r\nlocation: {location}/\r\ncontent-length: 0\r\n\r\n"));
+    })?;
+    arena.probe_origin(&server.url(), "addresses: [loopback], redirects: 3", "token: dapi-c0ffee-5eca7e-0ddba11")?;
+    arena.start()?;
+    arena.says(&["probe", "no answer: ", "Denied"])?;
+    let stopped = arena.stopped("denied", DENIALS, &["probe", "reason=\"origin\""])?;
+    match other.heads().first() {
+        Some(head) => Err(format!("this arrived: {head}")),
         None => Ok(stopped),
     }
 }
@@ -235,4 +287,28 @@ fn come_back_in_a_thousand_years(arena: &mut Arena) -> Result<Stopped, String> {
         connection
             .send("HTTP/1.1 429 Busy\r\nretry-after: 31536000000\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     })
+}
+
+/// Scenario: a granted server repeats the credential it was sent, and the plugin writes the answer into the log.
+/// Guarantees: the plugin sees what the server says; the log shows the secret to nobody.
+fn secret_in_the_answer(arena: &mut Arena) -> Result<Stopped, String> {
+    const SECRET: &str = "dapi-c0ffee-5eca7e-0ddba11";
+    let server = HostileServer::start(|connection| {
+        let head = connection.head.clone();
+        connection.answer(200, &head);
+    })?;
+    arena.probe(&server, &format!("token: {SECRET}"))?;
+    arena.start()?;
+    arena.says(&["probe", "answered 200"])?;
+    let stopped = arena.stopped("harmless", "kiln_egress_requests_total", &["probe", "outcome=\"ok\""])?;
+    if !server.heads().iter().any(|head| head.contains(SECRET)) {
+        return Err("the server was not sent the credential".to_owned());
+    }
+    arena.never_says(SECRET)?;
+    for page in ["/metrics", "/readyz", "/-/denials"] {
+        if arena.page(page)?.contains(SECRET) {
+            return Err(format!("{page} shows the secret"));
+        }
+    }
+    Ok(stopped)
 }

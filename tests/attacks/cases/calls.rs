@@ -20,6 +20,7 @@ attacks!(
         deep_recursion,
         wait_for_a_server_for_ever,
         trap_again_and_again,
+        trap_too_often,
     ],
     refused: [],
 );
@@ -32,7 +33,7 @@ fn loop_in_collect(arena: &mut Arena) -> Result<Stopped, String> {
     arena.attacker(Guest::collecting("(loop $l (br $l))").pack(), CPU)?;
     arena.start()?;
     arena.says(&["attacker", "used more than 100ms of CPU"])?;
-    arena.stopped("limit", "kiln_instance_limit_hits_total", &["attacker", "limit=\"cpu\""])
+    arena.failed("attacker", "limit_cpu")
 }
 
 /// Scenario: the module's start function, which runs before anything is called, computes for ever.
@@ -42,7 +43,7 @@ fn loop_in_start(arena: &mut Arena) -> Result<Stopped, String> {
     arena.attacker(guest.pack(), CPU)?;
     arena.start()?;
     arena.says(&["attacker", "used more than 100ms of CPU"])?;
-    arena.stopped("limit", "kiln_instance_limit_hits_total", &["attacker", "limit=\"cpu\""])
+    arena.failed("attacker", "limit_cpu")
 }
 
 /// Scenario: `configure` computes for ever.
@@ -51,7 +52,7 @@ fn loop_in_configure(arena: &mut Arena) -> Result<Stopped, String> {
     arena.attacker(Guest::collecting("").configuring("(loop $l (br $l))").pack(), CPU)?;
     arena.start()?;
     arena.says(&["attacker", "used more than 100ms of CPU"])?;
-    arena.stopped("limit", "kiln_instance_limit_hits_total", &["attacker", "limit=\"cpu\""])
+    arena.failed("attacker", "limit_cpu")
 }
 
 /// Scenario: `collect` calls the host without end, each call short, so that it is never caught computing for long.
@@ -60,7 +61,7 @@ fn loop_of_host_calls(arena: &mut Arena) -> Result<Stopped, String> {
     arena.attacker(Guest::collecting("(loop $l (drop (call $now)) (br $l))").with_clock().pack(), CPU)?;
     arena.start()?;
     arena.says(&["attacker", "used more than 100ms of CPU"])?;
-    arena.stopped("limit", "kiln_instance_limit_hits_total", &["attacker", "limit=\"cpu\""])
+    arena.failed("attacker", "limit_cpu")
 }
 
 /// Scenario: `collect` always says that there is more and wants to be called again at once.
@@ -78,7 +79,7 @@ fn unreachable_code(arena: &mut Arena) -> Result<Stopped, String> {
     arena.attacker(Guest::collecting("unreachable").pack(), "")?;
     arena.start()?;
     arena.says(&["attacker", "trapped"])?;
-    arena.stopped("trap", "kiln_instance_calls_total", &["attacker", "outcome=\"trap\""])
+    arena.failed("attacker", "trap")
 }
 
 /// Scenario: `collect` calls itself without end.
@@ -87,8 +88,8 @@ fn deep_recursion(arena: &mut Arena) -> Result<Stopped, String> {
     let guest = Guest::collecting("(call $deeper)").with("(func $deeper (call $deeper) (drop (i32.const 0)))");
     arena.attacker(guest.pack(), "")?;
     arena.start()?;
-    arena.says(&["attacker", "stack"])?;
-    arena.restarted("attacker")
+    arena.says(&["attacker", "bytes of stack"])?;
+    arena.failed("attacker", "limit_stack")
 }
 
 /// Scenario: `collect` waits for a server that takes the connection and never answers.
@@ -98,7 +99,7 @@ fn wait_for_a_server_for_ever(arena: &mut Arena) -> Result<Stopped, String> {
     arena.probe(&server, "timeout: 900ms\ntimes: 100")?;
     arena.start()?;
     arena.says(&["probe", "took more than 900ms"])?;
-    arena.stopped("limit", "kiln_instance_limit_hits_total", &["probe", "limit=\"timeout\""])
+    arena.failed("probe", "limit_timeout")
 }
 
 /// Scenario: a plugin traps with every collection, as often as it is let.
@@ -114,4 +115,14 @@ fn trap_again_and_again(arena: &mut Arena) -> Result<Stopped, String> {
         tries if tries <= 3.0 || began.elapsed() > Duration::from_secs(2) => Ok(stopped),
         tries => Err(format!("{tries} restarts in {:?}", began.elapsed())),
     }
+}
+
+/// Scenario: a plugin traps with every collection, and is let so often.
+/// Guarantees: it is quarantined: it rests, the process is not ready, and the page says why.
+fn trap_too_often(arena: &mut Arena) -> Result<Stopped, String> {
+    let limits = "limits: { quarantine_after: 2, quarantine_period: 1h }";
+    arena.attacker(Guest::collecting("unreachable").pack(), limits)?;
+    arena.start()?;
+    arena.is_broken(&["quarantined"])?;
+    arena.stopped("quarantined", "kiln_instance_quarantined", &["attacker"])
 }

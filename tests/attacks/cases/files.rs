@@ -37,7 +37,7 @@ fn set_aside(arena: &mut Arena, words: &[&str]) -> Result<Stopped, String> {
     arena.receiver("attacker", "");
     arena.start()?;
     arena.is_broken(words)?;
-    arena.stopped("refused", "kiln_instance_up", &["steady"])
+    arena.refused("attacker")
 }
 
 /// Scenario: compiled native code as `attacker.cwasm`, which wasmtime would run as it is.

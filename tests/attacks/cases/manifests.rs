@@ -31,7 +31,7 @@ fn refused(arena: &mut Arena, manifest: String, words: &[&str]) -> Result<Stoppe
     arena.attacker(Guest::collecting("").manifest(manifest).pack(), "")?;
     arena.start()?;
     arena.is_broken(words)?;
-    arena.stopped("refused", "kiln_instance_up", &["steady"])
+    arena.refused("attacker")
 }
 
 /// Scenario: a manifest of ten megabytes.
@@ -64,7 +64,7 @@ fn manifest_that_is_not_text(arena: &mut Arena) -> Result<Stopped, String> {
     arena.attacker(plugin, "")?;
     arena.start()?;
     arena.is_broken(&["not UTF-8"])?;
-    arena.stopped("refused", "kiln_instance_up", &["steady"])
+    arena.refused("attacker")
 }
 
 /// Scenario: a manifest with a key nobody knows, such as a request of a Kiln to come.

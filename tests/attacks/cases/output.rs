@@ -50,7 +50,7 @@ fn log_lines_of_others(arena: &mut Arena) -> Result<Stopped, String> {
 fn metric_nobody_declared(arena: &mut Arena) -> Result<Stopped, String> {
     misbehaving(arena, "mode: undeclared_metric")?;
     arena.says(&["misbehaving", "kiln.test.undeclared"])?;
-    arena.stopped("error", "kiln_collection_duration_seconds_count", &["misbehaving", "outcome=\"error\""])
+    arena.failed("misbehaving", "failed")
 }
 
 /// Scenario: ten million points in one collection.

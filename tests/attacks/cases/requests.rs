@@ -16,6 +16,10 @@ attacks!(
         scheme_that_is_no_http,
         path_out_of_the_grant,
         path_with_encoded_dots,
+        path_with_an_encoded_slash,
+        path_with_parameters,
+        path_encoded_twice,
+        path_with_an_empty_segment,
         method_not_granted,
         header_that_ends_a_line,
         header_of_the_hosts,
@@ -38,6 +42,7 @@ fn denied(
     arena.start()?;
     arena.says(&["probe", "no answer: "])?;
     let stopped = arena.stopped("denied", DENIALS, &["probe", &format!("reason=\"{reason}\"")])?;
+    arena.page_says("/-/denials", &["probe", reason])?;
     arrived_nowhere(&server, stopped)
 }
 
@@ -107,6 +112,30 @@ fn path_with_encoded_dots(arena: &mut Arena) -> Result<Stopped, String> {
     denied(arena, |server| format!("{}/open/%2e%2e/secret", server.url()), "", "path")
 }
 
+/// Scenario: the same with the slash percent-encoded, which some servers decode after they have looked: `/open/..%2fsecret`.
+/// Guarantees: what two servers may read differently is refused.
+fn path_with_an_encoded_slash(arena: &mut Arena) -> Result<Stopped, String> {
+    denied(arena, |server| format!("{}/open/..%2fsecret", server.url()), "", "ambiguous_path")
+}
+
+/// Scenario: dots with parameters, which some servers cut off after they have looked: `/open/..;/secret`.
+/// Guarantees: what two servers may read differently is refused.
+fn path_with_parameters(arena: &mut Arena) -> Result<Stopped, String> {
+    denied(arena, |server| format!("{}/open/..;/secret", server.url()), "", "ambiguous_path")
+}
+
+/// Scenario: dots encoded twice, for a proxy and a server that decode once each: `/open/%252e%252e/secret`.
+/// Guarantees: what two servers may read differently is refused.
+fn path_encoded_twice(arena: &mut Arena) -> Result<Stopped, String> {
+    denied(arena, |server| format!("{}/open/%252e%252e/secret", server.url()), "", "ambiguous_path")
+}
+
+/// Scenario: an empty segment, which some servers leave out before they look for the rest: `/open//secret`.
+/// Guarantees: what two servers may read differently is refused.
+fn path_with_an_empty_segment(arena: &mut Arena) -> Result<Stopped, String> {
+    denied(arena, |server| format!("{}/open//secret", server.url()), "", "ambiguous_path")
+}
+
 /// Scenario: a DELETE where GET and POST are requested and granted.
 /// Guarantees: denied.
 fn method_not_granted(arena: &mut Arena) -> Result<Stopped, String> {
@@ -138,10 +167,14 @@ fn url_without_end(arena: &mut Arena) -> Result<Stopped, String> {
 }
 
 /// Scenario: a plugin sends as many requests as it can.
-/// Guarantees: they wait for each other, and the collection ends with its time.
+/// Guarantees: a collection has so many, and the rest is refused to it without a connection.
 fn a_hundred_thousand_requests(arena: &mut Arena) -> Result<Stopped, String> {
     let server = HostileServer::start(|connection| connection.answer(200, "again"))?;
-    arena.probe(&server, "times: 100000\ntimeout: 1s")?;
+    arena.probe(&server, "times: 1000\ncollection_interval: 1h\nlimits: { http_requests: 5 }")?;
     arena.start()?;
-    arena.stopped("limit", "kiln_instance_limit_hits_total", &["probe"])
+    let stopped = arena.stopped("limit", "kiln_instance_limit_hits_total", &["probe", "limit=\"http_requests\""])?;
+    match server.heads().len() {
+        5 => Ok(stopped),
+        other => Err(format!("{other} requests arrived")),
+    }
 }

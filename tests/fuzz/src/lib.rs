@@ -16,21 +16,24 @@ mod loader;
 mod manifest;
 mod origins;
 mod records;
+mod redaction;
 
 pub use configuration::configuration;
 pub use loader::loader;
 pub use manifest::manifest;
 pub use origins::origins;
 pub use records::records;
+pub use redaction::redaction;
 
 /// A promise about arbitrary bytes.
 pub type Promise = fn(&[u8]);
 
 /// Every promise by the name of its corpus.
-pub const PROMISES: [(&str, Promise); 5] = [
+pub const PROMISES: [(&str, Promise); 6] = [
     ("loader", loader),
     ("manifest", manifest),
     ("configuration", configuration),
     ("origins", origins),
     ("records", records),
+    ("redaction", redaction),
 ];

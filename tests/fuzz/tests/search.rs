@@ -208,6 +208,11 @@ fn records_read_back_as_what_they_were() {
     search("records", random_seeds());
 }
 
+#[test]
+fn no_line_shows_a_secret() {
+    search("redaction", random_seeds());
+}
+
 /// For promises whose bytes are choices, any are as good as any others.
 fn random_seeds() -> Vec<Vec<u8>> {
     let mut dice = Dice(0xd1ce);

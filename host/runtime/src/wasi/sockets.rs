@@ -2,6 +2,7 @@
 //!
 //! The other interfaces work on sockets; without one there is nothing to call them with.
 
+use kiln_telemetry::DeniedCapability;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{self, ResolveAddressStream};
 use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, IpAddress, IpAddressFamily, Network};
@@ -15,7 +16,7 @@ use crate::store_data::StoreData;
 impl StoreData {
     fn no_socket(&self, target: &str) -> SocketError {
         let text = "no plugin gets sockets: use HTTP, which is granted by origin";
-        self.denied("sockets", target, "never", text);
+        self.denied(DeniedCapability::Sockets, target, "never", text);
         ErrorCode::AccessDenied.into()
     }
 }

@@ -76,3 +76,39 @@ async fn handles_are_limited_in_number() {
     );
     world.expect(&plugin, &limits(), "limit_handles").await;
 }
+
+/// Scenario: a component of two parts, one of which hands a text to the other; and a module that has two memories itself.
+/// Guarantees: the first runs, though what copies the text sees the memories of both; the second is no plugin.
+#[tokio::test]
+async fn parts_may_hand_texts_to_each_other_and_no_module_may_have_two_memories() {
+    let parts = r#"
+        (component $library
+            (core module $code
+                (memory (export "memory") 1)
+                (func (export "length") (param i32 i32) (result i32) (local.get 1))
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64)))
+            (core instance $code (instantiate $code))
+            (func (export "length") (param "text" string) (result u32)
+                (canon lift (core func $code "length") (memory (core memory $code "memory"))
+                    (realloc (core func $code "realloc")))))
+        (component $program
+            (import "length" (func $length (param "text" string) (result u32)))
+            (core module $memory (memory (export "memory") 1) (data (i32.const 8) "text"))
+            (core instance $memory (instantiate $memory))
+            (core func $length (canon lower (func $length) (memory (core memory $memory "memory"))))
+            (core module $code
+                (import "library" "length" (func $length (param i32 i32) (result i32)))
+                (func $begin (if (i32.ne (call $length (i32.const 8) (i32.const 4)) (i32.const 4)) (then unreachable)))
+                (start $begin))
+            (core instance (instantiate $code
+                (with "library" (instance (export "length" (func $length)))))))
+        (instance $library (instantiate $library))
+        (instance (instantiate $program (with "length" (func $library "length"))))"#;
+    let world = World::new().await;
+    let instance = world.hostile(&component(parts, "", "", ""), &limits()).await;
+    world.collect(&instance).await.0.unwrap();
+
+    let two = wat::parse_str(r#"(component (core module (memory 1) (memory 1)))"#).unwrap();
+    let refused = pack(&two, MANIFEST).unwrap_err().to_string();
+    assert!(refused.contains("multiple memories"), "{refused}");
+}

@@ -167,6 +167,7 @@ async fn spawn(engine: &Engine, metrics: &Metrics, id: &str, instance: Hostile<'
         limits,
         timeout,
         metrics: metrics.instance(id),
+        denials: metrics.denials().of(Subject::default()),
     };
     Instance::spawn(engine, spec).unwrap()
 }

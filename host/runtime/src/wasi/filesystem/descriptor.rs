@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use kiln_telemetry::DeniedCapability;
 use rustix::fs::{Dir, FileType, Stat};
 use rustix::io::Errno;
 use tokio::sync::OwnedSemaphorePermit;
@@ -76,7 +77,7 @@ impl StoreData {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(Failure::System(error))) => Err(code(error)),
             Ok(Err(Failure::Denied(denied))) => {
-                self.denied("files", &denied.path, denied.reason.name(), &denied.text);
+                self.denied(DeniedCapability::Files, &denied.path, denied.reason.name(), &denied.text);
                 Err(match denied.reason {
                     Reason::Outside => ErrorCode::NotPermitted,
                     Reason::Path | Reason::Kind => ErrorCode::Access,
@@ -133,7 +134,7 @@ impl HostDescriptor for StoreData {
         if open_flags.intersects(writes) || flags.contains(DescriptorFlags::WRITE) {
             let target = format!("{}/{path}", granted.guest());
             self.denied(
-                "files",
+                DeniedCapability::Files,
                 &target,
                 "write",
                 &format!("{target} cannot be written: grants of files are read-only"),
@@ -334,7 +335,12 @@ impl StoreData {
             names.push(path.to_owned());
         }
         let target = format!("{}/{}", granted.guest(), names.join("/"));
-        self.denied("files", &target, "write", &format!("{target} cannot be written: grants of files are read-only"));
+        self.denied(
+            DeniedCapability::Files,
+            &target,
+            "write",
+            &format!("{target} cannot be written: grants of files are read-only"),
+        );
         ErrorCode::ReadOnly
     }
 }
