@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 const CONFIG: &str = "\
 receivers:
-  weather: { host: https://weather.example, token: sesame }
+  weather: { host: https://weather.example, token: sesame, mirror: https://mirror.example }
 exporters: { debug: {} }
 service: { pipelines: { metrics: { receivers: [weather], exporters: [debug] } } }
 ";
@@ -46,8 +46,8 @@ fn a_lock_changes_only_with_what_it_is_about() {
     let moved = format!(
         "# a comment\n\n{}",
         CONFIG.replace(
-            "{ host: https://weather.example, token: sesame }",
-            "\n    token: other\n    host: https://weather.example"
+            "{ host: https://weather.example, token: sesame, mirror: https://mirror.example }",
+            "\n    token: other\n    host: https://weather.example\n    mirror: https://mirror.example"
         )
     );
     assert_eq!(text, lock(good(), &moved).to_text().unwrap());
@@ -77,15 +77,18 @@ fn every_drift_is_a_line() {
     assert!(has("plugins.weather.requests: no longer there: http GET ${config.host} /health"), "{lines:#?}");
     assert!(has("receivers.weather.grants: not locked: http GET https://weather.example /admin"), "{lines:#?}");
 
-    let grants = "token: sesame, grants: { http: [ { origin: \"https://weather.example\", redirects: 2 } ] } }";
-    let redirected = lock(good(), &CONFIG.replace("token: sesame }", grants));
+    let grants = "token: sesame, mirror: https://mirror.example, grants: { http: [ { origin: \"https://weather.example\", redirects: 2 } ] } }";
+    let redirected = lock(good(), &CONFIG.replace("token: sesame, mirror: https://mirror.example }", grants));
     assert!(drift(&locked, &redirected).iter().any(|line| line.contains("https://weather.example: redirects ")));
 
     let elsewhere = lock(good(), &CONFIG.replace("weather.example", "other.example"));
     assert!(drift(&locked, &elsewhere).iter().any(|line| line.contains("not locked: http GET https://other.example")));
 
     let two = CONFIG
-        .replace("  weather:", "  weather/two: { host: https://weather.example, token: t }\n  weather:")
+        .replace(
+            "  weather:",
+            "  weather/two: { host: https://weather.example, token: t, mirror: https://mirror.example }\n  weather:",
+        )
         .replace("[weather]", "[weather, weather/two]");
     assert_eq!(drift(&locked, &lock(good(), &two)), ["receivers.weather/two: is not locked"]);
     assert_eq!(drift(&lock(good(), &two), &locked), ["receivers.weather/two: is locked and does not run"]);
