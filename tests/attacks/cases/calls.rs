@@ -106,7 +106,7 @@ fn wait_for_a_server_for_ever(arena: &mut Arena) -> Result<Stopped, String> {
 /// Guarantees: pauses grow between one start and the next: in two seconds it has had three tries at most.
 fn trap_again_and_again(arena: &mut Arena) -> Result<Stopped, String> {
     arena.write("plugins/misbehaving.wasm", packed("misbehaving")?)?;
-    arena.receiver("misbehaving", "mode: trap");
+    arena.receiver("misbehaving", "mode: trap\nendpoint: https://granted.example");
     arena.start()?;
     arena.says(&["misbehaving", "trapped"])?;
     let began = std::time::Instant::now();

@@ -13,7 +13,7 @@ attacks!(
 
 fn misbehaving(arena: &mut Arena, lines: &str) -> Result<(), String> {
     arena.write("plugins/misbehaving.wasm", packed("misbehaving")?)?;
-    arena.receiver("misbehaving", lines);
+    arena.receiver("misbehaving", &format!("{lines}\nendpoint: https://granted.example"));
     arena.start()
 }
 

@@ -23,7 +23,7 @@ impl Desk {
         let desk = Self(tempfile::tempdir().unwrap());
         fs::create_dir(desk.path("plugins")).unwrap();
         fs::copy(plugin(), desk.path("plugins/misbehaving.wasm")).unwrap();
-        desk.configure(policy, "    mode: ok\n");
+        desk.configure(policy, "    mode: ok\n    endpoint: https://granted.example\n");
         desk
     }
 
@@ -82,12 +82,12 @@ fn a_plugin_runs_if_the_rules_allow_it() {
     let digest = digest(&desk);
     let line = format!("misbehaving: {{ digests: [\"{digest}\"] }}");
     desk.ask(&["validate"]).is(64, &["kiln.yaml:1:20: policy.plugins does not list it", &line]);
-    desk.configure(&format!("policy:\n  plugins:\n    {line}"), "    mode: ok\n");
+    desk.configure(&format!("policy:\n  plugins:\n    {line}"), "    mode: ok\n    endpoint: https://granted.example\n");
     desk.ask(&["validate"]).is(0, &[]);
     let other = format!("sha256:{}", "0".repeat(64));
     desk.configure(
         &format!("policy: {{ plugins: {{ misbehaving: {{ digests: [\"{other}\"] }} }} }}"),
-        "    mode: ok\n",
+        "    mode: ok\n    endpoint: https://granted.example\n",
     );
     desk.ask(&["validate"]).is(64, &["policy.plugins.misbehaving.digests lists other files", &digest]);
     desk.ask(&["run"]).is(64, &["policy.plugins.misbehaving.digests lists other files", "no receiver can run"]);
@@ -148,7 +148,7 @@ fn what_is_locked_does_not_drift() {
     desk.ask(&["plugin", "lock"]).is(0, &["kiln.lock: written (plugin instances: 1)"]);
     let locked = fs::read_to_string(desk.path("kiln.lock")).unwrap();
     desk.ask(&["validate", "--locked"]).is(0, &[]);
-    desk.configure("# a comment\n", "    mode: ok\n");
+    desk.configure("# a comment\n", "    mode: ok\n    endpoint: https://granted.example\n");
     desk.ask(&["validate", "--locked"]).is(0, &[]);
     desk.ask(&["plugin", "lock"]).is(0, &[]);
     assert_eq!(fs::read_to_string(desk.path("kiln.lock")).unwrap(), locked);
@@ -159,7 +159,7 @@ fn what_is_locked_does_not_drift() {
     desk.ask(&["run", "--locked"]).is(64, &["kiln.lock says otherwise", drift]);
     desk.ask(&["validate"]).is(0, &[]);
 
-    desk.configure("", "    mode: ok\n");
+    desk.configure("", "    mode: ok\n    endpoint: https://granted.example\n");
     let mut bytes = fs::read(plugin()).unwrap();
     // An empty custom section at the end: another file, and the same plugin.
     bytes.extend_from_slice(&[0, 2, 1, b'x']);
