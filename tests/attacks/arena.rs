@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kiln_testbed::program::{Program, get};
 use kiln_testbed::sink::{Sink, Telemetry};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::guest::packed;
@@ -288,6 +289,22 @@ service:
                 return Err(format!("{path} has no line with {words:?}; it is:\n{page}"));
             }
             std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// `/-/denials` must list one of this instance with this reason, and which file it was.
+    pub(crate) fn lists_denial(&self, instance: &str, reason: &str) -> Result<(), String> {
+        let page = self.page("/-/denials")?;
+        let listed: Value = serde_json::from_str(&page).map_err(|error| format!("{error}:\n{page}"))?;
+        let denials = listed["denials"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_it = |denial: &Value| {
+            denial["instance"] == instance
+                && denial["reason"] == reason
+                && denial["digest"].as_str().is_some_and(|digest| digest.starts_with("sha256:"))
+        };
+        match denials.iter().any(is_it) {
+            true => Ok(()),
+            false => Err(format!("/-/denials lists none of {instance} for {reason}; it is:\n{page}")),
         }
     }
 

@@ -84,9 +84,9 @@ fn text_that_is_not_utf8(arena: &mut Arena) -> Result<Stopped, String> {
 /// Scenario: `collect` returns a hundred thousand failures whose texts are all the same megabyte.
 /// Guarantees: what the host copies is counted, not what the plugin has; a trap instead of 200 GB.
 fn same_megabyte_a_hundred_thousand_times(arena: &mut Arena) -> Result<Stopped, String> {
-    // A failure is two texts, 16 bytes; they begin at 65536.
+    // A failure is two texts, 16 bytes; they begin at 65536, and so does the megabyte, which is text by these very numbers.
     let point_at_the_same = r#"(loop $l
-        (i32.store (i32.add (i32.const 65536) (i32.mul (local.get $n) (i32.const 8))) (i32.const 0))
+        (i32.store (i32.add (i32.const 65536) (i32.mul (local.get $n) (i32.const 8))) (i32.const 65536))
         (i32.store (i32.add (i32.const 65540) (i32.mul (local.get $n) (i32.const 8))) (i32.const 1000000))
         (local.set $n (i32.add (local.get $n) (i32.const 1)))
         (br_if $l (i32.lt_u (local.get $n) (i32.const 200000))))

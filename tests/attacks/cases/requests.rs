@@ -42,7 +42,7 @@ fn denied(
     arena.start()?;
     arena.says(&["probe", "no answer: "])?;
     let stopped = arena.stopped("denied", DENIALS, &["probe", &format!("reason=\"{reason}\"")])?;
-    arena.page_says("/-/denials", &["probe", reason])?;
+    arena.lists_denial("probe", reason)?;
     arrived_nowhere(&server, stopped)
 }
 

@@ -82,7 +82,10 @@ fn a_plugin_runs_if_the_rules_allow_it() {
     let digest = digest(&desk);
     let line = format!("misbehaving: {{ digests: [\"{digest}\"] }}");
     desk.ask(&["validate"]).is(64, &["kiln.yaml:1:20: policy.plugins does not list it", &line]);
-    desk.configure(&format!("policy:\n  plugins:\n    {line}"), "    mode: ok\n    endpoint: https://granted.example\n");
+    desk.configure(
+        &format!("policy:\n  plugins:\n    {line}"),
+        "    mode: ok\n    endpoint: https://granted.example\n",
+    );
     desk.ask(&["validate"]).is(0, &[]);
     let other = format!("sha256:{}", "0".repeat(64));
     desk.configure(
