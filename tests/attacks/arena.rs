@@ -243,6 +243,11 @@ service:
         self.kiln.as_ref().ok_or_else(|| "kiln was not started".to_owned())
     }
 
+    /// The id of its process.
+    pub(crate) fn process(&self) -> Result<u32, String> {
+        self.kiln().map(Program::id)
+    }
+
     /// Everything Kiln has logged.
     pub(crate) fn log(&self) -> String {
         self.kiln.as_ref().map(|kiln| kiln.stderr().text()).unwrap_or_default()

@@ -19,6 +19,7 @@ mod guest;
 mod hostile_resolver;
 mod hostile_server;
 mod pages;
+mod process;
 mod table;
 mod warm_cache;
 

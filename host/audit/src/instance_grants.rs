@@ -82,13 +82,13 @@ fn resolve(file: &ComponentFile, config: &Config, instance: &Instance) -> Result
 
 fn grants(instance: &Instance, policy: &Policy) -> Vec<Grant> {
     let mut grants: Vec<Grant> = policy.http_rules().iter().map(http).collect();
-    grants.extend(policy.files().iter().map(files));
+    grants.extend(policy.files().iter().map(|rule| files(instance, rule)));
     grants.extend(policy.env().iter().map(|name| Grant {
         capability: Capability::Env.name(),
         what: format!("read the environment variable {name}"),
         conditions: Vec::new(),
         by: "`grants.env` of the instance".to_owned(),
-        written: None,
+        written: instance.grants.written_env(name).cloned(),
     }));
     if policy.links(Capability::State) {
         let by = match instance.grants.state {
@@ -100,13 +100,13 @@ fn grants(instance: &Instance, policy: &Policy) -> Vec<Grant> {
             what: "remember from one collection to the next".to_owned(),
             conditions: vec![format!("at most {} bytes", instance.limits.state_bytes)],
             by: by.to_owned(),
-            written: None,
+            written: instance.grants.written.state.clone(),
         });
     }
     grants
 }
 
-fn files(rule: &FilesRule) -> Grant {
+fn files(instance: &Instance, rule: &FilesRule) -> Grant {
     let list = |paths: &[FilePattern]| paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let mut conditions = vec!["read-only".to_owned(), format!("paths {}", list(rule.requested_paths()))];
     conditions.extend(rule.granted_paths().map(|paths| format!("and of these only {}", list(paths))));
@@ -115,7 +115,7 @@ fn files(rule: &FilesRule) -> Grant {
         what: format!("{}, which the plugin knows as {}", rule.host, rule.guest),
         conditions,
         by: "`grants.files` of the instance".to_owned(),
-        written: None,
+        written: instance.grants.written_files(&rule.guest).cloned(),
     }
 }
 

@@ -39,10 +39,18 @@ fn located(file: &str, value: &Value<'_>, mut grants: Grants) -> Grants {
     let file = Arc::from(file);
     let Content::Mapping(entries) = &value.node.content else { return grants };
     for entry in entries {
-        let (Content::Sequence(items), path) = (&entry.value.content, value.path.key(&entry.key)) else { continue };
+        let path = value.path.key(&entry.key);
+        let items = match &entry.value.content {
+            Content::Sequence(items) => items.as_slice(),
+            _ => &[],
+        };
         let lines = items.iter().enumerate().map(|(index, item)| item.at.in_file(&file, &path.index(index)));
-        if entry.key == "http" {
-            grants.http.iter_mut().zip(lines).for_each(|(grant, line)| grant.written = Some(line));
+        match entry.key.as_str() {
+            "http" => grants.http.iter_mut().zip(lines).for_each(|(grant, line)| grant.written = Some(line)),
+            "files" => grants.written.files = lines.collect(),
+            "env" => grants.written.env = lines.collect(),
+            "state" => grants.written.state = Some(entry.value.at.in_file(&file, &path)),
+            _ => {}
         }
     }
     grants

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::AddressScope;
 use crate::config_line::ConfigLine;
-use crate::files::{FilesGrant, VariableName};
+use crate::files::{FilesGrant, GuestPath, VariableName};
 use crate::origin::Origin;
 use crate::origin_range::OriginRange;
 use crate::path::PathPattern;
@@ -24,6 +24,36 @@ pub struct Grants {
     /// Whether state may be kept. Unset: yes, unless `policy.explicit_grants` asks for every grant to be spelled out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<bool>,
+    /// Where those of them are written that cannot say so themselves.
+    #[serde(skip)]
+    pub written: WrittenGrants,
+}
+
+/// Where grants stand in a file, if they are in one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrittenGrants {
+    /// The entries of `files`, in their order.
+    pub files: Vec<ConfigLine>,
+    /// The entries of `env`, in their order.
+    pub env: Vec<ConfigLine>,
+    /// The value of `state`.
+    pub state: Option<ConfigLine>,
+}
+
+impl Grants {
+    /// Where it is written that this directory of the plugin's is granted.
+    #[must_use]
+    pub fn written_files(&self, guest: &GuestPath) -> Option<&ConfigLine> {
+        let index = self.files.iter().position(|grant| grant.guest() == guest.as_str())?;
+        self.written.files.get(index)
+    }
+
+    /// Where it is written that this variable is granted.
+    #[must_use]
+    pub fn written_env(&self, name: &VariableName) -> Option<&ConfigLine> {
+        let index = self.env.iter().position(|granted| granted == name)?;
+        self.written.env.get(index)
+    }
 }
 
 /// One origin the instance may talk to.

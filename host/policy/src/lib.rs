@@ -52,7 +52,7 @@ pub use files::{
     EnvironmentRequest, FilesGrant, FilesRequest, FilesRule, GuestPath, HostPath, InvalidDirectory,
     InvalidVariableName, VariableName,
 };
-pub use grant::{Grants, HttpGrant, Redirects};
+pub use grant::{Grants, HttpGrant, Redirects, WrittenGrants};
 pub use imports::{Capability, Import, ImportError, check_imports};
 pub use manifest::{Level, MANIFEST_SECTION, Manifest, ManifestError, PluginKind, ProcessorDeclaration, WIT_VERSION};
 pub use missing_grant::MissingGrant;

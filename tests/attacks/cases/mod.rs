@@ -11,6 +11,7 @@ mod names;
 mod output;
 mod pointers;
 mod requests;
+mod secrets;
 mod supply;
 mod surroundings;
 
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Attack> {
         output::all(),
         requests::all(),
         answers::all(),
+        secrets::all(),
         names::all(),
         files::all(),
         manifests::all(),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use kiln_config::{Config, LogEncoding};
 use kiln_runtime::Directory;
 use kiln_telemetry::{LogFormat, LogSettings, Redaction};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use super::validate::environment;
 use crate::cli::Checked;
@@ -15,6 +16,7 @@ use crate::service;
 
 pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
     let started = Instant::now();
+    keep_memory_private().map_err(|error| Failure::runtime(format!("cannot forbid core dumps: {error}")))?;
     let path = &arguments.file.config;
     let config = Config::read(path, &environment).map_err(Failure::usage)?;
     let format = match config.telemetry.logs.encoding {
@@ -43,4 +45,12 @@ pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::runtime(format!("cannot start: {error}")))?;
     runtime.block_on(service::run(started, &config, &preparation, &redaction))
+}
+
+/// Memory holds credentials: it leaves neither as a core dump, nor to a debugger of the same user.
+///
+/// A limit of zero alone does not keep a crash from being piped to a program, see core(5).
+fn keep_memory_private() -> rustix::io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
