@@ -4,14 +4,12 @@
 //! which gives up at the first damaged section, unpacks without a bound, and panics on some files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 
-use flate2::read::ZlibDecoder;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wasmparser::{KnownCustom, Parser, Payload};
 
-/// The list of packages, unpacked; larger ones are not read.
-const MAX_PACKAGE_LIST_BYTES: u64 = 4 * 1024 * 1024;
+use crate::packages::{PACKAGES_SECTION, Package, unpack};
+
 /// So many packages are shown, and the rest counted.
 const MAX_PACKAGES: usize = 5_000;
 /// So many producers are shown.
@@ -21,8 +19,6 @@ const MAX_TEXT_BYTES: usize = 4 * 1024;
 
 /// Name of the section in which tools name themselves.
 const PRODUCERS_SECTION: &str = "producers";
-/// Name of the section in which `cargo auditable` lists packages.
-const PACKAGES_SECTION: &str = ".dep-v0";
 /// Sections that hold one text each (the annotations of OCI images, as `wasm-metadata` writes them).
 const TEXT_SECTIONS: [&str; 6] = ["authors", "homepage", "licenses", "revision", "source", "version"];
 
@@ -61,26 +57,6 @@ pub struct Producer {
     pub name: String,
     /// Its version.
     pub version: String,
-}
-
-/// One package of the bill of materials.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Package {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Where it came from: `crates.io`, `git`, `local`, `registry` or something else.
-    #[serde(default)]
-    pub source: String,
-    /// `build` if it only took part in building.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct PackageList {
-    packages: Vec<Package>,
 }
 
 impl Contents {
@@ -128,7 +104,7 @@ impl Contents {
         } else if name == PRODUCERS_SECTION {
             self.damaged.push(format!("section {PRODUCERS_SECTION}"));
         } else if name == PACKAGES_SECTION {
-            match packages(data) {
+            match unpack(data) {
                 Ok(list) => {
                     let known = self.packages.get_or_insert_default();
                     for package in list {
@@ -146,19 +122,6 @@ impl Contents {
             self.metadata.insert(name.to_owned(), text);
         }
     }
-}
-
-/// Unpacks and reads the list that `cargo auditable` embeds.
-fn packages(data: &[u8]) -> Result<Vec<Package>, String> {
-    let mut json = Vec::new();
-    let unpacked = ZlibDecoder::new(data).take(MAX_PACKAGE_LIST_BYTES + 1).read_to_end(&mut json);
-    unpacked.map_err(|_| "cannot be unpacked".to_owned())?;
-    if json.len() as u64 > MAX_PACKAGE_LIST_BYTES {
-        return Err(format!("is larger than {MAX_PACKAGE_LIST_BYTES} bytes when it is unpacked"));
-    }
-    let list: PackageList =
-        serde_json::from_slice(&json).map_err(|error| format!("is no list of packages: {error}"))?;
-    Ok(list.packages)
 }
 
 fn clip(text: &str) -> String {

@@ -13,15 +13,17 @@ mod inspection;
 mod instance_grants;
 mod json;
 mod lock;
+mod packages;
 mod signature_state;
 mod text;
 
-pub use contents::{Contents, Package, Producer};
+pub use contents::{Contents, Producer};
 pub use difference::Difference;
 pub use html::to_html;
 pub use inspection::{CapabilityUse, ImportedInterface, Inspection, Subject, Verdict};
 pub use instance_grants::{Grant, InstanceGrants};
 pub use json::to_json;
 pub use lock::{Drift, LOCK_FILE, Lock, LockError, MAX_LOCK_BYTES};
+pub use packages::{InvalidPackage, PACKAGES_SECTION, Package, pack_packages, read_packages};
 pub use signature_state::SignatureState;
 pub use text::to_text;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kiln_policy::{Digest, ListedPlugins, PluginName, PluginRule, PluginRules, SigningKey};
+use kiln_policy::{Digest, ListedPlugins, PluginName, PluginRule, PluginRules, ProxyRule, SigningKey};
 
 use crate::document::Content;
 use crate::error::Problem;
@@ -16,6 +16,8 @@ pub struct PolicySettings {
     pub explicit_grants: bool,
     /// Which plugin files may run.
     pub rules: PluginRules,
+    /// Through which proxy requests of plugins go.
+    pub proxy: ProxyRule,
 }
 
 impl PolicySettings {
@@ -26,9 +28,11 @@ impl PolicySettings {
         let require_digest = switch("require_digest");
         let require_signature = switch("require_signature");
         let signing_keys = keys(&mut section).unwrap_or_default();
+        let proxy = section.get("proxy").and_then(|value| value.parsed_with("proxy", str::parse)).unwrap_or_default();
         let plugins = section.get_or_null("plugins").map(|value| listed(file, &value));
         section.finish();
-        Self { explicit_grants, rules: PluginRules { plugins, signing_keys, require_digest, require_signature } }
+        let rules = PluginRules { plugins, signing_keys, require_digest, require_signature };
+        Self { explicit_grants, rules, proxy }
     }
 }
 

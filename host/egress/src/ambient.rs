@@ -9,12 +9,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use kiln_policy::ProxyRule;
+use kiln_telemetry::Redaction;
+
+use crate::proxies::Proxies;
 
 pub(crate) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
 pub(crate) struct Ambient {
     /// The addresses of a name.
     pub(crate) lookup: Lookup,
+    /// Through whom requests go.
+    pub(crate) proxies: Proxies,
     /// Lets time pass.
     pub(crate) pause: Box<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
     /// Time that never goes back.
@@ -26,7 +32,7 @@ pub(crate) struct Ambient {
 }
 
 impl Ambient {
-    pub(crate) fn system() -> Self {
+    pub(crate) fn system(proxy: ProxyRule, redaction: &Redaction) -> Self {
         Self {
             lookup: Arc::new(|name| {
                 async move {
@@ -35,6 +41,7 @@ impl Ambient {
                 }
                 .boxed()
             }),
+            proxies: Proxies::new(proxy, redaction),
             pause: Box::new(|time| tokio::time::sleep(time).boxed()),
             instant: Box::new(Instant::now),
             date: Box::new(SystemTime::now),

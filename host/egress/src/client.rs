@@ -1,14 +1,16 @@
 //! A client that cannot reach anything but one origin's permitted addresses.
 //!
 //! Plugins' requests and the host's own for tokens go through the same construction, so that what holds for one holds
-//! for the other: addresses are checked where they are dialled, proxies are off, nothing is followed by itself, heads are
-//! capped.
+//! for the other: addresses are checked where they are dialled, a proxy is asked only if one is configured, nothing is
+//! followed by itself, heads are capped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_policy::{AddressScope, Denial, Origin, TlsFiles};
+use kiln_telemetry::Protected;
 
-use crate::ambient::Lookup;
+use crate::ambient::Ambient;
 use crate::error::EgressError;
 use crate::failure::{Failure, describe};
 use crate::limits::EgressLimits;
@@ -22,6 +24,8 @@ pub(crate) struct CheckedClient {
     scope: AddressScope,
     client: reqwest::Client,
     connect_timeout: Duration,
+    /// Of the proxy.
+    _secrets: Vec<Protected>,
 }
 
 impl CheckedClient {
@@ -30,12 +34,19 @@ impl CheckedClient {
         scope: &AddressScope,
         tls: Option<&TlsFiles>,
         limits: &EgressLimits,
-        lookup: Lookup,
+        ambient: &Ambient,
     ) -> Result<Self, EgressError> {
-        let resolver = CheckedResolver { origin: origin.clone(), scope: scope.clone(), lookup };
-        let client = reqwest::Client::builder()
-            .dns_resolver(resolver)
-            .no_proxy()
+        let lookup = Arc::clone(&ambient.lookup);
+        let proxy = ambient.proxies.of(origin, scope)?;
+        let client = reqwest::Client::builder();
+        let client = match &proxy {
+            Some(proxy) => client.proxy(proxy.settings.clone()).dns_resolver(proxy.resolver(lookup)),
+            None => {
+                let resolver = CheckedResolver { origin: origin.clone(), scope: scope.clone(), lookup };
+                client.no_proxy().dns_resolver(resolver)
+            }
+        };
+        let client = client
             // Done where what comes in is counted before and after.
             .no_gzip()
             .redirect(reqwest::redirect::Policy::none())
@@ -53,12 +64,20 @@ impl CheckedClient {
                     .map_err(|error| EgressError::TlsFile { origin: origin.clone(), error })?,
                 None => client,
             }
+        } else if proxy.as_ref().is_some_and(|proxy| proxy.is_https) {
+            client
         } else {
             // Plain HTTP must work on a machine that has no root certificates.
             client.tls_certs_only([])
         };
         let client = client.build().map_err(|error| EgressError::Client(describe(&error, origin)))?;
-        Ok(Self { origin: origin.clone(), scope: scope.clone(), client, connect_timeout: limits.connect_timeout })
+        Ok(Self {
+            origin: origin.clone(),
+            scope: scope.clone(),
+            client,
+            connect_timeout: limits.connect_timeout,
+            _secrets: proxy.map(|proxy| proxy.secrets).unwrap_or_default(),
+        })
     }
 
     /// Judges a host that is an address and therefore never meets the resolver.

@@ -10,7 +10,7 @@ use kiln_policy::{Denial, HttpRule, Method, Origin};
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, RANGE};
 use url::Url;
 
-use crate::ambient::Lookup;
+use crate::ambient::Ambient;
 use crate::client::CheckedClient;
 use crate::error::EgressError;
 use crate::failure::Failure;
@@ -46,9 +46,9 @@ impl Door {
         tokens: Option<Arc<TokenSource>>,
         rate: Arc<RateLimit>,
         limits: &EgressLimits,
-        lookup: Lookup,
+        ambient: &Ambient,
     ) -> Result<Self, EgressError> {
-        let client = CheckedClient::new(&rule.origin, &rule.addresses, rule.tls.as_ref(), limits, lookup)?;
+        let client = CheckedClient::new(&rule.origin, &rule.addresses, rule.tls.as_ref(), limits, ambient)?;
         Ok(Self { client, tokens, rate, redirects: rule.redirects.get() })
     }
 

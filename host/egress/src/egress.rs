@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use kiln_policy::{Denial, Method, Origin, Policy};
+use kiln_policy::{Denial, Method, Origin, Policy, ProxyRule};
 use kiln_telemetry::metrics::EgressMetrics;
 use kiln_telemetry::{DenialRecorder, Redaction};
 use reqwest::StatusCode;
@@ -46,6 +46,8 @@ pub struct EgressSpec {
     pub denials: DenialRecorder,
     /// Where secrets are protected as they come to be known.
     pub redaction: Redaction,
+    /// Through which proxy requests to public addresses go.
+    pub proxy: ProxyRule,
 }
 
 /// The outbound HTTP of one instance.
@@ -74,11 +76,11 @@ impl Egress {
     /// A credential the policy chose has no value among `credentials`, or one that cannot be sent; or the TLS stack does
     /// not start.
     pub fn new(spec: EgressSpec) -> Result<Self, EgressError> {
-        Self::within(Ambient::system(), spec)
+        Self::within(Ambient::system(spec.proxy.clone(), &spec.redaction), spec)
     }
 
     pub(crate) fn within(ambient: Ambient, spec: EgressSpec) -> Result<Self, EgressError> {
-        let EgressSpec { instance, policy, credentials, limits, metrics, denials, redaction } = spec;
+        let EgressSpec { instance, policy, credentials, limits, metrics, denials, redaction, proxy: _ } = spec;
         // The client takes its cryptography from the process. An error means that there is one already: just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ambient = Arc::new(ambient);
@@ -95,7 +97,7 @@ impl Egress {
         for (rule, tokens) in rules.iter().zip(tokens) {
             let rate =
                 rates.entry(&rule.origin).or_insert_with(|| Arc::new(RateLimit::new(limits.requests_per_second)));
-            doors.push(Door::new(rule, tokens, Arc::clone(rate), &limits, Arc::clone(&ambient.lookup))?);
+            doors.push(Door::new(rule, tokens, Arc::clone(rate), &limits, &ambient)?);
         }
         drop(rates);
         let under_way = Semaphore::new(usize::from(limits.concurrency.get()));
@@ -384,8 +386,10 @@ impl Egress {
     }
 
     fn headers(&self, response: &reqwest::Response, origin: &Origin) -> Result<Vec<(String, String)>, Error> {
-        response::headers(response, &self.limits)
-            .ok_or_else(|| Error::Protocol(format!("{origin}: the head of the response is larger than allowed")))
+        response::headers(response, &self.limits).ok_or_else(|| {
+            self.journal.metrics.limit_hit("response_head_bytes");
+            Error::Protocol(format!("{origin}: the head of the response is larger than allowed"))
+        })
     }
 
     async fn until_closed<T>(&self, exchange: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -411,6 +415,10 @@ fn refuse(refusal: &Refusal, record: &Record) -> Error {
 fn failed(failure: Failure, record: &Record) -> Error {
     match failure {
         Failure::Denied(denial) => refuse(&Refusal::Denied(denial), record),
+        failure @ Failure::HeadTooLarge(_) => {
+            record.head_too_large();
+            failure.into()
+        }
         failure => failure.into(),
     }
 }

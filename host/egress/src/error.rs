@@ -92,6 +92,14 @@ pub enum EgressError {
         /// What is wrong with them.
         error: TlsFileError,
     },
+    /// The proxy of the environment cannot be used.
+    #[error("the proxy {proxy}: {reason}; see `policy.proxy`")]
+    Proxy {
+        /// Where it is.
+        proxy: String,
+        /// Why not.
+        reason: String,
+    },
     /// The operator's value for a credential cannot be used.
     #[error(transparent)]
     Credential(#[from] CredentialError),

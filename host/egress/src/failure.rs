@@ -22,8 +22,10 @@ pub(crate) enum Failure {
     Tls(String),
     /// The connection ended before the response began.
     Broken(String),
-    /// What came was not HTTP, or its head was larger than is read.
+    /// What came was not HTTP.
     Malformed(String),
+    /// The head of the response was larger than is read.
+    HeadTooLarge(String),
 }
 
 impl Failure {
@@ -44,7 +46,7 @@ impl Failure {
         }
         match causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
             Some(cause) if cause.is_parse_too_large() => {
-                Self::Malformed(format!("{origin}: the head of the response is larger than allowed"))
+                Self::HeadTooLarge(format!("{origin}: the head of the response is larger than allowed"))
             }
             Some(cause) if cause.is_parse() => Self::Malformed(text),
             Some(_) | None => Self::Broken(text),
@@ -63,7 +65,7 @@ impl From<Failure> for Error {
             Failure::Denied(denial) => Self::Denied(denial.to_string()),
             Failure::Connect(text) => Self::Connect(text),
             Failure::Tls(text) => Self::Tls(text),
-            Failure::Broken(text) | Failure::Malformed(text) => Self::Protocol(text),
+            Failure::Broken(text) | Failure::Malformed(text) | Failure::HeadTooLarge(text) => Self::Protocol(text),
         }
     }
 }

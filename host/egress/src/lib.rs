@@ -29,6 +29,7 @@ mod failure;
 mod gunzip;
 mod limits;
 mod opened;
+mod proxies;
 mod rate;
 mod record;
 mod redirect;

@@ -73,8 +73,16 @@ impl Record {
         self.journal.metrics.limit_hit("http_requests_per_second");
     }
 
+    /// The head of the response is not read to its end.
+    pub(crate) fn head_too_large(&self) {
+        self.journal.metrics.limit_hit("response_head_bytes");
+    }
+
     /// The request is not sent.
     pub(crate) fn refused(&self, refusal: &Refusal) {
+        if let Some(limit) = refusal.limit() {
+            self.journal.metrics.limit_hit(limit);
+        }
         let Some(reason) = refusal.overreach() else { return };
         let rule = match refusal {
             Refusal::Denied(denial) => self.journal.policy.decided_by(denial),

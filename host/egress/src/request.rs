@@ -67,6 +67,21 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// The limit that was hit, if one was.
+    pub(crate) const fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::UrlTooLong(_) => Some("url_bytes"),
+            Self::HeaderCount(..) => Some("header_count"),
+            Self::HeaderBytes(..) => Some("header_bytes"),
+            Self::Body(..) => Some("request_bytes"),
+            Self::Denied(_) | Self::ForbiddenHeader(_) | Self::Url(_) | Self::HeaderName(_) | Self::HeaderValue(_) => {
+                None
+            }
+        }
+    }
+}
+
 impl From<&Refusal> for Error {
     fn from(refusal: &Refusal) -> Self {
         match refusal {

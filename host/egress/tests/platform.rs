@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use kiln_egress::{Credentials, Egress, EgressLimits, EgressSpec, Error, Request};
-use kiln_policy::{Grants, Manifest, Method, Policy, Setting};
+use kiln_policy::{Grants, Manifest, Method, Policy, ProxyRule, Setting};
 use kiln_telemetry::{Metrics, Redaction, Subject};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -41,6 +41,7 @@ fn egress(origin: &str) -> Egress {
         metrics: metrics.egress("example"),
         denials: metrics.denials().of(Subject::default()),
         redaction: Redaction::default(),
+        proxy: ProxyRule::Direct,
     };
     Egress::new(spec).unwrap()
 }

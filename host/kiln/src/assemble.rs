@@ -311,6 +311,7 @@ fn egress(prepared: &Prepared<'_>, id: &str, metrics: &Metrics, redaction: &Reda
         metrics: metrics.egress(id),
         denials: metrics.denials().of(prepared.subject()),
         redaction: redaction.clone(),
+        proxy: prepared.proxy.clone(),
     };
     Egress::new(spec).map_err(|error| error.to_string())
 }

@@ -131,6 +131,10 @@ pub(crate) struct Pack {
     /// Where to write the plugin
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+
+    /// List the packages it is made of, for `inspect` to show: a file with what `cargo tree --prefix none` prints
+    #[arg(long, value_name = "FILE")]
+    pub(crate) packages: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use kiln_config::{Config, ExporterKind, Instance, PluginSettings, Role, Secret};
 use kiln_egress::Credentials;
 use kiln_policy::{
-    Credential, Level, NotAllowed, Origin, OriginRange, PluginKind, Policy, PolicyError, ValidSignature,
+    Credential, Level, NotAllowed, Origin, OriginRange, PluginKind, Policy, PolicyError, ProxyRule, ValidSignature,
 };
 use kiln_runtime::{ComponentFile, Directory};
 use kiln_telemetry::{Redaction, Subject};
@@ -24,6 +24,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) policy: Arc<Policy>,
     /// By whom the file is signed, if the configuration asks for it.
     pub(crate) signature: Option<ValidSignature>,
+    /// Through which proxy its requests go.
+    pub(crate) proxy: &'a ProxyRule,
 }
 
 impl Prepared<'_> {
@@ -157,7 +159,7 @@ impl<'a> Preparation<'a> {
         }
     }
 
-    fn check(&mut self, place: &Place<'a>, config: &Config, file: &'a ComponentFile) {
+    fn check(&mut self, place: &Place<'a>, config: &'a Config, file: &'a ComponentFile) {
         let instance = place.instance;
         let manifest = &file.manifest;
         let signature = match check_file(file, config) {
@@ -207,7 +209,8 @@ impl<'a> Preparation<'a> {
                         .push(format!("{place}: grants {other}, which plugin `{}` does not request", manifest.name));
                 }
                 let policy = Arc::new(policy);
-                self.ready.push(Prepared { instance, file, settings, policy, signature });
+                let proxy = &config.policy.proxy;
+                self.ready.push(Prepared { instance, file, settings, policy, signature, proxy });
             }
             Err(errors) => {
                 let (faults, refusals): (Vec<_>, Vec<_>) = errors.into_iter().partition(PolicyError::is_fault);

@@ -9,11 +9,12 @@ use wit_component::ComponentEncoder;
 
 use crate::component_file::{ComponentFile, FileError};
 
-/// Encodes `wasm` as a component if it is a core module, embeds the manifest and checks the result as a host would.
+/// Encodes `wasm` as a component if it is a core module, embeds the manifest and other sections, each a name and its content, and
+/// checks the result as a host would.
 ///
 /// # Errors
 /// The manifest or the module is broken, or the plugin would be refused on loading.
-pub fn pack(wasm: &[u8], manifest: &str) -> Result<ComponentFile, PackError> {
+pub fn pack(wasm: &[u8], manifest: &str, sections: &[(&str, &[u8])]) -> Result<ComponentFile, PackError> {
     Manifest::parse(manifest)?;
     let mut component = match Parser::new(0).parse_all(wasm).next() {
         Some(Ok(Payload::Version { encoding: Encoding::Component, .. })) => wasm.to_vec(),
@@ -21,8 +22,9 @@ pub fn pack(wasm: &[u8], manifest: &str) -> Result<ComponentFile, PackError> {
         Some(_) | None => return Err(PackError::File(FileError::NotWasm)),
     };
     // A section appended to a component is part of it; nothing else has to be rewritten.
-    let section = CustomSection { name: Cow::Borrowed(MANIFEST_SECTION), data: Cow::Borrowed(manifest.as_bytes()) };
-    section.append_to_component(&mut component);
+    for (name, data) in std::iter::once(&(MANIFEST_SECTION, manifest.as_bytes())).chain(sections) {
+        CustomSection { name: Cow::Borrowed(name), data: Cow::Borrowed(data) }.append_to_component(&mut component);
+    }
     Ok(ComponentFile::parse(component)?)
 }
 

@@ -51,7 +51,7 @@ fn component(capability: Capability, version: &str, manifest: &str) -> Result<Co
              (export "configure" (func $f))
              (export "collect" (func $f)))"#
     );
-    pack(&wat::parse_str(text).unwrap(), manifest)
+    pack(&wat::parse_str(text).unwrap(), manifest, &[])
 }
 
 async fn link(engine: &Engine, file: &ComponentFile, policy: Policy) -> String {

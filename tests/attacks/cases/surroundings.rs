@@ -3,14 +3,14 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use crate::arena::{Arena, Stopped};
+use crate::arena::{Arena, DENIALS, Stopped};
 use crate::attack::attacks;
 use crate::hostile_server::HostileServer;
 
 attacks!(
     "surroundings",
     "surroundings.rs",
-    running: [proxy_in_the_environment, connections_that_say_nothing, requests_for_pages_without_end],
+    running: [proxy_in_the_environment, proxy_that_is_configured, connections_that_say_nothing, requests_for_pages_without_end],
     refused: [],
 );
 
@@ -31,6 +31,25 @@ fn proxy_in_the_environment(arena: &mut Arena) -> Result<Stopped, String> {
     match proxy.heads().first() {
         Some(head) => Err(format!("this went to the proxy: {head}")),
         None => Ok(stopped),
+    }
+}
+
+/// Scenario: `policy.proxy: system` hands requests to that proxy, and it answers with what the origin never said, a redirect to
+/// the metadata service.
+/// Guarantees: where it is configured the proxy is asked; what it says is judged as if the origin had said it.
+fn proxy_that_is_configured(arena: &mut Arena) -> Result<Stopped, String> {
+    let proxy = HostileServer::start(|connection| {
+        connection.send("HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n");
+    })?;
+    arena.environment("HTTP_PROXY", &proxy.url());
+    arena.environment("NO_PROXY", "localhost");
+    arena.top("policy: { proxy: system }");
+    arena.probe_origin("http://weather.example", "redirects: 1", "")?;
+    arena.start()?;
+    let stopped = arena.stopped("denied", DENIALS, &["probe", "reason=\"origin\""])?;
+    match proxy.heads().first() {
+        Some(head) if head.starts_with("GET http://weather.example/ ") => Ok(stopped),
+        other => Err(format!("the proxy was asked {other:?}")),
     }
 }
 

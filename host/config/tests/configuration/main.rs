@@ -438,6 +438,7 @@ fn what_people_know_from_elsewhere_gets_a_remedy() {
         ("policy: { signing_keys: [] }\n", "needs at least one minisign public key"),
         ("policy: { explicit_grant: true }\n", "did you mean `explicit_grants`?"),
         ("policy: { explicit_grants: yes }\n", "expected `true` or `false`, found text"),
+        ("policy: { proxy: proxy.example:3128 }\n", "write `system`, or scheme, host and port"),
         ("plugins_dir: ''\n", "plugins_dir: needs a value"),
     ] {
         let errors = errors(&format!("{text}{}", receiver("")));

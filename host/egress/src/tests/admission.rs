@@ -101,6 +101,32 @@ async fn a_url_that_is_none_is_the_plugins_mistake() {
     assert!(matches!(egress.send(get("http://[?token=s3cret")).await, Err(Error::InvalidRequest(_))));
 }
 
+/// Scenario: a URL, headers and a body larger than a request may have.
+/// Guarantees: nothing is sent, and each is counted as the limit it breaks.
+#[tokio::test]
+async fn what_is_too_large_to_send_is_counted_by_its_limit() {
+    let server = Server::saying("").await;
+    let world = World::new();
+    let limits = EgressLimits { header_count: 2, header_bytes: 20, request_bytes: 3, ..EgressLimits::default() };
+    let egress = world.limited(loopback(server.port), limits);
+    let with = |headers: &[(&str, &str)], body: Option<Vec<u8>>| Request {
+        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        body,
+        ..get(server.url("/"))
+    };
+    for (limit, request) in [
+        ("url_bytes", get(server.url(&format!("/{}", "a".repeat(20_000))))),
+        ("header_count", with(&[("a", ""), ("b", ""), ("c", "")], None)),
+        ("header_bytes", with(&[("a", "01234567890123456789")], None)),
+        ("request_bytes", with(&[], Some(vec![0; 4]))),
+    ] {
+        assert!(matches!(egress.send(request).await, Err(Error::InvalidRequest(_))), "{limit}");
+        assert_eq!(world.metric("kiln_instance_limit_hits_total", &format!(",limit=\"{limit}\"")), 1, "{limit}");
+    }
+    assert!(egress.send(with(&[("a", "b"), ("c", "d")], Some(vec![0; 3]))).await.is_ok());
+    assert_eq!(server.lines().len(), 1);
+}
+
 #[tokio::test]
 async fn line_breaks_in_a_url_stay_inside_the_request_line() {
     let server = Server::saying("").await;

@@ -166,7 +166,8 @@ async fn the_head_of_a_response_has_its_limits() {
     .await;
     // With "content-length: 0" there is one header of 15 bytes more than those above.
     let limits = EgressLimits { header_count: 10, header_bytes: 1000, ..EgressLimits::default() };
-    let egress = World::new().limited(loopback(server.port), limits);
+    let world = World::new();
+    let egress = world.limited(loopback(server.port), limits);
     for fits in ["/count/all", "/bytes/all"] {
         assert!(egress.send(get(server.url(fits))).await.is_ok(), "{fits}");
     }
@@ -176,6 +177,7 @@ async fn the_head_of_a_response_has_its_limits() {
         assert_eq!(error, Err(Error::Protocol(expected)), "{exceeds}");
     }
     assert_eq!(server.lines().len(), 5);
+    assert_eq!(world.metric("kiln_instance_limit_hits_total", ",limit=\"response_head_bytes\""), 3);
 }
 
 #[tokio::test]

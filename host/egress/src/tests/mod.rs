@@ -9,6 +9,7 @@ mod bodies;
 mod concurrency;
 mod credentials;
 mod pace;
+mod proxies;
 mod redirects;
 mod repetition;
 mod server;

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
-use kiln_policy::{Grants, Manifest, Policy, Setting};
+use kiln_policy::{Grants, Manifest, Policy, ProxyRule, Setting};
 use kiln_telemetry::metrics::Format;
 use kiln_telemetry::{Metrics, Redaction, Subject};
 
 use crate::ambient::Ambient;
+use crate::proxies::Proxies;
 use crate::{Credentials, Egress, EgressLimits, EgressSpec};
 
 pub const INSTANCE: &str = "example/test";
@@ -67,6 +68,7 @@ pub struct World {
     passed: Arc<Mutex<Duration>>,
     metrics: Option<Metrics>,
     pub redaction: Redaction,
+    pub proxy: ProxyRule,
 }
 
 impl World {
@@ -105,6 +107,7 @@ impl World {
             metrics: metrics.egress(INSTANCE),
             denials: metrics.denials().of(subject),
             redaction: self.redaction.clone(),
+            proxy: self.proxy.clone(),
         }
     }
 
@@ -144,6 +147,7 @@ impl World {
                 let answer = answers.lock().unwrap().pop_front();
                 async move { answer.ok_or_else(|| std::io::Error::other("no such name")) }.boxed()
             }),
+            proxies: Proxies::new(self.proxy.clone(), &self.redaction),
             pause: Box::new(move |time| {
                 waits.lock().unwrap().push(time);
                 std::future::ready(()).boxed()

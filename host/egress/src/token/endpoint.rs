@@ -3,7 +3,7 @@
 //! Written by hand over the client all requests use. It is one form and one answer, and what matters about it — which
 //! addresses may be dialled, that nothing is redirected, how much is read and how long is waited — is that client's.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,11 +49,16 @@ impl Endpoint {
         world: World,
     ) -> Result<Self, EgressError> {
         let ClientCredentials { client_id, client_secret, endpoint, authentication, scopes } = credentials;
-        let lookup = Arc::clone(&world.ambient.lookup);
         let (id, secret) = (values.visible(client_id)?, values.visible(client_secret)?);
         Ok(Self {
             _protected: world.redaction.protect(secret.expose()),
-            client: CheckedClient::new(&endpoint.origin, &endpoint.addresses, endpoint.tls.as_ref(), limits, lookup)?,
+            client: CheckedClient::new(
+                &endpoint.origin,
+                &endpoint.addresses,
+                endpoint.tls.as_ref(),
+                limits,
+                &world.ambient,
+            )?,
             url: endpoint.url.clone(),
             is_metadata: endpoint.is_metadata,
             found: Mutex::new(None),

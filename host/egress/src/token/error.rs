@@ -106,7 +106,7 @@ impl From<Failure> for TokenError {
             Failure::Denied(denial) => Self::Denied(denial),
             Failure::Connect(text) => Self::Connect(text),
             Failure::Tls(text) => Self::Tls(text),
-            Failure::Broken(text) | Failure::Malformed(text) => Self::Broken(text),
+            Failure::Broken(text) | Failure::Malformed(text) | Failure::HeadTooLarge(text) => Self::Broken(text),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
+use kiln_audit::{PACKAGES_SECTION, pack_packages, read_packages};
 use kiln_policy::{Manifest, SigningKey, Visible};
 use kiln_runtime::Directory;
 
@@ -17,7 +18,9 @@ pub(super) fn pack(arguments: &Pack) -> Result<(), Failure> {
     let wasm = read(&arguments.wasm)?;
     let manifest = String::from_utf8(read(&arguments.manifest)?)
         .map_err(|_| Failure::Usage(format!("{} is not UTF-8 text", arguments.manifest.display())))?;
-    let file = kiln_runtime::pack(&wasm, &manifest).map_err(|error| {
+    let packages = arguments.packages.as_deref().map(packages).transpose()?;
+    let sections: Vec<_> = packages.iter().map(|packages| (PACKAGES_SECTION, packages.as_slice())).collect();
+    let file = kiln_runtime::pack(&wasm, &manifest, &sections).map_err(|error| {
         let place = match error {
             kiln_runtime::PackError::Manifest(_) => &arguments.manifest,
             kiln_runtime::PackError::Encode(_) | kiln_runtime::PackError::File(_) => &arguments.wasm,
@@ -26,6 +29,12 @@ pub(super) fn pack(arguments: &Pack) -> Result<(), Failure> {
     })?;
     fs::write(&arguments.output, &file.bytes)
         .map_err(|error| Failure::runtime(format!("{} cannot be written: {error}", arguments.output.display())))
+}
+
+fn packages(path: &Path) -> Result<Vec<u8>, Failure> {
+    let text = String::from_utf8_lossy(&read(path)?).into_owned();
+    let packages = read_packages(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    pack_packages(&packages).map_err(|error| Failure::runtime(format!("{}: {error}", path.display())))
 }
 
 pub(super) fn list(arguments: &List) -> Result<(), Failure> {

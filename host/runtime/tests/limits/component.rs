@@ -33,7 +33,7 @@ fn component(definitions: &str, imports: &str, with: &str, collect: &str) -> Com
                 (canon lift (core func $main "collect") (memory (core memory $main "memory")))))"#
     );
     let component = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"));
-    pack(&component, MANIFEST).unwrap()
+    pack(&component, MANIFEST, &[]).unwrap()
 }
 
 /// Scenario: a component of few instances, of one more than it may have, and with one memory more than it may have.
@@ -109,6 +109,6 @@ async fn parts_may_hand_texts_to_each_other_and_no_module_may_have_two_memories(
     world.collect(&instance).await.0.unwrap();
 
     let two = wat::parse_str(r#"(component (core module (memory 1) (memory 1)))"#).unwrap();
-    let refused = pack(&two, MANIFEST).unwrap_err().to_string();
+    let refused = pack(&two, MANIFEST, &[]).unwrap_err().to_string();
     assert!(refused.contains("multiple memories"), "{refused}");
 }

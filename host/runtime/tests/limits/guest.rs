@@ -112,7 +112,7 @@ impl Guest<'_> {
         let (package, _) = resolve.push_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit/v0.1")).unwrap();
         let world = resolve.select_world(&[package], Some("receiver")).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-        pack(&module, MANIFEST).unwrap()
+        pack(&module, MANIFEST, &[]).unwrap()
     }
 }
 

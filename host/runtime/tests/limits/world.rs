@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kiln_config::Limits;
 use kiln_egress::{Credentials, Egress, EgressLimits, EgressSpec};
-use kiln_policy::{Grants, Policy, Setting};
+use kiln_policy::{Grants, Policy, ProxyRule, Setting};
 use kiln_runtime::{CallError, Collection, ComponentFile, Engine, Instance, InstanceSpec, StateStore};
 use kiln_telemetry::metrics::Format;
 use kiln_telemetry::{Metrics, Redaction, Subject};
@@ -156,6 +156,7 @@ async fn spawn(engine: &Engine, metrics: &Metrics, id: &str, instance: Hostile<'
         metrics: metrics.egress(id),
         denials: metrics.denials().of(Subject::default()),
         redaction: Redaction::default(),
+        proxy: ProxyRule::Direct,
     });
     let spec = InstanceSpec {
         id: id.to_owned(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use kiln_egress::{Credentials, Egress, EgressLimits, EgressSpec, Error as Reason, Request};
-use kiln_policy::{Grants, Manifest, Method, Policy};
+use kiln_policy::{Grants, Manifest, Method, Policy, ProxyRule};
 use kiln_telemetry::Metrics;
 use kiln_telemetry::metrics::Format;
 use kiln_telemetry::{Redaction, Subject};
@@ -78,6 +78,7 @@ fn egress(port: u16, metrics: &Metrics, instance: &str) -> Arc<Egress> {
         metrics: metrics.egress(instance),
         denials: metrics.denials().of(Subject { instance: instance.to_owned(), ..Subject::default() }),
         redaction: Redaction::default(),
+        proxy: ProxyRule::Direct,
     };
     Arc::new(Egress::new(spec).unwrap())
 }
