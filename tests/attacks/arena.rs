@@ -300,7 +300,8 @@ service:
     /// `/-/denials` must list one of this instance with this reason, and which file it was.
     pub(crate) fn lists_denial(&self, instance: &str, reason: &str) -> Result<(), String> {
         let page = self.page("/-/denials")?;
-        let listed: Value = serde_json::from_str(&page).map_err(|error| format!("{error}:\n{page}"))?;
+        let body = page.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        let listed: Value = serde_json::from_str(body).map_err(|error| format!("{error}:\n{page}"))?;
         let denials = listed["denials"].as_array().map(Vec::as_slice).unwrap_or_default();
         let is_it = |denial: &Value| {
             denial["instance"] == instance
