@@ -7,17 +7,12 @@ use super::server::{Answer, Server, response};
 use super::world::{World, everything, policy, reaching};
 use crate::Error;
 
-/// A world with this proxy.
-fn behind(proxy: &str) -> World {
-    World { proxy: proxy.parse().unwrap(), ..World::new() }
-}
-
 /// Scenario: a proxy is configured, and a plugin asks an origin that may be anywhere public.
 /// Guarantees: the proxy is asked for it, with its password; the name of the origin is not looked up, for the proxy does that.
 #[tokio::test]
 async fn a_public_origin_is_asked_through_the_proxy() {
     let proxy = Server::saying("through the proxy").await;
-    let world = behind(&format!("http://me:pass%20word@127.0.0.1:{}", proxy.port));
+    let world = World::behind(&format!("http://me:pass%20word@127.0.0.1:{}", proxy.port));
     let egress = world.egress(reaching("http://weather.example", &["public"]));
     let answer = egress.send(get("http://weather.example/today?a=b")).await.unwrap();
     assert_eq!(&answer.body[..], b"through the proxy");
@@ -38,7 +33,7 @@ async fn a_public_origin_is_asked_through_the_proxy() {
 #[tokio::test]
 async fn an_https_origin_is_asked_through_a_tunnel() {
     let proxy = Server::start(|_, _| Answer::Last(response("403 Forbidden", "", ""))).await;
-    let world = behind(&format!("http://me:pass-word@127.0.0.1:{}", proxy.port));
+    let world = World::behind(&format!("http://me:pass-word@127.0.0.1:{}", proxy.port));
     let egress = world.egress(reaching("https://weather.example", &["public"]));
     let Err(Error::Connect(text)) = egress.send(get("https://weather.example/secret")).await else { panic!() };
     assert!(text.starts_with("https://weather.example: ") && !text.contains("pass-word"), "{text}");
@@ -54,7 +49,7 @@ async fn an_https_origin_is_asked_through_a_tunnel() {
 #[tokio::test]
 async fn the_proxy_itself_is_not_judged() {
     let proxy = Server::saying("through the proxy").await;
-    let world = behind(&format!("http://proxy.example:{}", proxy.port)).resolving(&["127.0.0.1"]);
+    let world = World::behind(&format!("http://proxy.example:{}", proxy.port)).resolving(&["127.0.0.1"]);
     let egress = world.egress(reaching("http://weather.example", &["public"]));
     assert!(egress.send(get("http://weather.example/")).await.is_ok());
     assert_eq!(world.looked_up(), ["proxy.example"]);
@@ -68,11 +63,11 @@ async fn what_is_not_simply_public_is_dialled_and_checked() {
     let server = Server::saying("directly").await;
     let origin = format!("http://plugin.example:{}", server.port);
     for scope in [&["loopback"][..], &["127.0.0.0/8"], &["public", "loopback"]] {
-        let world = behind(&format!("http://127.0.0.1:{}", proxy.port)).resolving(&["127.0.0.1"]);
+        let world = World::behind(&format!("http://127.0.0.1:{}", proxy.port)).resolving(&["127.0.0.1"]);
         let answer = world.egress(reaching(&origin, scope)).send(get(format!("{origin}/"))).await.unwrap();
         assert_eq!(&answer.body[..], b"directly");
     }
-    let world = behind(&format!("http://127.0.0.1:{}", proxy.port)).resolving(&["127.0.0.1"]);
+    let world = World::behind(&format!("http://127.0.0.1:{}", proxy.port)).resolving(&["127.0.0.1"]);
     let denied = world.egress(reaching(&origin, &["private"])).send(get(format!("{origin}/"))).await;
     assert!(matches!(denied, Err(Error::Denied(_))), "{denied:?}");
     assert_eq!(proxy.connections(), 0);
@@ -86,7 +81,7 @@ async fn a_proxy_is_no_way_around_a_grant() {
         Server::start(|_, _| Answer::Bytes(response("302 Found", "location: http://other.example/\r\n", ""))).await;
     let requests = everything("http://weather.example");
     let grants = json!([{ "origin": "http://weather.example", "paths": ["/open/*"], "redirects": 1 }]);
-    let egress = behind(&format!("http://127.0.0.1:{}", proxy.port)).egress(policy(&requests, grants));
+    let egress = World::behind(&format!("http://127.0.0.1:{}", proxy.port)).egress(policy(&requests, grants));
     for url in ["http://other.example/", "http://weather.example/closed", "http://169.254.169.254/latest/meta-data"] {
         assert!(matches!(egress.send(get(url)).await, Err(Error::Denied(_))), "{url}");
     }

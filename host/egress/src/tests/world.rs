@@ -68,12 +68,17 @@ pub struct World {
     passed: Arc<Mutex<Duration>>,
     metrics: Option<Metrics>,
     pub redaction: Redaction,
-    pub proxy: ProxyRule,
+    proxy: ProxyRule,
 }
 
 impl World {
     pub fn new() -> Self {
         Self { metrics: Some(Metrics::new("test")), ..Self::default() }
+    }
+
+    /// A world in which the operator has configured this proxy.
+    pub fn behind(proxy: &str) -> Self {
+        Self { proxy: proxy.parse().unwrap(), ..Self::new() }
     }
 
     /// The next look-up, of whatever name, finds these addresses. After the last the name does not exist.
