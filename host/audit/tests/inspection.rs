@@ -19,6 +19,7 @@ receivers:
     mirror: https://mirror.example
   weather/far:
     host: https://far.example
+    mirror: https://mirror.example
 exporters: { debug: {} }
 service: { pipelines: { metrics: { receivers: [weather, weather/far], exporters: [debug] } } }
 ";

@@ -8,7 +8,7 @@ use std::path::Path;
 use fixtures::{GOOD_IMPORTS, GOOD_MANIFEST, RECEIVER_EXPORTS, component, file, good, with_manifest};
 use kiln_audit::{Difference, Lock};
 use kiln_config::Config;
-use kiln_policy::Policy;
+use kiln_policy::{Manifest, Policy};
 use proptest::prelude::*;
 
 const CONFIG: &str = "\
@@ -180,14 +180,17 @@ proptest! {
         let _ = Lock::parse(&text);
     }
 
-    /// Scenario: origins and paths with any characters in them that a request may have.
+    /// Scenario: paths with any characters in them that a manifest may have.
     /// Guarantees: what is written is read back as it was.
     #[test]
-    fn a_lock_reads_back_as_it_was(path in "/[^?#]{0,30}") {
+    fn a_lock_reads_back_as_it_was(path in "/[^?#;\\\\%\\p{Cc}]{0,30}") {
         let mut manifest: toml::Table = GOOD_MANIFEST.parse().unwrap();
         let http = manifest["requests"].as_table_mut().unwrap()["http"].as_array_mut().unwrap();
         http[0].as_table_mut().unwrap().insert("paths".to_owned(), vec![path].into());
-        let lock = lock(packed(&manifest.to_string()), CONFIG);
+        let manifest = manifest.to_string();
+        // Some spellings are ambiguous, and no manifest has them.
+        prop_assume!(Manifest::parse(&manifest).is_ok());
+        let lock = lock(packed(&manifest), CONFIG);
         prop_assert_eq!(Lock::parse(&lock.to_text().unwrap()), Ok(lock));
     }
 }
