@@ -187,8 +187,13 @@ fn a_plugin_is_shown_and_compared() {
     let file = "plugins/misbehaving.wasm";
     desk.ask(&["plugin", "diff", file, file]).is(0, &["ASKS FOR MORE\n  nothing"]);
     desk.ask(&["plugin", "inspect", file]).is(0, &["IMPORTS", "kiln:plugin/http@0.1", "not signed", "NOT REQUESTED"]);
-    let granted = desk.ask(&["plugin", "inspect", file, "--config", "kiln.yaml"]);
-    granted.is(0, &["receivers.misbehaving (kiln.yaml:3:3)", "which nobody typed"]);
+    // What its schema has as a default is typed by nobody, and grants nothing.
+    desk.configure("", "    mode: ok\n");
+    let refused = desk.ask(&["plugin", "inspect", file, "--config", "kiln.yaml"]);
+    refused.is(
+        1,
+        &["receivers.misbehaving (kiln.yaml:3:3)", "REFUSED: requests https://granted.example", "which is not granted"],
+    );
     desk.configure("", "    mode: ok\n    endpoint: https://other.example\n");
     let granted = desk.ask(&["plugin", "inspect", file, "--config", "kiln.yaml"]);
     granted.is(
