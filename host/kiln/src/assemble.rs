@@ -12,9 +12,10 @@ use kiln_egress::{Egress, EgressLimits, EgressSpec};
 use kiln_export::{Exporter, ExporterHandle, Storage};
 use kiln_pipeline::{Pipeline, Processor, Schedule, Source};
 use kiln_policy::Capability;
-use kiln_runtime::{CallError, Digest, Engine, Instance, InstanceSpec, Plugin, StateStore};
+use kiln_runtime::{CallError, Digest, Engine, EngineSpec, Instance, InstanceSpec, Plugin, StateStore};
 use kiln_telemetry::{Component, ComponentKind, Denied, DeniedCapability, Health, Metrics, Redaction, Status, Subject};
 
+use crate::commands::compile::compiler;
 use crate::exit::Failure;
 use crate::prepare::{Obstacle, Preparation, Prepared};
 
@@ -148,7 +149,13 @@ async fn start_instances<'p>(
     redaction: &Redaction,
 ) -> Result<Vec<Running<'p>>, Failure> {
     let cache = config.data_dir.as_deref().map(|dir| dir.join("cache"));
-    let engine = Engine::new(cache.as_deref()).map_err(Failure::runtime)?;
+    let engine = Engine::new(EngineSpec {
+        cache,
+        cache_bytes: config.loading.cache_bytes,
+        compiler: compiler(&config.loading),
+        metrics: metrics.loading(),
+    });
+    let engine = engine.map_err(Failure::runtime)?;
     let mut plugins = Plugins { engine: &engine, compiled: BTreeMap::new() };
     let mut running = Vec::new();
     for prepared in &preparation.ready {

@@ -44,6 +44,27 @@ Examples:
 
 The bundle holds `kiln`, `kiln.yaml` and `plugins/*.wasm`. The script pins the digest of each.")]
     InitScript(InitScript),
+
+    /// What Kiln runs in processes of its own
+    #[command(subcommand, hide = true)]
+    Internal(InternalCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InternalCommand {
+    /// Compile the plugin on standard input to native code on standard output, within bounds
+    Compile(Compile),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Compile {
+    /// Address space, in bytes
+    #[arg(long)]
+    pub(crate) memory: u64,
+
+    /// Time, in milliseconds
+    #[arg(long)]
+    pub(crate) time: u64,
 }
 
 #[derive(Debug, clap::Args)]

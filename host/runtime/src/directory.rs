@@ -10,6 +10,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use crate::component_file::{ComponentFile, FileError, MAX_FILE_BYTES};
+use crate::regular_file::open_regular;
 use crate::signature_file::read_signature;
 
 /// Files beyond this many are not looked at.
@@ -96,7 +97,7 @@ impl Directory {
 
 /// Reads one file of the directory, following symbolic links only inside of it.
 fn read_file(dir: &Dir, name: &Path) -> Result<Vec<u8>, FileError> {
-    let file = dir.open(name)?;
+    let file = open_regular(dir, name)?;
     let size = file.metadata()?.len();
     if size > MAX_FILE_BYTES {
         return Err(FileError::TooLarge { size });

@@ -1,5 +1,6 @@
 //! One module per subcommand.
 
+pub(crate) mod compile;
 mod diff;
 mod init_script;
 mod inspect;
@@ -10,7 +11,7 @@ mod run;
 mod validate;
 mod verify;
 
-use crate::cli::{Command, PluginCommand};
+use crate::cli::{Command, InternalCommand, PluginCommand};
 use crate::exit::Failure;
 
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
@@ -25,5 +26,6 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::List(arguments)) => plugin::list(&arguments),
         Command::Plugin(PluginCommand::Reference(arguments)) => reference::run(&arguments),
         Command::InitScript(arguments) => init_script::run(&arguments),
+        Command::Internal(InternalCommand::Compile(arguments)) => compile::run(&arguments),
     }
 }

@@ -14,6 +14,7 @@ mod egress;
 mod exporter;
 mod exposition;
 mod instance;
+mod loading;
 mod process;
 mod processor;
 mod receiver;
@@ -31,6 +32,7 @@ pub use self::egress::{EgressMetrics, EgressOutcome, TokenOutcome};
 pub use self::exporter::{DropReason, ExporterMetrics, InFlight, RequestOutcome};
 pub use self::exposition::Format;
 pub use self::instance::{CallOutcome, Function, InstanceMetrics};
+pub use self::loading::{CompileOutcome, LoadingMetrics};
 pub use self::processor::ProcessorMetrics;
 pub use self::receiver::{CollectionOutcome, ReceiverMetrics};
 pub use self::storage::StorageMetrics;
@@ -52,6 +54,7 @@ struct Inner {
     storage: storage::Families,
     instance: instance::Families,
     egress: egress::Families,
+    loading: loading::Families,
     denials: Denials,
 }
 
@@ -68,9 +71,11 @@ impl Metrics {
         let storage = storage::Families::declare(&mut declare);
         let instance = instance::Families::declare(&mut declare);
         let egress = egress::Families::declare(&mut declare);
+        let loading = loading::Families::declare(&mut declare);
         let denials = Denials::new(DenialMetrics::declare(&mut declare));
         let Declarations { registry, catalogue } = declare;
-        let inner = Inner { registry, catalogue, receiver, processor, exporter, storage, instance, egress, denials };
+        let inner =
+            Inner { registry, catalogue, receiver, processor, exporter, storage, instance, egress, loading, denials };
         Self { inner: Arc::new(inner) }
     }
 
@@ -102,6 +107,12 @@ impl Metrics {
     /// Handles for the outbound HTTP of the plugin instance with this component id.
     pub fn egress(&self, id: &str) -> EgressMetrics {
         self.inner.egress.handles(id, self.instance(id))
+    }
+
+    /// Handles of what loads plugins.
+    #[must_use]
+    pub fn loading(&self) -> LoadingMetrics {
+        self.inner.loading.handles()
     }
 
     /// What plugins were denied.
@@ -163,6 +174,7 @@ mod tests {
         instance.failed("trap");
         let egress = metrics.egress("databricks/prod");
         egress.token(TokenOutcome::Ok);
+        metrics.loading().limit_hit("compile_memory");
         let subject = Subject { instance: "databricks/prod".to_owned(), ..Subject::default() };
         let denied = Denied { capability: DeniedCapability::Http, target: "", reason: "origin", rule: None, text: "" };
         metrics.denials().of(subject).record(&denied);
@@ -295,6 +307,11 @@ mod tests {
         egress.retried();
         egress.received(1_000);
         egress.token(TokenOutcome::Refused);
+        let loading = metrics.loading();
+        loading.asked(CompileOutcome::Limit);
+        loading.compiled_for(took);
+        loading.cache(5, 7);
+        loading.evicted();
         let text = metrics.expose(Format::OpenMetrics);
         for expected in [
             r#"otelcol_receiver_refused_spans_total{receiver="databricks/prod"} 4"#,
@@ -331,6 +348,12 @@ mod tests {
             r#"kiln_egress_received_bytes_total{instance="databricks/prod"} 1000"#,
             r#"kiln_egress_token_refreshes_total{instance="databricks/prod",outcome="refused"} 1"#,
             r#"kiln_egress_token_refreshes_total{instance="databricks/prod",outcome="ok"} 1"#,
+            r#"kiln_compilations_total{outcome="limit"} 1"#,
+            r"kiln_compilation_duration_seconds_count 1",
+            r#"kiln_loading_limit_hits_total{limit="compile_memory"} 1"#,
+            r"kiln_cache_bytes 5",
+            r"kiln_cache_limit_bytes 7",
+            r"kiln_cache_evictions_total 1",
         ] {
             assert!(text.lines().any(|line| line == expected), "missing {expected} in\n{text}");
         }
