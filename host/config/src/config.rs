@@ -17,6 +17,7 @@ use crate::otel_environment::OtelEnvironment;
 use crate::pipeline::{self, Defined, Pipeline};
 use crate::policy_settings::PolicySettings;
 use crate::reader::{Section, Value};
+use crate::reloading::Reloading;
 use crate::substitution::{Sources, substitute};
 use crate::telemetry::Telemetry;
 use crate::units::MAX_DURATION;
@@ -48,6 +49,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// What turning plugin files into running code may use up.
     pub loading: LoadingLimits,
+    /// What makes it be read again.
+    pub reloading: Reloading,
     /// How long a shutdown may drain.
     pub shutdown_timeout: Duration,
     /// What is accepted without having the effect its author may expect, in the order of the file.
@@ -165,6 +168,7 @@ impl<'a> Reading<'a> {
             .get("shutdown_timeout")
             .and_then(|timeout| timeout.duration(Duration::ZERO..=MAX_DURATION))
             .unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT);
+        let reloading = Reloading::read(&mut service);
         let loading = LoadingLimits::read(service.section("limits"));
         service.unsupported("extensions", NO_EXTENSIONS);
         service.finish();
@@ -192,6 +196,7 @@ impl<'a> Reading<'a> {
             pipelines,
             telemetry,
             loading,
+            reloading,
             shutdown_timeout,
             warnings: Vec::new(),
         }

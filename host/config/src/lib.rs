@@ -20,6 +20,7 @@ mod otlp_http;
 mod pipeline;
 mod policy_settings;
 mod reader;
+mod reloading;
 mod schema;
 mod schema_error;
 mod secret;
@@ -48,6 +49,7 @@ pub use loading_limits::{DEFAULT_CACHE_BYTES, DEFAULT_COMPILE_MEMORY, DEFAULT_CO
 pub use otlp_http::{Compression, DEFAULT_TIMEOUT, Destination, OtlpHttp, Retry};
 pub use pipeline::Pipeline;
 pub use policy_settings::PolicySettings;
+pub use reloading::Reloading;
 pub use secret::Secret;
 pub use sending_queue::{DEFAULT_MAX_BYTES, Fsync, OnFull, Queue, Storage};
 pub use settings::PluginSettings;

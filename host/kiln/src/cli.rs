@@ -23,13 +23,14 @@ Examples:
   kiln run --config /etc/kiln/kiln.yaml
   KILN_LOG=debug kiln run
 
-SIGINT or SIGTERM stops it: what is queued is still sent, within `service.shutdown_timeout`. A second signal stops it at once.")]
+SIGINT or SIGTERM stops it: what is queued is still sent, within `service.shutdown_timeout`. A second signal stops it at once.
+SIGHUP reads configuration and plugins again; what is wrong changes nothing.")]
     Run(Checked),
 
     /// Say everything that is wrong with a configuration and its plugins, without running anything
     #[command(after_help = "\
 Example:
-  kiln validate --config kiln.yaml && systemctl restart kiln")]
+  kiln validate --config kiln.yaml && systemctl reload kiln")]
     Validate(Checked),
 
     /// Make, look at and list plugins

@@ -105,8 +105,7 @@ async fn in_a_process(command: &[PathBuf], bounds: CompileBounds, bytes: &[u8]) 
     };
     let mut answer = stdout.take(MAX_ARTIFACT_BYTES + 1);
     let mut complaints = stderr.take(MAX_COMPLAINT_BYTES);
-    let ((), read, _) =
-        tokio::join!(ask, answer.read_to_end(&mut artifact), complaints.read_to_end(&mut complaint));
+    let ((), read, _) = tokio::join!(ask, answer.read_to_end(&mut artifact), complaints.read_to_end(&mut complaint));
     read.map_err(unusable)?;
     if artifact.len() as u64 > MAX_ARTIFACT_BYTES {
         return Err(CompileError::Component(format!("it becomes more than {MAX_ARTIFACT_BYTES} bytes of code")));
@@ -145,11 +144,7 @@ pub(crate) const REFUSED: i32 = 1;
 ///
 /// # Errors
 /// What is wrong with the component, or with this process. The caller prints it and ends with the exit code 1.
-pub fn compile_within(
-    bounds: CompileBounds,
-    component: impl Read,
-    mut artifact: impl Write,
-) -> Result<(), String> {
+pub fn compile_within(bounds: CompileBounds, component: impl Read, mut artifact: impl Write) -> Result<(), String> {
     bound(bounds).map_err(|error| format!("the compiler cannot be bounded: {error}"))?;
     let mut bytes = Vec::new();
     component.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|error| error.to_string())?;

@@ -1,6 +1,6 @@
 //! One module per subcommand.
 
-pub(crate) mod compile;
+mod compile;
 mod diff;
 mod init_script;
 mod inspect;
@@ -13,6 +13,9 @@ mod verify;
 
 use crate::cli::{Command, InternalCommand, PluginCommand};
 use crate::exit::Failure;
+
+pub(crate) use self::compile::compiler;
+pub(crate) use self::validate::environment;
 
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {

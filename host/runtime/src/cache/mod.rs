@@ -7,7 +7,7 @@
 
 mod room;
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests;
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};

@@ -95,6 +95,12 @@ impl World {
         self.value(&format!("{metric}{{instance=\"{HOSTILE}\"}}"))
     }
 
+    /// How often the hostile one was started and took its configuration.
+    pub(crate) fn configured(&self) -> u64 {
+        let labels = format!("instance=\"{HOSTILE}\",function=\"configure\",outcome=\"ok\"");
+        self.value(&format!("kiln_instance_calls_total{{{labels}}}"))
+    }
+
     fn value(&self, series: &str) -> u64 {
         let exposed = self.metrics.expose(Format::OpenMetrics);
         let line = exposed.lines().find_map(|line| line.strip_prefix(series));

@@ -114,6 +114,11 @@ impl Declarations {
         self.single(Kind::Gauge, name, help, Gauge::default())
     }
 
+    /// A gauge with fractional values of which there is one; `name` ends in `_seconds`.
+    pub(super) fn single_seconds_gauge(&mut self, name: &'static str, help: &'static str) -> SecondsGauge {
+        self.single(Kind::Gauge, name, help, SecondsGauge::default())
+    }
+
     /// A histogram of durations of which there is one; `name` ends in `_seconds`.
     pub(super) fn single_histogram(&mut self, name: &'static str, help: &'static str, new: Histogram) -> Histogram {
         self.single(Kind::Histogram, name, help, new)

@@ -18,6 +18,8 @@ mod loading;
 mod process;
 mod processor;
 mod receiver;
+mod reload;
+mod shown;
 mod storage;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub use self::instance::{CallOutcome, Function, InstanceMetrics};
 pub use self::loading::{CompileOutcome, LoadingMetrics};
 pub use self::processor::ProcessorMetrics;
 pub use self::receiver::{CollectionOutcome, ReceiverMetrics};
+pub use self::reload::{ReloadMetrics, ReloadOutcome};
 pub use self::storage::StorageMetrics;
 use crate::denials::Denials;
 
@@ -55,6 +58,7 @@ struct Inner {
     instance: instance::Families,
     egress: egress::Families,
     loading: loading::Families,
+    reload: reload::Families,
     denials: Denials,
 }
 
@@ -72,10 +76,22 @@ impl Metrics {
         let instance = instance::Families::declare(&mut declare);
         let egress = egress::Families::declare(&mut declare);
         let loading = loading::Families::declare(&mut declare);
+        let reload = reload::Families::declare(&mut declare);
         let denials = Denials::new(DenialMetrics::declare(&mut declare));
         let Declarations { registry, catalogue } = declare;
-        let inner =
-            Inner { registry, catalogue, receiver, processor, exporter, storage, instance, egress, loading, denials };
+        let inner = Inner {
+            registry,
+            catalogue,
+            receiver,
+            processor,
+            exporter,
+            storage,
+            instance,
+            egress,
+            loading,
+            reload,
+            denials,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -113,6 +129,12 @@ impl Metrics {
     #[must_use]
     pub fn loading(&self) -> LoadingMetrics {
         self.inner.loading.handles()
+    }
+
+    /// Handles of what became of reloads.
+    #[must_use]
+    pub fn reloads(&self) -> ReloadMetrics {
+        self.inner.reload.handles()
     }
 
     /// What plugins were denied.
@@ -175,6 +197,7 @@ mod tests {
         let egress = metrics.egress("databricks/prod");
         egress.token(TokenOutcome::Ok);
         metrics.loading().limit_hit("compile_memory");
+        let _unmoved = metrics.reloads();
         let subject = Subject { instance: "databricks/prod".to_owned(), ..Subject::default() };
         let denied = Denied { capability: DeniedCapability::Http, target: "", reason: "origin", rule: None, text: "" };
         metrics.denials().of(subject).record(&denied);
@@ -275,6 +298,33 @@ mod tests {
     }
 
     #[test]
+    fn an_instance_beside_another_shows_once_it_takes_its_place() {
+        let metrics = Metrics::new("");
+        let up = |value: u8| {
+            let text = metrics.expose(Format::OpenMetrics);
+            text.contains(&format!("\nkiln_instance_up{{instance=\"a\"}} {value}\n"))
+        };
+        let old = metrics.instance("a");
+        old.up(true);
+        let refused = old.beside();
+        refused.up(true);
+        refused.up(false);
+        assert!(up(1));
+        let new = old.beside();
+        new.up(false);
+        new.limit_hit("memory");
+        assert!(up(1));
+        old.hide();
+        new.show();
+        assert!(up(0));
+        new.up(true);
+        old.up(false);
+        assert!(up(1));
+        let text = metrics.expose(Format::OpenMetrics);
+        assert!(text.contains("kiln_instance_limit_hits_total{instance=\"a\",limit=\"memory\"} 1\n"));
+    }
+
+    #[test]
     fn each_handle_moves_its_own_series() {
         let metrics = everything();
         let took = Duration::from_millis(20);
@@ -312,6 +362,7 @@ mod tests {
         loading.compiled_for(took);
         loading.cache(5, 7);
         loading.evicted();
+        metrics.reloads().reloaded(ReloadOutcome::Refused);
         let text = metrics.expose(Format::OpenMetrics);
         for expected in [
             r#"otelcol_receiver_refused_spans_total{receiver="databricks/prod"} 4"#,
@@ -352,6 +403,8 @@ mod tests {
             r"kiln_compilation_duration_seconds_count 1",
             r#"kiln_loading_limit_hits_total{limit="compile_memory"} 1"#,
             r"kiln_cache_bytes 5",
+            r#"kiln_reloads_total{outcome="refused"} 1"#,
+            r"kiln_last_successful_load_timestamp_seconds 0.0",
             r"kiln_cache_limit_bytes 7",
             r"kiln_cache_evictions_total 1",
         ] {
