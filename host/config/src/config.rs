@@ -12,10 +12,12 @@ use crate::document::{self, Entry, MAX_BYTES, Node};
 use crate::error::{Errors, Problem, Report, Warning, YamlPath};
 use crate::exporter::Exporter;
 use crate::instance::{Instance, Role};
+use crate::loading_limits::LoadingLimits;
 use crate::otel_environment::OtelEnvironment;
 use crate::pipeline::{self, Defined, Pipeline};
 use crate::policy_settings::PolicySettings;
 use crate::reader::{Section, Value};
+use crate::reloading::Reloading;
 use crate::substitution::{Sources, substitute};
 use crate::telemetry::Telemetry;
 use crate::units::MAX_DURATION;
@@ -45,6 +47,10 @@ pub struct Config {
     pub pipelines: Vec<Pipeline>,
     /// Kiln's own logs and metrics.
     pub telemetry: Telemetry,
+    /// What turning plugin files into running code may use up.
+    pub loading: LoadingLimits,
+    /// What makes it be read again.
+    pub reloading: Reloading,
     /// How long a shutdown may drain.
     pub shutdown_timeout: Duration,
     /// What is accepted without having the effect its author may expect, in the order of the file.
@@ -162,6 +168,8 @@ impl<'a> Reading<'a> {
             .get("shutdown_timeout")
             .and_then(|timeout| timeout.duration(Duration::ZERO..=MAX_DURATION))
             .unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT);
+        let reloading = Reloading::read(&mut service);
+        let loading = LoadingLimits::read(service.section("limits"));
         service.unsupported("extensions", NO_EXTENSIONS);
         service.finish();
 
@@ -187,6 +195,8 @@ impl<'a> Reading<'a> {
             exporters,
             pipelines,
             telemetry,
+            loading,
+            reloading,
             shutdown_timeout,
             warnings: Vec::new(),
         }

@@ -22,7 +22,7 @@ pub struct Exporter {
 }
 
 /// The built-in exporters.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ExporterKind {
     /// `otlp_http`, or `otlphttp` as it used to be called.
     OtlpHttp(Box<OtlpHttp>),

@@ -14,11 +14,13 @@ mod exporter;
 mod grants;
 mod instance;
 mod limits;
+mod loading_limits;
 mod otel_environment;
 mod otlp_http;
 mod pipeline;
 mod policy_settings;
 mod reader;
+mod reloading;
 mod schema;
 mod schema_error;
 mod secret;
@@ -43,9 +45,11 @@ pub use limits::{
     DEFAULT_MEMORY, DEFAULT_OUTPUT_BYTES, DEFAULT_OUTPUT_POINTS, DEFAULT_QUARANTINE_AFTER, DEFAULT_QUARANTINE_PERIOD,
     DEFAULT_RESPONSE_BYTES, DEFAULT_STATE_BYTES, DEFAULT_STATE_ENTRIES, DEFAULT_STRING_BYTES, Limits,
 };
+pub use loading_limits::{DEFAULT_CACHE_BYTES, DEFAULT_COMPILE_MEMORY, DEFAULT_COMPILE_TIME, LoadingLimits};
 pub use otlp_http::{Compression, DEFAULT_TIMEOUT, Destination, OtlpHttp, Retry};
 pub use pipeline::Pipeline;
 pub use policy_settings::PolicySettings;
+pub use reloading::Reloading;
 pub use secret::Secret;
 pub use sending_queue::{DEFAULT_MAX_BYTES, Fsync, OnFull, Queue, Storage};
 pub use settings::PluginSettings;

@@ -3,12 +3,13 @@
 //! [`Exporter::new`] checks everything that can be checked without a network, so `kiln validate` can do so too.
 //! [`Exporter::start`] gives it a queue and workers. [`ExporterHandle::drain`] ends it by a deadline and says what is lost.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kiln_config::{ComponentId, ExporterKind};
 use kiln_otlp::Batch;
 use kiln_telemetry::{ComponentKind, Health, Metrics};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -19,7 +20,7 @@ use crate::queue::{DiskQueue, MemoryQueue, NotTaken, Queue, Staged, Storage, Sto
 use crate::report::{Items, Report};
 use crate::retry::{InvalidRetry, RetryPolicy};
 use crate::target::Target;
-use crate::worker::{Deadline, Shop, stopping};
+use crate::worker::{Deadline, Outlet, Shop, stopping};
 
 /// The debug exporter prints in the order batches come, so it has one worker; a few may wait for a slow terminal.
 const DEBUG_QUEUE: usize = 16;
@@ -28,11 +29,9 @@ const DEBUG_QUEUE: usize = 16;
 #[derive(Debug)]
 pub struct Exporter {
     id: String,
-    target: Target,
-    retry: RetryPolicy,
+    outlet: Outlet,
     queue_size: usize,
     storage: Option<kiln_config::Storage>,
-    workers: usize,
 }
 
 /// An exporter that cannot be run with its settings.
@@ -68,21 +67,31 @@ impl Exporter {
         Ok(match kind {
             ExporterKind::OtlpHttp(settings) => Self {
                 id,
-                target: Target::OtlpHttp(Box::new(OtlpHttp::new(settings)?)),
-                retry: RetryPolicy::new(&settings.retry)?,
+                outlet: Outlet {
+                    target: Target::OtlpHttp(Box::new(OtlpHttp::new(settings)?)),
+                    retry: RetryPolicy::new(&settings.retry)?,
+                    workers: settings.queue.num_consumers,
+                },
                 queue_size: settings.queue.queue_size,
                 storage: settings.queue.storage.clone(),
-                workers: settings.queue.num_consumers,
             },
             ExporterKind::Debug(settings) => Self {
                 id,
-                target: Target::Debug(Printer::to_stdout(settings.verbosity)),
-                retry: RetryPolicy::NEVER,
+                outlet: Outlet {
+                    target: Target::Debug(Printer::to_stdout(settings.verbosity)),
+                    retry: RetryPolicy::NEVER,
+                    workers: 1,
+                },
                 queue_size: DEBUG_QUEUE,
                 storage: None,
-                workers: 1,
             },
         })
+    }
+
+    /// The exporter's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// Opens the exporter's queue if that is on disk. Blocks while what is there is read.
@@ -112,17 +121,16 @@ impl Exporter {
                 Queue::Disk(DiskQueue::new(storage, exporter_metrics, storage_metrics(), Arc::clone(&report)))
             }
         };
-        let shop = Arc::new(Shop { queue, target: self.target, retry: self.retry, report });
+        let (outlet, _) = watch::channel(Arc::new(self.outlet));
+        let shop = Arc::new(Shop { queue, outlet, report, workers: AtomicUsize::new(0) });
         let (stop, stop_seen) = watch::channel(None);
-        let mut workers = JoinSet::new();
-        for _ in 0..self.workers.max(1) {
-            let (shop, stop) = (Arc::clone(&shop), stop_seen.clone());
-            workers.spawn(async move { shop.work(stop).await });
-        }
+        let mut tasks = JoinSet::new();
         if let Queue::Disk(queue) = &shop.queue {
-            workers.spawn(sync_now_and_then(Arc::clone(queue), stop_seen));
+            tasks.spawn(sync_now_and_then(Arc::clone(queue), stop_seen));
         }
-        ExporterHandle { shop, stop: Arc::new(stop), workers: Arc::new(Mutex::new(workers)) }
+        let handle = ExporterHandle { shop, stop: Arc::new(stop), tasks: Arc::new(Mutex::new(Some(tasks))) };
+        handle.employ();
+        handle
     }
 }
 
@@ -137,7 +145,8 @@ async fn sync_now_and_then(queue: Arc<DiskQueue>, mut stop: Deadline) {
 pub struct ExporterHandle {
     shop: Arc<Shop>,
     stop: Arc<watch::Sender<Option<Instant>>>,
-    workers: Arc<Mutex<JoinSet<()>>>,
+    /// Workers, and what else runs for the exporter; `None` once it was drained.
+    tasks: Arc<Mutex<Option<JoinSet<()>>>>,
 }
 
 /// How a drain ended.
@@ -210,6 +219,27 @@ impl ExporterHandle {
         self.shop.queue.is_full()
     }
 
+    /// Sends from now on as `exporter` says. What waits stays where it waits, in the queue there is; an attempt that is under
+    /// way is finished, and what has not arrived by then is sent the new way.
+    pub fn replace(&self, exporter: Exporter) {
+        self.shop.outlet.send_replace(Arc::new(exporter.outlet));
+        self.employ();
+    }
+
+    /// Starts the workers that are missing. Those that are too many go by themselves, with their next batch.
+    fn employ(&self) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tasks) = tasks.as_mut() else { return };
+        let wanted = self.shop.outlet.borrow().workers.max(1);
+        // Collects those that have gone.
+        while tasks.try_join_next().is_some() {}
+        while self.shop.workers.load(Ordering::Relaxed) < wanted {
+            self.shop.workers.fetch_add(1, Ordering::Relaxed);
+            let (shop, stop) = (Arc::clone(&self.shop), self.stop.subscribe());
+            tasks.spawn(async move { shop.work(stop).await });
+        }
+    }
+
     /// Takes no more batches, sends the rest until the deadline, then gives up.
     ///
     /// Retries go on, but a wait that would end after the deadline is cut short for one last attempt, unless the backend
@@ -219,11 +249,11 @@ impl ExporterHandle {
         // Before the queue is closed, so that no worker takes up a batch without knowing of the deadline.
         self.stop.send_replace(Some(deadline));
         self.shop.queue.close();
-        let mut workers = self.workers.lock().await;
-        if workers.is_empty() {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut tasks) = tasks else {
             return DrainReport { undelivered: self.shop.report.undelivered() };
-        }
-        while workers.join_next().await.is_some() {}
+        };
+        while tasks.join_next().await.is_some() {}
         if let Queue::Disk(queue) = &self.shop.queue {
             queue.sync().await;
             self.shop.report.kept(queue.len().await);
@@ -234,151 +264,4 @@ impl ExporterHandle {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-pub(crate) mod tests {
-    use bytes::Bytes;
-    use kiln_config::{Compression, Debug, Destination, OtlpHttp, Queue, Retry, Secret, Verbosity};
-    use kiln_otlp::Signal;
-    use kiln_telemetry::metrics::Format;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::queue::Closed;
-    use crate::scripted::Scripted;
-
-    /// A running exporter called `e` with a scripted backend and room for 100 batches.
-    pub(crate) fn running(
-        target: Scripted,
-        retry: &Retry,
-        workers: usize,
-        metrics: &Metrics,
-        health: &Health,
-    ) -> ExporterHandle {
-        let retry = RetryPolicy::new(retry).unwrap();
-        let (id, target) = ("e".to_owned(), Target::Scripted(target));
-        Exporter { id, target, retry, queue_size: 100, storage: None, workers }.start(None, metrics, health)
-    }
-
-    /// The same with one worker and a queue on disk.
-    pub(crate) fn stored(
-        target: Scripted,
-        retry: &Retry,
-        storage: kiln_config::Storage,
-        metrics: &Metrics,
-        health: &Health,
-        committed: &dyn Fn(&str) -> Option<u64>,
-    ) -> Result<ExporterHandle, StorageError> {
-        let retry = RetryPolicy::new(retry).unwrap();
-        let (id, target) = ("e".to_owned(), Target::Scripted(target));
-        let exporter = Exporter { id, target, retry, queue_size: 100, storage: Some(storage), workers: 1 };
-        let storage = exporter.open_storage(committed)?;
-        Ok(exporter.start(storage, metrics, health))
-    }
-
-    /// The value of one series, which must exist.
-    pub(crate) fn sample(metrics: &Metrics, series: &str) -> u64 {
-        let text = metrics.expose(Format::OpenMetrics);
-        let line = text.lines().find_map(|line| line.strip_prefix(series)).unwrap_or_else(|| panic!("{series}"));
-        line.trim().parse().unwrap()
-    }
-
-    /// Data points lost by exporter `e` for whatever reason.
-    pub(crate) fn failed_items(metrics: &Metrics) -> u64 {
-        let text = metrics.expose(Format::OpenMetrics);
-        let series = "otelcol_exporter_send_failed_metric_points_total{exporter=\"e\"";
-        text.lines()
-            .filter(|line| line.starts_with(series))
-            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
-            .sum()
-    }
-
-    /// How the only component is.
-    pub(crate) fn health(health: &Health) -> String {
-        let components = health.components();
-        assert_eq!(components.len(), 1);
-        components[0].2.to_string()
-    }
-
-    fn batch(items: usize) -> Batch {
-        Batch { signal: Signal::Logs, payload: Bytes::from_static(b"x"), items }
-    }
-
-    fn otlp_http(retry: Retry, headers: Vec<(String, Secret)>) -> ExporterKind {
-        let destination = Destination {
-            url: "http://localhost:4318/v1/metrics".parse().unwrap(),
-            headers,
-            compression: Compression::Gzip,
-            timeout: Duration::from_secs(1),
-        };
-        ExporterKind::OtlpHttp(Box::new(OtlpHttp {
-            metrics: destination.clone(),
-            traces: destination.clone(),
-            logs: destination,
-            retry,
-            queue: Queue::default(),
-        }))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn enqueue_waits_while_the_queue_is_full() {
-        let target = Scripted::silent();
-        let exporter = Exporter {
-            id: "e".to_owned(),
-            target: Target::Scripted(target.clone()),
-            retry: RetryPolicy::NEVER,
-            queue_size: 1,
-            storage: None,
-            workers: 1,
-        }
-        .start(None, &Metrics::new(""), &Health::default());
-        exporter.enqueue(batch(1)).await.unwrap();
-        // The worker holds the first and the queue the second; there is no place for a third.
-        exporter.enqueue(batch(2)).await.unwrap();
-        assert!(exporter.is_full());
-        let third = exporter.enqueue(batch(3));
-        assert!(tokio::time::timeout(Duration::from_secs(3600), third).await.is_err());
-        target.answer(1);
-        exporter.enqueue(batch(3)).await.unwrap();
-        target.answer(2);
-        let report = exporter.drain(Instant::now() + Duration::from_secs(1)).await;
-        assert_eq!(report, DrainReport::default());
-    }
-
-    #[tokio::test]
-    async fn should_not_send_an_empty_batch() {
-        let target = Scripted::default();
-        let metrics = Metrics::new("");
-        let exporter = running(target.clone(), &Retry::default(), 1, &metrics, &Health::default());
-        exporter.enqueue(batch(0)).await.unwrap();
-        exporter.enqueue(batch(1)).await.unwrap();
-        exporter.drain(Instant::now() + Duration::from_secs(60)).await;
-        assert_eq!(target.attempts().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_stopping_exporter_turns_batches_away_and_says_so() {
-        let metrics = Metrics::new("");
-        let exporter = running(Scripted::default(), &Retry::default(), 1, &metrics, &Health::default());
-        exporter.drain(Instant::now()).await;
-        assert_eq!(exporter.enqueue(batch(4)).await, Err(NotTaken::Closed(Closed)));
-        let series = "otelcol_exporter_enqueue_failed_log_records_total{exporter=\"e\"}";
-        assert_eq!(sample(&metrics, series), 4);
-    }
-
-    #[test]
-    fn settings_that_cannot_work_are_an_error_that_says_where_they_are() {
-        let id: ComponentId = "otlp_http/backend".parse().unwrap();
-        let retry = Retry { multiplier: 0.5, ..Retry::default() };
-        let error = Exporter::new(&id, &otlp_http(retry, Vec::new())).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "exporter `otlp_http/backend` cannot be used: `retry_on_failure`: multiplier must be a number of at least 1; \
-             it is configured at `exporters.otlp_http/backend`"
-        );
-        let headers = vec![("Content-Length".to_owned(), Secret::new("0"))];
-        let error = Exporter::new(&id, &otlp_http(Retry::default(), headers)).unwrap_err();
-        assert!(error.to_string().contains("`Content-Length` is set by the exporter itself"), "{error}");
-        assert!(Exporter::new(&id, &otlp_http(Retry::default(), Vec::new())).is_ok());
-        let debug = ExporterKind::Debug(Debug { verbosity: Verbosity::Basic });
-        assert!(Exporter::new(&"debug".parse().unwrap(), &debug).is_ok());
-    }
-}
+pub(crate) mod tests;

@@ -15,6 +15,9 @@ mod exporter;
 mod otlp_http;
 mod printable;
 mod queue;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+mod replaced;
 mod report;
 mod retry;
 #[cfg(test)]

@@ -27,6 +27,11 @@ impl Scripted {
         Self { gate: Some(Arc::new(Semaphore::new(0))), ..Self::default() }
     }
 
+    /// Answers like that once [`Self::answer`] is called.
+    pub(crate) fn silent_with(outcome: Outcome) -> Self {
+        Self { gate: Self::silent().gate, ..Self::new([outcome]) }
+    }
+
     /// Lets that many attempts be answered.
     pub(crate) fn answer(&self, attempts: usize) {
         self.gate.as_ref().unwrap().add_permits(attempts);

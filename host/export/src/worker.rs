@@ -2,9 +2,11 @@
 //!
 //! Every batch a worker takes ends in exactly one call to [`Report::delivered`] or [`Report::dropped`], unless it is on disk
 //! and stays there. Once the exporter
-//! is stopping nothing here outlasts the deadline: not an attempt, not a wait.
+//! is stopping nothing here outlasts the deadline: not an attempt, not a wait. When the exporter's settings change, an attempt
+//! that is under way is finished, and whatever has not arrived by then goes the new way, with all its patience.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kiln_otlp::{Batch, Signal};
@@ -25,17 +27,34 @@ pub(crate) type Deadline = watch::Receiver<Option<Instant>>;
 #[derive(Debug)]
 pub(crate) struct Shop {
     pub(crate) queue: Queue,
-    pub(crate) target: Target,
-    pub(crate) retry: RetryPolicy,
     pub(crate) report: Arc<Report>,
+    /// Where batches go now.
+    pub(crate) outlet: watch::Sender<Arc<Outlet>>,
+    /// Workers there are.
+    pub(crate) workers: AtomicUsize,
 }
 
+/// Where batches go, and how.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    pub(crate) target: Target,
+    pub(crate) retry: RetryPolicy,
+    /// Workers there should be.
+    pub(crate) workers: usize,
+}
+
+/// The outlet as a worker sees it.
+type Way = watch::Receiver<Arc<Outlet>>;
+
 impl Shop {
-    /// Delivers until the queue is closed and empty.
+    /// Delivers until the queue is closed and empty, or there are workers enough without this one.
     pub(crate) async fn work(&self, mut stop: Deadline) {
-        while let Some(Job { batch, receipt }) = self.queue.pop().await {
+        let mut way = self.outlet.subscribe();
+        while !self.is_one_too_many(&way)
+            && let Some(Job { batch, receipt }) = self.queue.pop().await
+        {
             let (signal, items) = (batch.signal, batch.items);
-            if let Err(failure) = self.deliver(batch, &mut stop).await {
+            if let Err(failure) = self.deliver(batch, &mut way, &mut stop).await {
                 if failure.reason == DropReason::Shutdown && self.queue.keeps(receipt).await {
                     // What else waits is kept as well, and no more likely to get through.
                     return;
@@ -46,21 +65,54 @@ impl Shop {
         }
     }
 
-    async fn deliver(&self, batch: Batch, stop: &mut Deadline) -> Result<(), Failure> {
-        let request = within(stop, self.target.prepare(batch)).await??;
-        let began = Instant::now();
-        let mut waits = self.retry.waits();
+    /// Whether a worker should go; then it is counted no more.
+    fn is_one_too_many(&self, way: &Way) -> bool {
+        let wanted = way.borrow().workers.max(1);
+        let go = |workers: usize| workers.checked_sub(1).filter(|left| *left >= wanted);
+        self.workers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, go).is_ok()
+    }
+
+    async fn deliver(&self, batch: Batch, way: &mut Way, stop: &mut Deadline) -> Result<(), Failure> {
         loop {
-            match within(stop, self.attempt(&request)).await? {
+            let outlet = Arc::clone(&way.borrow_and_update());
+            let ended = self.deliver_to(&outlet, batch.clone(), way, stop).await;
+            match ended {
+                // Whatever was wrong with the old way says nothing about the new one.
+                Ok(End::OtherWay) => {}
+                Err(failure) if failure.reason != DropReason::Shutdown && is_another(way) => {}
+                Ok(End::Delivered) => return Ok(()),
+                Err(failure) => return Err(failure),
+            }
+            self.report.retried();
+        }
+    }
+
+    async fn deliver_to(
+        &self,
+        outlet: &Outlet,
+        batch: Batch,
+        way: &mut Way,
+        stop: &mut Deadline,
+    ) -> Result<End, Failure> {
+        let request = within(stop, outlet.target.prepare(batch)).await??;
+        let began = Instant::now();
+        let mut waits = outlet.retry.waits();
+        loop {
+            match within(stop, self.attempt(outlet, &request)).await? {
                 Outcome::Delivered { rejected, note } => {
                     self.report.delivered(request.signal, request.items, rejected, note.as_deref());
-                    return Ok(());
+                    return Ok(End::Delivered);
                 }
                 Outcome::Failed(failure) => return Err(failure),
                 Outcome::Retry { cause, told } => match waits.next(began.elapsed(), told, chance()) {
                     None => return Err(Failure { reason: DropReason::RetriesExhausted, cause }),
                     Some(wait) => {
-                        self.pause(request.signal, wait, told.is_some(), cause, stop).await?;
+                        let pause = self.pause(request.signal, wait, told.is_some(), cause, stop);
+                        tokio::select! {
+                            biased;
+                            () = another(way) => return Ok(End::OtherWay),
+                            paused = pause => paused?,
+                        }
                         self.report.retried();
                     }
                 },
@@ -68,10 +120,10 @@ impl Shop {
         }
     }
 
-    async fn attempt(&self, request: &Request) -> Outcome {
+    async fn attempt(&self, outlet: &Outlet, request: &Request) -> Outcome {
         let _in_flight = self.report.in_flight();
         let began = Instant::now();
-        let outcome = self.target.send(request).await;
+        let outcome = outlet.target.send(request).await;
         self.report.requested(&outcome, began.elapsed());
         outcome
     }
@@ -110,6 +162,24 @@ impl Shop {
     }
 }
 
+/// How the work on a batch ended that is not lost.
+enum End {
+    Delivered,
+    /// There is another way now, which is to be tried.
+    OtherWay,
+}
+
+fn is_another(way: &Way) -> bool {
+    way.has_changed().unwrap_or(false)
+}
+
+/// Once there is another way.
+async fn another(way: &mut Way) {
+    if way.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Ends the work at the deadline.
 async fn within<T>(stop: &mut Deadline, work: impl Future<Output = T>) -> Result<T, Failure> {
     let past = async {
@@ -141,260 +211,4 @@ pub(crate) async fn stopping(stop: &mut Deadline) -> Instant {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
-mod tests {
-    use kiln_config::Retry;
-    use kiln_telemetry::{Health, Metrics};
-    use proptest::prelude::*;
-    use tokio::time::timeout;
-
-    use super::*;
-    use crate::exporter::tests::{failed_items, health, running, sample};
-    use crate::report::Items;
-    use crate::scripted::Scripted;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// 5 s, 10 s, 20 s, 30 s, 30 s, … for ever.
-    fn patient() -> Retry {
-        Retry { multiplier: 2.0, randomization_factor: 0.0, max_elapsed_time: None, ..Retry::default() }
-    }
-
-    fn batch(items: usize) -> Batch {
-        Batch { signal: Signal::Metrics, payload: items.to_string().into(), items }
-    }
-
-    fn unavailable() -> Outcome {
-        Outcome::Retry { cause: "unavailable".to_owned(), told: None }
-    }
-
-    fn told(seconds: u64) -> Outcome {
-        Outcome::Retry { cause: "slow down".to_owned(), told: Some(Duration::from_secs(seconds)) }
-    }
-
-    fn lost(items: u64) -> Items {
-        Items { metrics: items, ..Items::default() }
-    }
-
-    /// Lets everything happen that happens without time passing.
-    async fn settle() {
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Seconds after the first attempt at which each attempt was made.
-    fn times(target: &Scripted) -> Vec<u64> {
-        let attempts = target.attempts();
-        attempts.iter().map(|(_, at)| at.duration_since(attempts[0].1).as_secs()).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn must_back_off_exponentially() {
-        let target = Scripted::new([unavailable(), unavailable(), unavailable(), unavailable(), unavailable()]);
-        let metrics = Metrics::new("");
-        let exporter = running(target.clone(), &patient(), 1, &metrics, &Health::default());
-        exporter.enqueue(batch(3)).await.unwrap();
-        assert_eq!(exporter.drain(Instant::now() + 1000 * SECOND).await.undelivered, lost(0));
-        assert_eq!(times(&target), [0, 5, 15, 35, 65, 95]);
-        assert_eq!(sample(&metrics, "otelcol_exporter_sent_metric_points_total{exporter=\"e\"}"), 3);
-        assert_eq!(sample(&metrics, "kiln_exporter_retries_total{exporter=\"e\"}"), 5);
-        assert_eq!(failed_items(&metrics), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn should_wait_as_long_as_the_server_asks_when_that_is_longer() {
-        let target = Scripted::new([told(42), told(1)]);
-        let exporter = running(target.clone(), &patient(), 1, &Metrics::new(""), &Health::default());
-        exporter.enqueue(batch(3)).await.unwrap();
-        exporter.drain(Instant::now() + 1000 * SECOND).await;
-        assert_eq!(times(&target), [0, 42, 52]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn gives_up_after_the_longest_time_and_counts_what_is_lost() {
-        let target = Scripted::new(std::iter::repeat_with(unavailable).take(100));
-        let metrics = Metrics::new("");
-        let retry = Retry { max_elapsed_time: Some(40 * SECOND), ..patient() };
-        let exporter = running(target.clone(), &retry, 1, &metrics, &Health::default());
-        exporter.enqueue(batch(3)).await.unwrap();
-        assert_eq!(exporter.drain(Instant::now() + 1000 * SECOND).await.undelivered, lost(0));
-        assert_eq!(times(&target), [0, 5, 15, 35]);
-        let name = "otelcol_exporter_send_failed_metric_points_total{exporter=\"e\",reason=\"retries_exhausted\"}";
-        assert_eq!(sample(&metrics, name), 3);
-        assert_eq!(failed_items(&metrics), 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn must_not_send_a_refused_batch_again_and_carries_on_with_the_next() {
-        let target = Scripted::new([Outcome::failed(DropReason::Rejected, "no")]);
-        let metrics = Metrics::new("");
-        let exporter = running(target.clone(), &patient(), 1, &metrics, &Health::default());
-        exporter.enqueue(batch(3)).await.unwrap();
-        exporter.enqueue(batch(4)).await.unwrap();
-        exporter.drain(Instant::now() + 1000 * SECOND).await;
-        assert_eq!(times(&target), [0, 0]);
-        assert_eq!(failed_items(&metrics), 3);
-        assert_eq!(sample(&metrics, "otelcol_exporter_sent_metric_points_total{exporter=\"e\"}"), 4);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn must_not_send_rejected_items_again_but_counts_them() {
-        let target = Scripted::new([Outcome::Delivered { rejected: 2, note: Some("too old".to_owned()) }]);
-        let metrics = Metrics::new("");
-        let exporter = running(target.clone(), &patient(), 1, &metrics, &Health::default());
-        exporter.enqueue(batch(5)).await.unwrap();
-        exporter.drain(Instant::now() + SECOND).await;
-        assert_eq!(target.attempts().len(), 1);
-        assert_eq!(sample(&metrics, "otelcol_exporter_sent_metric_points_total{exporter=\"e\"}"), 3);
-        let name = "otelcol_exporter_send_failed_metric_points_total{exporter=\"e\",reason=\"partially_rejected\"}";
-        assert_eq!(sample(&metrics, name), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_drain_sends_what_is_queued() {
-        let target = Scripted::silent();
-        let exporter = running(target.clone(), &patient(), 2, &Metrics::new(""), &Health::default());
-        for items in 1..=5 {
-            exporter.enqueue(batch(items)).await.unwrap();
-        }
-        let drain = tokio::spawn({
-            let exporter = exporter.clone();
-            async move { exporter.drain(Instant::now() + SECOND).await }
-        });
-        settle().await;
-        assert!(!drain.is_finished());
-        target.answer(5);
-        assert_eq!(drain.await.unwrap().undelivered, lost(0));
-        assert_eq!(target.attempts().len(), 5);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_drain_ends_at_its_deadline_and_counts_what_is_left() {
-        let target = Scripted::silent();
-        let metrics = Metrics::new("");
-        let exporter = running(target.clone(), &patient(), 2, &metrics, &Health::default());
-        for items in 1..=5 {
-            exporter.enqueue(batch(items)).await.unwrap();
-        }
-        let deadline = Instant::now() + 7 * SECOND;
-        assert_eq!(exporter.drain(deadline).await.undelivered, lost(15));
-        assert_eq!(Instant::now(), deadline);
-        assert_eq!(target.attempts().len(), 2);
-        let name = "otelcol_exporter_send_failed_metric_points_total{exporter=\"e\",reason=\"shutdown\"}";
-        assert_eq!(sample(&metrics, name), 15);
-        assert_eq!(sample(&metrics, "otelcol_exporter_in_flight_requests{exporter=\"e\"}"), 0);
-        assert_eq!(sample(&metrics, "otelcol_exporter_queue_size{exporter=\"e\"}"), 0);
-        assert_eq!(exporter.drain(deadline).await.undelivered, lost(15));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_drain_whose_deadline_has_passed_sends_nothing_more() {
-        let target = Scripted::silent();
-        let exporter = running(target.clone(), &patient(), 1, &Metrics::new(""), &Health::default());
-        exporter.enqueue(batch(1)).await.unwrap();
-        let began = Instant::now();
-        assert_eq!(exporter.drain(began).await.undelivered, lost(1));
-        assert_eq!(Instant::now(), began);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_wait_that_would_outlast_the_deadline_is_cut_short_for_one_last_attempt() {
-        let target = Scripted::new([unavailable()]);
-        let exporter = running(target.clone(), &patient(), 1, &Metrics::new(""), &Health::default());
-        exporter.enqueue(batch(1)).await.unwrap();
-        settle().await;
-        assert_eq!(exporter.drain(Instant::now() + 2 * SECOND).await.undelivered, lost(0));
-        assert_eq!(times(&target), [0, 0]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_last_attempt_is_the_last() {
-        let target = Scripted::new(std::iter::repeat_with(unavailable).take(100));
-        let exporter = running(target.clone(), &patient(), 1, &Metrics::new(""), &Health::default());
-        exporter.enqueue(batch(1)).await.unwrap();
-        settle().await;
-        let began = Instant::now();
-        assert_eq!(exporter.drain(began + 2 * SECOND).await.undelivered, lost(1));
-        assert_eq!(times(&target), [0, 0]);
-        assert_eq!(Instant::now(), began);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_backend_that_asked_to_be_left_alone_is_left_alone_to_the_end() {
-        let target = Scripted::new([told(60)]);
-        let exporter = running(target.clone(), &patient(), 1, &Metrics::new(""), &Health::default());
-        exporter.enqueue(batch(1)).await.unwrap();
-        settle().await;
-        assert_eq!(exporter.drain(Instant::now() + 2 * SECOND).await.undelivered, lost(1));
-        assert_eq!(times(&target), [0]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_wait_that_ends_before_the_deadline_is_waited_for() {
-        let target = Scripted::new([unavailable()]);
-        let exporter = running(target.clone(), &patient(), 1, &Metrics::new(""), &Health::default());
-        exporter.enqueue(batch(1)).await.unwrap();
-        settle().await;
-        assert_eq!(exporter.drain(Instant::now() + 20 * SECOND).await.undelivered, lost(0));
-        assert_eq!(times(&target), [0, 5]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn trouble_shows_in_the_health_and_passes() {
-        let target = Scripted::new([unavailable()]);
-        let state = Health::default();
-        let exporter = running(target.clone(), &patient(), 1, &Metrics::new(""), &state);
-        assert_eq!(health(&state), "ok");
-        exporter.enqueue(batch(1)).await.unwrap();
-        settle().await;
-        assert_eq!(health(&state), "in trouble: unavailable");
-        timeout(100 * SECOND, async {
-            while health(&state) != "ok" {
-                tokio::time::advance(SECOND).await;
-            }
-        })
-        .await
-        .unwrap();
-        exporter.drain(Instant::now()).await;
-        assert_eq!(health(&state), "stopped");
-    }
-
-    fn any_outcome() -> impl Strategy<Value = Outcome> {
-        prop_oneof![
-            Just(Outcome::Delivered { rejected: 0, note: None }),
-            Just(Outcome::Delivered { rejected: 1, note: None }),
-            Just(unavailable()),
-            (0_u64..100).prop_map(told),
-            Just(Outcome::failed(DropReason::Rejected, "no")),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn every_item_that_was_taken_is_delivered_or_counted_as_lost_by_the_deadline(
-            script in proptest::collection::vec(any_outcome(), 0..40),
-            batches in proptest::collection::vec(1_usize..5, 0..20),
-            workers in 1_usize..4,
-            max_elapsed in proptest::option::of(0_u64..60),
-            seconds in 0_u64..200,
-        ) {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-            runtime.block_on(async {
-                let metrics = Metrics::new("");
-                let retry = Retry { max_elapsed_time: max_elapsed.map(Duration::from_secs), ..patient() };
-                let exporter = running(Scripted::new(script), &retry, workers, &metrics, &Health::default());
-                for items in &batches {
-                    exporter.enqueue(batch(*items)).await.unwrap();
-                }
-                let deadline = Instant::now() + Duration::from_secs(seconds);
-                let report = exporter.drain(deadline).await;
-                prop_assert!(Instant::now() <= deadline);
-                let sent = sample(&metrics, "otelcol_exporter_sent_metric_points_total{exporter=\"e\"}");
-                let failed = failed_items(&metrics);
-                prop_assert_eq!(sent + failed, batches.iter().sum::<usize>() as u64);
-                prop_assert!(report.undelivered.total() <= failed);
-                Ok(())
-            })?;
-        }
-    }
-}
+mod tests;

@@ -23,13 +23,14 @@ Examples:
   kiln run --config /etc/kiln/kiln.yaml
   KILN_LOG=debug kiln run
 
-SIGINT or SIGTERM stops it: what is queued is still sent, within `service.shutdown_timeout`. A second signal stops it at once.")]
+SIGINT or SIGTERM stops it: what is queued is still sent, within `service.shutdown_timeout`. A second signal stops it at once.
+SIGHUP reads configuration and plugins again; what is wrong changes nothing.")]
     Run(Checked),
 
     /// Say everything that is wrong with a configuration and its plugins, without running anything
     #[command(after_help = "\
 Example:
-  kiln validate --config kiln.yaml && systemctl restart kiln")]
+  kiln validate --config kiln.yaml && systemctl reload kiln")]
     Validate(Checked),
 
     /// Make, look at and list plugins
@@ -44,6 +45,27 @@ Examples:
 
 The bundle holds `kiln`, `kiln.yaml` and `plugins/*.wasm`. The script pins the digest of each.")]
     InitScript(InitScript),
+
+    /// What Kiln runs in processes of its own
+    #[command(subcommand, hide = true)]
+    Internal(InternalCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InternalCommand {
+    /// Compile the plugin on standard input to native code on standard output, within bounds
+    Compile(Compile),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Compile {
+    /// Address space, in bytes
+    #[arg(long)]
+    pub(crate) memory: u64,
+
+    /// Time, in milliseconds
+    #[arg(long)]
+    pub(crate) time: u64,
 }
 
 #[derive(Debug, clap::Args)]

@@ -27,6 +27,14 @@ impl Failure {
         Self::Runtime(error.to_string())
     }
 
+    /// The reason.
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Self::Usage(text) | Self::Runtime(text) => text,
+            Self::Negative | Self::NobodyListens => String::new(),
+        }
+    }
+
     /// Prints the reason and turns into the code.
     pub(crate) fn report(self) -> ExitCode {
         let (text, code) = match self {

@@ -17,10 +17,10 @@ pub(crate) fn place(config: &Path) -> PathBuf {
 }
 
 /// What would run, as it would be locked.
-pub(crate) fn lock_of(preparation: &Preparation<'_>) -> Lock {
+pub(crate) fn lock_of(preparation: &Preparation) -> Lock {
     let mut lock = Lock::default();
     for prepared in &preparation.ready {
-        lock.add(prepared.instance, prepared.file, &prepared.policy, prepared.signature.as_ref());
+        lock.add(&prepared.instance, &prepared.file, &prepared.policy, prepared.signature.as_ref());
     }
     lock
 }
@@ -29,7 +29,7 @@ pub(crate) fn lock_of(preparation: &Preparation<'_>) -> Lock {
 ///
 /// # Errors
 /// There is no lock file, or everything that differs, line by line.
-pub(crate) fn check(config: &Path, preparation: &Preparation<'_>) -> Result<(), String> {
+pub(crate) fn check(config: &Path, preparation: &Preparation) -> Result<(), String> {
     let (place, config) = (place(config), config.display());
     let mut text = String::new();
     let read = File::open(&place).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));

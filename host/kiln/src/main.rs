@@ -1,12 +1,21 @@
 //! `kiln`: reads the command line and hands over.
 
-mod assemble;
+mod blueprint;
+mod change;
 mod cli;
 mod commands;
+mod data_dir;
+mod desired;
+mod difference;
 mod exit;
+mod instances;
 mod locked;
 mod prepare;
+mod reload;
+mod running;
 mod service;
+mod waiting;
+mod watch;
 
 use std::process::ExitCode;
 

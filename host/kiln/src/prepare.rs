@@ -16,19 +16,25 @@ use kiln_policy::{
 use kiln_runtime::{ComponentFile, Directory};
 use kiln_telemetry::{Redaction, Subject};
 
+use crate::blueprint::InstanceKey;
+
 /// An instance that can run.
-pub(crate) struct Prepared<'a> {
-    pub(crate) instance: &'a Instance,
-    pub(crate) file: &'a ComponentFile,
+pub(crate) struct Prepared {
+    pub(crate) instance: Instance,
+    pub(crate) file: Arc<ComponentFile>,
     pub(crate) settings: PluginSettings,
     pub(crate) policy: Arc<Policy>,
     /// By whom the file is signed, if the configuration asks for it.
     pub(crate) signature: Option<ValidSignature>,
     /// Through which proxy its requests go.
-    pub(crate) proxy: &'a ProxyRule,
+    pub(crate) proxy: ProxyRule,
 }
 
-impl Prepared<'_> {
+impl Prepared {
+    pub(crate) fn key(&self) -> InstanceKey {
+        InstanceKey { role: self.instance.role, id: self.instance.id.clone() }
+    }
+
     /// The values the policy's credentials need.
     pub(crate) fn credentials(&self) -> Credentials {
         let mut credentials = Credentials::default();
@@ -68,17 +74,27 @@ impl Prepared<'_> {
 }
 
 /// Why an instance cannot, whether by a fault or by a refusal.
-pub(crate) struct Obstacle<'a> {
-    pub(crate) instance: &'a Instance,
+pub(crate) struct Obstacle {
+    pub(crate) instance: Instance,
     pub(crate) reason: String,
+}
+
+impl Obstacle {
+    pub(crate) fn key(&self) -> InstanceKey {
+        InstanceKey { role: self.instance.role, id: self.instance.id.clone() }
+    }
+
+    fn of(instance: &Instance, reason: String) -> Self {
+        Self { instance: instance.clone(), reason }
+    }
 }
 
 /// All instances, sorted by what can become of them.
 #[derive(Default)]
-pub(crate) struct Preparation<'a> {
-    pub(crate) ready: Vec<Prepared<'a>>,
-    pub(crate) refused: Vec<Obstacle<'a>>,
-    pub(crate) faults: Vec<Obstacle<'a>>,
+pub(crate) struct Preparation {
+    pub(crate) ready: Vec<Prepared>,
+    pub(crate) refused: Vec<Obstacle>,
+    pub(crate) faults: Vec<Obstacle>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -96,14 +112,14 @@ impl fmt::Display for Place<'_> {
 }
 
 /// Finds each instance's plugin, checks its settings against the manifest and its grants against the requests.
-pub(crate) fn prepare<'a>(path: &'a Path, config: &'a Config, directory: &'a Directory) -> Preparation<'a> {
+pub(crate) fn prepare(path: &Path, config: &Config, directory: &Directory) -> Preparation {
     let mut preparation = Preparation::default();
     for instance in &config.instances {
         let place = Place { config: path, instance };
         match find(&place, config, directory) {
             Ok(file) => preparation.check(&place, config, file),
-            Err(Missing::Refused(reason)) => preparation.refused.push(Obstacle { instance, reason }),
-            Err(Missing::Unknown(reason)) => preparation.faults.push(Obstacle { instance, reason }),
+            Err(Missing::Refused(reason)) => preparation.refused.push(Obstacle::of(instance, reason)),
+            Err(Missing::Unknown(reason)) => preparation.faults.push(Obstacle::of(instance, reason)),
         }
     }
     for refused in directory.refused() {
@@ -125,7 +141,7 @@ enum Missing {
     Unknown(String),
 }
 
-fn find<'a>(place: &Place<'_>, config: &Config, directory: &'a Directory) -> Result<&'a ComponentFile, Missing> {
+fn find<'d>(place: &Place<'_>, config: &Config, directory: &'d Directory) -> Result<&'d Arc<ComponentFile>, Missing> {
     let name = place.instance.plugin.as_str();
     if let Some(file) = directory.plugin(name) {
         return Ok(file);
@@ -140,7 +156,7 @@ fn find<'a>(place: &Place<'_>, config: &Config, directory: &'a Directory) -> Res
     Err(Missing::Unknown(format!("{place}: there is no plugin `{name}` in {}; {there}", config.plugins_dir.display())))
 }
 
-impl<'a> Preparation<'a> {
+impl Preparation {
     /// Has every secret of the configuration kept out of what Kiln says, for as long as it runs: one that was replaced by
     /// a reload may be good still.
     pub(crate) fn protect_secrets(&self, config: &Config, redaction: &Redaction) {
@@ -159,13 +175,13 @@ impl<'a> Preparation<'a> {
         }
     }
 
-    fn check(&mut self, place: &Place<'a>, config: &'a Config, file: &'a ComponentFile) {
+    fn check(&mut self, place: &Place<'_>, config: &Config, file: &Arc<ComponentFile>) {
         let instance = place.instance;
         let manifest = &file.manifest;
         let signature = match check_file(file, config) {
             Ok(signature) => signature,
             Err(not_allowed) => {
-                self.refused.push(Obstacle { instance, reason: format!("{place}: {not_allowed}") });
+                self.refused.push(Obstacle::of(instance, format!("{place}: {not_allowed}")));
                 return;
             }
         };
@@ -176,19 +192,18 @@ impl<'a> Preparation<'a> {
         if !kind_fits {
             let kind = manifest.kind.name();
             let reason = format!("{place}: plugin `{}` is a {kind}; move it to `{kind}s`", manifest.name);
-            self.faults.push(Obstacle { instance, reason });
+            self.faults.push(Obstacle::of(instance, reason));
             return;
         }
         let settings = match instance.body.settings(&manifest.config) {
             Ok(settings) => settings,
             Err(errors) => {
                 let reason = errors.to_string().trim_end().to_owned();
-                self.faults.push(Obstacle { instance, reason });
+                self.faults.push(Obstacle::of(instance, reason));
                 return;
             }
         };
-        let mut refuse =
-            |reason: String| self.refused.push(Obstacle { instance, reason: format!("{place}: {reason}") });
+        let mut refuse = |reason: String| self.refused.push(Obstacle::of(instance, format!("{place}: {reason}")));
         if manifest.processor.as_ref().is_some_and(|declared| declared.level != Level::Resource) {
             refuse(format!(
                 "plugin `{}` processes below resource level, which this version of Kiln does not offer",
@@ -209,18 +224,24 @@ impl<'a> Preparation<'a> {
                         .push(format!("{place}: grants {other}, which plugin `{}` does not request", manifest.name));
                 }
                 let policy = Arc::new(policy);
-                let proxy = &config.policy.proxy;
-                self.ready.push(Prepared { instance, file, settings, policy, signature, proxy });
+                self.ready.push(Prepared {
+                    instance: instance.clone(),
+                    file: Arc::clone(file),
+                    settings,
+                    policy,
+                    signature,
+                    proxy: config.policy.proxy.clone(),
+                });
             }
             Err(errors) => {
                 let (faults, refusals): (Vec<_>, Vec<_>) = errors.into_iter().partition(PolicyError::is_fault);
                 for fault in faults {
-                    self.faults.push(Obstacle { instance, reason: format!("{place}: {fault}") });
+                    self.faults.push(Obstacle::of(instance, format!("{place}: {fault}")));
                 }
                 if !refusals.is_empty() {
                     let reasons: Vec<_> = refusals.iter().map(ToString::to_string).collect();
                     let reason = format!("{place}: plugin `{}` {}", manifest.name, reasons.join("\n  and "));
-                    self.refused.push(Obstacle { instance, reason });
+                    self.refused.push(Obstacle::of(instance, reason));
                 }
             }
         }

@@ -1,79 +1,97 @@
-//! The life of a running Kiln: start, wait for a signal, drain within a deadline.
+//! The life of a running Kiln: start, reload when asked to, wait for a signal, drain within a deadline.
 
 use std::time::Instant;
 
-use kiln_config::Config;
-use kiln_telemetry::{Health, Metrics, Redaction, Server};
+use kiln_telemetry::metrics::ReloadOutcome;
+use kiln_telemetry::{Health, Metrics, Redaction, ReloadDoor, ReloadRequests, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::assemble::{Assembly, assemble};
+use crate::desired::{Desired, Place};
 use crate::exit::Failure;
-use crate::prepare::Preparation;
-
-/// Of the time a shutdown may take, the part in which collections may finish; the rest is for sending.
-const COLLECTING: f64 = 0.4;
+use crate::reload::{Ended, apply, reload};
+use crate::running::Kiln;
+use crate::watch::Watch;
 
 pub(crate) async fn run(
     started: Instant,
-    config: &Config,
-    preparation: &Preparation<'_>,
+    place: Place,
+    desired: Desired,
     redaction: &Redaction,
 ) -> Result<(), Failure> {
-    preparation.protect_secrets(config, redaction);
+    let config = &desired.config;
+    desired.preparation.protect_secrets(config, redaction);
     let mut signals = Signals::listen()?;
+    let mut hangup = listen(SignalKind::hangup())?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let health = Health::default();
-    let (stop, stopping) = watch::channel(false);
+    let (door, mut requests) = ReloadDoor::new();
     let (close, closing) = watch::channel(false);
     let mut server = JoinSet::new();
     if let Some(endpoint) = config.telemetry.endpoint {
-        let bound = Server::bind(endpoint, metrics.clone(), health.clone(), redaction.clone()).await;
+        let door = config.reloading.endpoint.then_some(door);
+        let bound = Server::bind(endpoint, metrics.clone(), health.clone(), redaction.clone(), door).await;
         let bound = bound.map_err(Failure::usage)?;
         tracing::info!(address = %bound.address(), "health at /healthz and /readyz, metrics at /metrics, denials at /-/denials");
         server.spawn(bound.run(closing));
     }
-    let assembly = tokio::select! {
-        assembly = assemble(config, preparation, &metrics, &health, redaction) => assembly?,
+    let mut kiln = Kiln::new(config, metrics.clone(), health.clone(), redaction.clone())?;
+    tokio::select! {
+        begun = apply(&mut kiln, &desired) => drop(begun?),
         () = signals.next() => return Ok(()),
-    };
-    let Assembly { sources, exporters, egresses } = assembly;
-    let mut collecting = JoinSet::new();
-    for source in sources {
-        collecting.spawn(source.run(stopping.clone()));
+    }
+    let (receivers, exporters) = kiln.counts();
+    if receivers == 0 {
+        return Err(Failure::usage("no receiver can run: mend what is reported above"));
     }
     health.running();
-    tracing::info!(receivers = collecting.len(), exporters = exporters.len(), took = ?started.elapsed(), "running");
+    metrics.reloads().started();
+    tracing::info!(receivers, exporters, took = ?started.elapsed(), "running");
 
-    signals.next().await;
-    tracing::info!(within = ?config.shutdown_timeout, "stopping: what is collected is still sent");
+    let mut watch = Watch::new(place.clone(), &desired);
+    // What was read, plugins and all, is not needed any more.
+    drop(desired);
+    reload_when_asked(&mut kiln, &place, &mut watch, &mut signals, &mut hangup, &mut requests).await;
+    tracing::info!("stopping: what is collected is still sent");
     health.stopping();
-    let drain = async {
-        let deadline = tokio::time::Instant::now() + config.shutdown_timeout;
-        let _ = stop.send(true);
-        let finished = tokio::time::timeout(config.shutdown_timeout.mul_f64(COLLECTING), async {
-            while collecting.join_next().await.is_some() {}
-        });
-        if finished.await.is_err() {
-            tracing::warn!("{} receivers did not finish in time and are stopped", collecting.len());
-            egresses.iter().for_each(|egress| egress.close());
-            collecting.shutdown().await;
-        }
-        let mut draining = JoinSet::new();
-        for exporter in exporters {
-            draining.spawn(async move { exporter.drain(deadline).await });
-        }
-        while draining.join_next().await.is_some() {}
-    };
     tokio::select! {
-        () = drain => {}
+        () = kiln.stop() => {}
         () = signals.next() => tracing::warn!("second signal: stopping at once"),
     }
     let _ = close.send(true);
     while server.join_next().await.is_some() {}
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Returns when it is time to stop.
+async fn reload_when_asked(
+    kiln: &mut Kiln,
+    place: &Place,
+    watch: &mut Watch,
+    signals: &mut Signals,
+    hangup: &mut Signal,
+    requests: &mut ReloadRequests,
+) {
+    loop {
+        let (asked_by, answer) = tokio::select! {
+            biased;
+            () = signals.next() => return,
+            _ = hangup.recv() => ("SIGHUP", None),
+            answer = requests.next() => ("POST /-/reload", Some(answer)),
+            () = watch.changed() => ("a change of the files", None),
+        };
+        let ended = tokio::select! {
+            biased;
+            () = signals.next() => return,
+            ended = reload(kiln, place, watch, asked_by) => ended,
+        };
+        if let Some(answer) = answer {
+            let Ended { outcome, text } = ended;
+            answer.give(if outcome == ReloadOutcome::Refused { Err(text) } else { Ok(text) });
+        }
+    }
 }
 
 /// SIGINT and SIGTERM.
@@ -84,8 +102,6 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|error| Failure::runtime(format!("cannot listen for signals: {error}")));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
@@ -95,4 +111,8 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::runtime(format!("cannot listen for signals: {error}")))
 }

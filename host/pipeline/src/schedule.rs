@@ -10,6 +10,7 @@ const SPREAD: f64 = 0.1;
 /// Fixed intervals that never overlap: a collection that takes longer than one skips those it missed.
 #[derive(Debug)]
 pub struct Schedule {
+    last: Option<Instant>,
     next: Instant,
     interval: Duration,
 }
@@ -24,7 +25,20 @@ impl Schedule {
     fn with_spread(interval: Duration, initial_delay: Duration, fraction: f64) -> Self {
         // A first collection must not wait much longer than somebody watching was told.
         let spread = interval.mul_f64(SPREAD * fraction).min(initial_delay.max(Duration::from_secs(1)));
-        Self { next: Instant::now() + initial_delay + spread, interval }
+        Self { last: None, next: Instant::now() + initial_delay + spread, interval }
+    }
+
+    /// Has another interval from now on. If it is another, the next collection is that long after the last one, or now if
+    /// that has passed.
+    pub fn set_interval(&mut self, interval: Duration) {
+        if interval == self.interval {
+            return;
+        }
+        self.interval = interval;
+        // Before the first collection there is none to count from.
+        if let Some(last) = self.last {
+            self.next = (last + interval).max(Instant::now());
+        }
     }
 
     /// Waits for the next collection to be due.
@@ -34,6 +48,7 @@ impl Schedule {
             self.next += self.interval;
         }
         sleep_until(self.next).await;
+        self.last = Some(self.next);
         self.next += self.interval;
     }
 }
@@ -60,6 +75,30 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 181);
         schedule.due().await;
         assert_eq!(start.elapsed().as_secs(), 241);
+    }
+
+    /// Scenario: the interval becomes shorter, longer, and shorter than what has passed since the last collection.
+    /// Guarantees: the next collection is one new interval after the last one, or now; the first is when it was to be.
+    #[tokio::test(start_paused = true)]
+    async fn another_interval_counts_from_the_last_collection() {
+        let start = Instant::now();
+        let at = || start.elapsed().as_secs();
+        let mut schedule = Schedule::with_spread(Duration::from_secs(60), Duration::from_secs(5), 0.0);
+        schedule.set_interval(Duration::from_secs(30));
+        schedule.due().await;
+        assert_eq!(at(), 5);
+        schedule.set_interval(Duration::from_secs(10));
+        schedule.due().await;
+        assert_eq!(at(), 15);
+        schedule.set_interval(Duration::from_secs(60));
+        schedule.due().await;
+        assert_eq!(at(), 75);
+        tokio::time::advance(Duration::from_secs(40)).await;
+        schedule.set_interval(Duration::from_secs(20));
+        schedule.due().await;
+        assert_eq!(at(), 115);
+        schedule.due().await;
+        assert_eq!(at(), 135);
     }
 
     /// Scenario: the random part is as large as it can be.

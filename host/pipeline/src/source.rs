@@ -1,32 +1,29 @@
 //! A receiver in its pipelines: collect, process, queue, commit, over and over.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Instant;
 
 use kiln_export::{NotTaken, Staged, Unit};
 use kiln_otlp::Batch;
-use kiln_runtime::{CallError, Collection, Instance, PartialFailure};
+use kiln_runtime::{CallError, Collection, PartialFailure};
 use kiln_telemetry::metrics::{CollectionOutcome, ReceiverMetrics};
 use kiln_telemetry::{Component, Status};
 use tokio::sync::watch;
 
 use crate::delivery::Delivery;
-use crate::pipeline::Pipeline;
 use crate::processor::ProcessorError;
+use crate::route::{Order, Route};
 use crate::schedule::Schedule;
 
-/// A receiver instance, its schedule and the pipelines it feeds.
+/// A receiver, its schedule and what it is to do.
 #[derive(Debug)]
 pub struct Source {
     /// The instance's id.
     pub id: String,
-    /// The plugin.
-    pub instance: Instance,
     /// When it collects.
     pub schedule: Schedule,
-    /// Where its batches go, each to those of its signal.
-    pub pipelines: Vec<Arc<Pipeline>>,
+    /// What it is to do; the latest order counts. If nobody can give any, it comes to an end.
+    pub orders: watch::Receiver<Order>,
     /// Where it is counted.
     pub metrics: ReceiverMetrics,
     /// Where its health shows.
@@ -34,28 +31,35 @@ pub struct Source {
 }
 
 impl Source {
-    /// Collects until `stop` turns true. A collection that has begun is finished first.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Collects until it is told to stop. A collection that has begun is finished first, the way it has begun.
+    pub async fn run(mut self) {
         let mut trouble = Trouble::default();
-        loop {
-            tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => break,
-                () = self.schedule.due() => {}
-            }
-            while let Some(true) = self.cycle(&mut trouble).await {
-                if *stop.borrow() {
-                    break;
+        let mut has_more = false;
+        while let Order::Collect(route) = self.latest_order() {
+            self.schedule.set_interval(route.interval);
+            if !has_more {
+                tokio::select! {
+                    biased;
+                    changed = self.orders.changed() => match changed {
+                        Ok(()) => continue,
+                        Err(_) => break,
+                    },
+                    () = self.schedule.due() => {}
                 }
             }
+            has_more = self.cycle(&route, &mut trouble).await;
         }
         self.health.set(Status::Stopped);
     }
 
+    fn latest_order(&mut self) -> Order {
+        self.orders.borrow_and_update().clone()
+    }
+
     /// One unit. Returns whether the receiver has more to give at once.
-    async fn cycle(&self, trouble: &mut Trouble) -> Option<bool> {
+    async fn cycle(&self, route: &Route, trouble: &mut Trouble) -> bool {
         let started = Instant::now();
-        let result = self.unit(trouble).await;
+        let result = self.unit(route, trouble).await;
         let outcome = match &result {
             Ok(collected) if collected.partial_failures == 0 => CollectionOutcome::Ok,
             Ok(_) => CollectionOutcome::Partial,
@@ -69,7 +73,7 @@ impl Source {
                     tracing::info!(receiver = self.id, after = trouble, "collecting again");
                 }
                 self.health.set(Status::Ok);
-                Some(collected.more)
+                collected.more
             }
             Err(error) => {
                 let text = error.to_string();
@@ -87,13 +91,13 @@ impl Source {
                     UnitError::Collect(error) if error.is_permanent() => Status::PermanentError(text),
                     _ => Status::RecoverableError(text),
                 });
-                None
+                false
             }
         }
     }
 
-    async fn unit(&self, trouble: &mut Trouble) -> Result<Collected, UnitError> {
-        let Collection { batches, failures, failure_count, more, mut checkpoint } = self.instance.collect().await?;
+    async fn unit(&self, route: &Route, trouble: &mut Trouble) -> Result<Collected, UnitError> {
+        let Collection { batches, failures, failure_count, more, mut checkpoint } = route.instance.collect().await?;
         if failure_count > failures.len() {
             tracing::warn!(
                 receiver = self.id,
@@ -105,7 +109,7 @@ impl Source {
             tracing::warn!(receiver = self.id, source = failure.source, error = failure.message, "could not be read");
         }
         let unit = Unit { instance: self.id.clone(), sequence: checkpoint.sequence() };
-        let result = self.deliver(&batches, &unit).await;
+        let result = deliver(route, &batches, &unit).await;
         for batch in &batches {
             match result {
                 Ok(_) => self.metrics.accepted(batch.signal, batch.items),
@@ -128,17 +132,17 @@ impl Source {
         }
         Ok(Collected { partial_failures: failure_count, more })
     }
+}
 
-    /// Processes everything before queueing anything, so that a failing processor leaves no half of a unit behind.
-    async fn deliver(&self, batches: &[Batch], unit: &Unit) -> Result<Staged, UnitError> {
-        let mut delivery = Delivery::default();
-        for batch in batches {
-            for pipeline in self.pipelines.iter().filter(|pipeline| pipeline.signal() == batch.signal) {
-                delivery.add(pipeline.exporters(), &pipeline.process(batch.clone()).await?);
-            }
+/// Processes everything before queueing anything, so that a failing processor leaves no half of a unit behind.
+async fn deliver(route: &Route, batches: &[Batch], unit: &Unit) -> Result<Staged, UnitError> {
+    let mut delivery = Delivery::default();
+    for batch in batches {
+        for pipeline in route.pipelines.iter().filter(|pipeline| pipeline.signal() == batch.signal) {
+            delivery.add(pipeline.exporters(), &pipeline.process(batch.clone()).await?);
         }
-        Ok(delivery.stage(unit).await?)
     }
+    Ok(delivery.stage(unit).await?)
 }
 
 /// What is known to be wrong, so that what stays wrong is said once and not with every collection.

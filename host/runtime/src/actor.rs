@@ -17,13 +17,14 @@ use crate::bindings::v0_1::receiver::kiln::plugin::{collection, configuration};
 use crate::call_error::CallError;
 use crate::cpu_meter::CpuMeter;
 use crate::emitted::Emitted;
-use crate::engine::{Engine, LinkError, Linked};
+use crate::engine::Engine;
 use crate::host_calls::HostCalls;
 use crate::instance::{Call, Collection, InstanceSpec, PartialFailure, ProcessorView};
 use crate::limiter::Limiter;
 use crate::live::{Live, World};
 use crate::log_gate::LogGate;
 use crate::open_bodies::OpenBodies;
+use crate::plugin::{LinkError, Linked};
 use crate::printable::printable;
 use crate::restarts::{Consequence, Restarts};
 use crate::state::{Overlay, StateLimits};
@@ -42,6 +43,8 @@ pub(crate) struct Actor {
     restarts: Restarts,
     /// Memory the store held after its last collection or batch; `None` before the first.
     last_memory: Option<usize>,
+    /// What was remembered when the plugin was started ahead of its first call; `None` from then on.
+    started_at: Option<u64>,
 }
 
 impl Actor {
@@ -54,7 +57,7 @@ impl Actor {
         let restarts = Restarts::new(spec.limits.quarantine_after, spec.limits.quarantine_period);
         spec.metrics.memory_limit(bytes(spec.limits.memory));
         spec.metrics.quarantined(false);
-        Ok(Self { engine: engine.clone(), spec, linked, live: None, restarts, last_memory: None })
+        Ok(Self { engine: engine.clone(), spec, linked, live: None, restarts, last_memory: None, started_at: None })
     }
 
     /// Serves calls until nobody can call any more.
@@ -69,21 +72,32 @@ impl Actor {
     async fn serve(&mut self, call: Call) {
         match call {
             Call::Start(answer) => {
+                self.started_at = Some(self.spec.state.revision());
                 let result = self.started().await.map(|_| ());
                 let _ = answer.send(self.settle(result));
             }
             Call::Collect(answer) => {
+                self.forget_if_overtaken();
                 let result = self.collect().await;
                 let result = self.settle(result);
                 self.recycle_if_growing();
                 let _ = answer.send(result);
             }
             Call::Process(view, answer) => {
+                self.forget_if_overtaken();
                 let result = self.process(view).await;
                 let result = self.settle(result);
                 self.recycle_if_growing();
                 let _ = answer.send(result);
             }
+        }
+    }
+
+    /// Drops a store that was made ready while another instance of the same id was still at work, if that has changed what
+    /// both remember: nothing says that the plugin has not looked already.
+    fn forget_if_overtaken(&mut self) {
+        if self.started_at.take().is_some_and(|revision| revision != self.spec.state.revision()) {
+            self.live = None;
         }
     }
 

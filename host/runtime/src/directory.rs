@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use crate::component_file::{ComponentFile, FileError, MAX_FILE_BYTES};
+use crate::regular_file::open_regular;
 use crate::signature_file::read_signature;
 
 /// Files beyond this many are not looked at.
@@ -18,7 +20,7 @@ const MAX_FILES: usize = 1000;
 /// What a plugins directory holds.
 #[derive(Debug, Default)]
 pub struct Directory {
-    plugins: BTreeMap<String, (PathBuf, ComponentFile)>,
+    plugins: BTreeMap<String, (PathBuf, Arc<ComponentFile>)>,
     refused: Vec<Refused>,
 }
 
@@ -72,19 +74,19 @@ impl Directory {
         if let Some((other, _)) = self.plugins.get(&name) {
             return Err(DirectoryError::SameName { name, first: other.clone(), second: path });
         }
-        self.plugins.insert(name, (path, file));
+        self.plugins.insert(name, (path, Arc::new(file)));
         Ok(())
     }
 
     /// The plugin of this name.
     #[must_use]
-    pub fn plugin(&self, name: &str) -> Option<&ComponentFile> {
+    pub fn plugin(&self, name: &str) -> Option<&Arc<ComponentFile>> {
         self.plugins.get(name).map(|(_, file)| file)
     }
 
     /// Every plugin with the file it was read from, by name.
     pub fn plugins(&self) -> impl Iterator<Item = (&Path, &ComponentFile)> {
-        self.plugins.values().map(|(path, file)| (path.as_path(), file))
+        self.plugins.values().map(|(path, file)| (path.as_path(), &**file))
     }
 
     /// The files that are no plugins.
@@ -96,7 +98,7 @@ impl Directory {
 
 /// Reads one file of the directory, following symbolic links only inside of it.
 fn read_file(dir: &Dir, name: &Path) -> Result<Vec<u8>, FileError> {
-    let file = dir.open(name)?;
+    let file = open_regular(dir, name)?;
     let size = file.metadata()?.len();
     if size > MAX_FILE_BYTES {
         return Err(FileError::TooLarge { size });

@@ -15,7 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::actor::Actor;
 use crate::call_error::CallError;
-use crate::engine::{Engine, LinkError, Plugin};
+use crate::engine::Engine;
+use crate::plugin::{LinkError, Plugin};
 use crate::state::{Checkpoint, StateStore};
 
 /// Everything an instance is made of.

@@ -9,9 +9,10 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 use crate::bindings::v0_1::{processor, receiver};
 use crate::breach::Breach;
 use crate::call_error::CallError;
-use crate::engine::{Engine, Linked, WASM_STACK_BYTES, wasmtime_text};
+use crate::engine::{Engine, WASM_STACK_BYTES, wasmtime_text};
 use crate::host_calls::HostCalls;
 use crate::limiter::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES};
+use crate::plugin::Linked;
 use crate::store_data::StoreData;
 use crate::wasi;
 

@@ -1,11 +1,13 @@
 //! The signature that stands beside a plugin file, read once and bounded; whether it is good is for the policy to say.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use kiln_policy::{MAX_SIGNATURE_BYTES, SIGNATURE_EXTENSION, SignatureFile};
+
+use crate::regular_file::open_regular;
 
 /// Reads the signature of a file that is in no plugins directory: `FILE.minisig`.
 #[must_use]
@@ -24,21 +26,14 @@ pub(crate) fn read_signature(dir: &Dir, plugin: &Path) -> SignatureFile {
     name.push(".");
     name.push(SIGNATURE_EXTENSION);
     let name = Path::new(&name);
-    // Opening something like a pipe could wait for ever.
-    match dir.metadata(name) {
-        Ok(metadata) if !metadata.is_file() => return SignatureFile::Unreadable("is no regular file".to_owned()),
-        Ok(metadata) if metadata.len() > MAX_SIGNATURE_BYTES => {
-            return SignatureFile::Unreadable(format!(
-                "is larger than the {MAX_SIGNATURE_BYTES} bytes a signature needs"
-            ));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return SignatureFile::Absent,
-        Err(error) => return SignatureFile::Unreadable(error.to_string()),
-    }
     let mut text = String::new();
-    match dir.open(name).and_then(|file| file.take(MAX_SIGNATURE_BYTES).read_to_string(&mut text)) {
+    let read = open_regular(dir, name).and_then(|file| match file.metadata()?.len() {
+        0..=MAX_SIGNATURE_BYTES => file.take(MAX_SIGNATURE_BYTES).read_to_string(&mut text),
+        _ => Err(io::Error::other(format!("it is larger than the {MAX_SIGNATURE_BYTES} bytes a signature needs"))),
+    });
+    match read {
         Ok(_) => SignatureFile::Text(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => SignatureFile::Absent,
         Err(error) => SignatureFile::Unreadable(error.to_string()),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kiln_config::Limits;
 use kiln_policy::{Capability, Grants, Manifest, Policy};
-use kiln_runtime::{ComponentFile, Engine, FileError, Instance, InstanceSpec, PackError, StateStore, pack};
+use kiln_runtime::{ComponentFile, Engine, EngineSpec, FileError, Instance, InstanceSpec, PackError, StateStore, pack};
 use kiln_telemetry::{Metrics, Subject};
 
 /// The versions of the contract: the folder in `wit/`, the version in a manifest, and that of the interfaces.
@@ -84,7 +84,7 @@ fn every_version_there_is_takes_part() {
 /// Guarantees: it is not linked. Its twin that is granted it gets past the import.
 #[tokio::test]
 async fn what_is_not_granted_is_not_linked_in_any_version() {
-    let engine = Engine::new(None).unwrap();
+    let engine = Engine::new(EngineSpec::unbounded()).unwrap();
     let mut tried = 0;
     for (_, wit, version) in VERSIONS {
         for capability in Capability::ALL.into_iter().filter(|capability| surface(*capability).is_some()) {

@@ -11,6 +11,7 @@ mod health;
 mod logs;
 pub mod metrics;
 mod redaction;
+mod reload_door;
 mod server;
 
 pub use denials::{DenialRecord, DenialRecorder, Denials, Denied, DeniedCapability, MAX_RECORDS, Subject};
@@ -18,4 +19,5 @@ pub use health::{Component, ComponentKind, Health, Status};
 pub use logs::{LogError, LogFormat, LogSettings};
 pub use metrics::{Descriptor, Metrics, catalogue};
 pub use redaction::{MIN_BYTES, Protected, REDACTED, Redaction};
+pub use reload_door::{ReloadAnswer, ReloadDoor, ReloadRequests};
 pub use server::{BindError, Server};

@@ -1,7 +1,8 @@
 //! The HTTP endpoint Kiln answers on: `/healthz`, `/readyz`, `/metrics`, and `/-/denials` with what plugins were denied of
 //! late. No answer shows a secret that Kiln knows.
 //!
-//! It is reachable by whoever reaches the address, so it only ever reads: GET and HEAD, no bodies, one exchange per
+//! It is reachable by whoever reaches the address, so it only ever reads, but for `POST /-/reload`, which has a door of its
+//! own ([`ReloadDoor`]): GET and HEAD, no bodies, one exchange per
 //! connection, a bounded number of connections, and a deadline over the whole exchange that a client slow in either
 //! direction cannot stretch. A scrape a minute does not miss kept-alive connections.
 
@@ -10,12 +11,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::metrics::Format;
+use crate::reload_door::{self, Peer, ReloadDoor};
 use crate::{DenialRecord, Health, Metrics, Redaction};
 
 /// A whole exchange: reading the request, answering, the client reading the answer.
@@ -67,15 +69,19 @@ impl Server {
         metrics: Metrics,
         health: Health,
         redaction: Redaction,
+        reload: Option<ReloadDoor>,
     ) -> Result<Self, BindError> {
         let fail = |source| BindError { address, source };
         let listener = TcpListener::bind(address).await.map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
-        let router = Router::new()
+        let mut router = Router::new()
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz).with_state((health, redaction.clone())))
             .route("/metrics", get(exposition).with_state((metrics.clone(), redaction.clone())))
-            .route("/-/denials", get(denials).with_state((metrics, redaction)));
+            .route("/-/denials", get(denials).with_state((metrics, redaction.clone())));
+        if let Some(door) = reload {
+            router = router.route("/-/reload", post(reload_door::reload).with_state((door, redaction)));
+        }
         Ok(Self { listener, address, router })
     }
 
@@ -105,8 +111,8 @@ impl Server {
                 accepted = accept => accepted,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    let router = self.router.clone();
+                Ok((stream, peer)) => {
+                    let router = self.router.clone().layer(Extension(Peer(peer)));
                     connections.spawn(async move {
                         serve(stream, router).await;
                         drop(permit);
@@ -174,7 +180,7 @@ async fn denials(State((metrics, redaction)): State<(Metrics, Redaction)>) -> Re
     }
 }
 
-fn plain(status: StatusCode, text: String) -> Response {
+pub(crate) fn plain(status: StatusCode, text: String) -> Response {
     (status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
@@ -200,7 +206,7 @@ mod tests {
         let (metrics, health) = (Metrics::new("1.2.3"), Health::default());
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let redaction = Redaction::default();
-        let server = Server::bind(any_port, metrics.clone(), health.clone(), redaction.clone()).await.unwrap();
+        let server = Server::bind(any_port, metrics.clone(), health.clone(), redaction.clone(), None).await.unwrap();
         let (stop, stopped) = watch::channel(false);
         let (address, task) = (server.address(), tokio::spawn(server.run(stopped)));
         Running { address, metrics, health, redaction, stop, task }
@@ -293,6 +299,8 @@ mod tests {
         let post = exchange(kiln.address, "POST /metrics HTTP/1.1\r\nhost: kiln\r\ncontent-length: 2\r\n\r\nhi").await;
         assert!(post.starts_with("HTTP/1.1 405 "), "{post}");
         assert!(get(kiln.address, "/").await.starts_with("HTTP/1.1 404 "));
+        let reload = exchange(kiln.address, "POST /-/reload HTTP/1.1\r\nhost: kiln\r\n\r\n").await;
+        assert!(reload.starts_with("HTTP/1.1 404 "), "{reload}");
     }
 
     #[tokio::test]
@@ -351,7 +359,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_in_use_is_an_error_that_names_the_setting() {
         let kiln = start().await;
-        let error = Server::bind(kiln.address, Metrics::new(""), Health::default(), Redaction::default());
+        let error = Server::bind(kiln.address, Metrics::new(""), Health::default(), Redaction::default(), None);
         let error = error.await.unwrap_err();
         let message = error.to_string();
         assert!(

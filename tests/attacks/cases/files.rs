@@ -24,6 +24,7 @@ attacks!(
         link_out_of_the_directory,
         link_to_a_device,
         directory,
+        pipe,
         huge_file,
         import_nobody_requested,
         file_replaced_while_it_runs,
@@ -146,6 +147,16 @@ fn link_to_a_device(arena: &mut Arena) -> Result<Stopped, String> {
 fn directory(arena: &mut Arena) -> Result<Stopped, String> {
     std::fs::create_dir(arena.path("plugins/attacker.wasm")).map_err(|error| error.to_string())?;
     set_aside(arena, &["attacker.wasm"])
+}
+
+/// Scenario: a pipe by the name of a plugin, into which nobody ever writes.
+/// Guarantees: it is not waited for, and refused with a sentence.
+fn pipe(arena: &mut Arena) -> Result<Stopped, String> {
+    let made = std::process::Command::new("mkfifo").arg(arena.path("plugins/attacker.wasm")).status();
+    if !made.map_err(|error| error.to_string())?.success() {
+        return Err("mkfifo failed: the case tests nothing".to_owned());
+    }
+    set_aside(arena, &["not a regular file"])
 }
 
 /// Scenario: a file of 4 GiB, of which the disk holds nothing.

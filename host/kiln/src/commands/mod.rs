@@ -1,5 +1,6 @@
 //! One module per subcommand.
 
+mod compile;
 mod diff;
 mod init_script;
 mod inspect;
@@ -10,8 +11,11 @@ mod run;
 mod validate;
 mod verify;
 
-use crate::cli::{Command, PluginCommand};
+use crate::cli::{Command, InternalCommand, PluginCommand};
 use crate::exit::Failure;
+
+pub(crate) use self::compile::compiler;
+pub(crate) use self::validate::environment;
 
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
@@ -25,5 +29,6 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::List(arguments)) => plugin::list(&arguments),
         Command::Plugin(PluginCommand::Reference(arguments)) => reference::run(&arguments),
         Command::InitScript(arguments) => init_script::run(&arguments),
+        Command::Internal(InternalCommand::Compile(arguments)) => compile::run(&arguments),
     }
 }

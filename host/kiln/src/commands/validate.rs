@@ -29,9 +29,9 @@ pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
         !errors.iter().flat_map(Errors::iter).any(|error| error.path().starts_with(&own))
     };
     let mut wrong: Vec<String> = errors.iter().map(|errors| errors.to_string().trim_end().to_owned()).collect();
-    wrong.extend(preparation.faults.iter().filter(|fault| is_new(fault.instance)).map(|fault| fault.reason.clone()));
+    wrong.extend(preparation.faults.iter().filter(|fault| is_new(&fault.instance)).map(|fault| fault.reason.clone()));
     wrong.extend(
-        preparation.refused.iter().filter(|refusal| is_new(refusal.instance)).map(|refusal| refusal.reason.clone()),
+        preparation.refused.iter().filter(|refusal| is_new(&refusal.instance)).map(|refusal| refusal.reason.clone()),
     );
     // Before that, whatever else is wrong would be told again as drift.
     if arguments.locked && wrong.is_empty() {
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
     let pipelines = config.pipelines.len();
     let mut text = format!("{}: valid (plugin instances: {instances}, pipelines: {pipelines})\n", path.display());
     for prepared in &preparation.ready {
-        let Instance { role, id, .. } = prepared.instance;
+        let Instance { role, id, .. } = &prepared.instance;
         prepared.sign_ins().iter().for_each(|sentence| text.push_str(&format!("  {role}s.{id} {sentence}\n")));
     }
     print(&text)

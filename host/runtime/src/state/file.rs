@@ -71,7 +71,7 @@ fn decode(bytes: &[u8]) -> Option<Committed> {
     while let Some(key) = part() {
         entries.insert(String::from_utf8(key).ok()?, part()?);
     }
-    body.is_empty().then_some(Committed { sequence, entries })
+    body.is_empty().then_some(Committed { sequence, entries, revision: 0 })
 }
 
 /// What a state file says.

@@ -36,6 +36,8 @@ struct Committed {
     /// The collection it was; 0 before the first.
     sequence: u64,
     entries: Entries,
+    /// Counts the commits of this process that changed something.
+    revision: u64,
 }
 
 impl StateStore {
@@ -88,6 +90,11 @@ impl StateStore {
             encode(committed)
         });
         file.replace(&encoded)
+    }
+
+    /// Differs from what it was before if anything was changed since.
+    pub(crate) fn revision(&self) -> u64 {
+        self.with(|committed| committed.revision)
     }
 
     fn with<T>(&self, read: impl FnOnce(&mut Committed) -> T) -> T {

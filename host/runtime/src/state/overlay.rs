@@ -169,6 +169,7 @@ impl Checkpoint {
         }
         let encoded = self.store.with(|committed| {
             committed.sequence = committed.sequence.max(self.sequence);
+            committed.revision = committed.revision.wrapping_add(u64::from(!self.changes.is_empty()));
             let entries = &mut committed.entries;
             for (key, change) in self.changes {
                 match change {

@@ -118,6 +118,34 @@ async fn what_was_not_committed_does_not_survive_a_recycle() {
     expect_count(&world, &state, 4).await;
 }
 
+/// Scenario: an instance is made ready beside one with the same state, which collects once more: what that changes is committed,
+/// or is not.
+/// Guarantees: if it is, the new one is started again before it collects, since it may have looked already; if not, it is not.
+#[tokio::test]
+async fn one_that_was_made_ready_too_early_is_started_again() {
+    for (commits, starts) in [(true, 3), (false, 2)] {
+        let world = World::new().await;
+        let mut memory = MemoryImage::default();
+        let collect = counting(&mut memory, 0);
+        let plugin = Guest { memory, collect: &collect, ..Guest::default() }.plugin();
+        let state = StateStore::in_memory();
+        let with_state = || Hostile { state: state.clone(), ..Hostile::new(&plugin) };
+        let former = world.hostile_with(with_state()).await;
+        former.collect().await.unwrap().checkpoint.commit().unwrap();
+        let next = world.hostile_with(with_state()).await;
+        next.start().await.unwrap();
+        let last = former.collect().await.unwrap().checkpoint;
+        if commits {
+            last.commit().unwrap();
+        }
+        next.collect().await.unwrap().checkpoint.commit().unwrap();
+        assert_eq!(world.configured(), starts);
+        expect_count(&world, &state, if commits { 3 } else { 2 }).await;
+        next.collect().await.unwrap().checkpoint.commit().unwrap();
+        assert_eq!(world.configured(), starts + 1, "that of what expects the count");
+    }
+}
+
 /// Scenario: a plugin that needs much memory from its first collection on, beyond `recycle_memory`, and no more later.
 /// Guarantees: it is left alone: started afresh it would need as much again.
 #[tokio::test]

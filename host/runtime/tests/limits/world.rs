@@ -7,7 +7,7 @@ use std::time::Duration;
 use kiln_config::Limits;
 use kiln_egress::{Credentials, Egress, EgressLimits, EgressSpec};
 use kiln_policy::{Grants, Policy, ProxyRule, Setting};
-use kiln_runtime::{CallError, Collection, ComponentFile, Engine, Instance, InstanceSpec, StateStore};
+use kiln_runtime::{CallError, Collection, ComponentFile, Engine, EngineSpec, Instance, InstanceSpec, StateStore};
 use kiln_telemetry::metrics::Format;
 use kiln_telemetry::{Metrics, Redaction, Subject};
 
@@ -30,7 +30,7 @@ pub(crate) fn limits() -> Limits {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let engine = Engine::new(None).unwrap();
+        let engine = Engine::new(EngineSpec::unbounded()).unwrap();
         let metrics = Metrics::new("");
         let witness = spawn(&engine, &metrics, "witness", Hostile::new(&well_behaved().plugin())).await;
         witness.collect().await.unwrap();
@@ -93,6 +93,12 @@ impl World {
 
     pub(crate) fn of_hostile(&self, metric: &str) -> u64 {
         self.value(&format!("{metric}{{instance=\"{HOSTILE}\"}}"))
+    }
+
+    /// How often the hostile one was started and took its configuration.
+    pub(crate) fn configured(&self) -> u64 {
+        let labels = format!("instance=\"{HOSTILE}\",function=\"configure\",outcome=\"ok\"");
+        self.value(&format!("kiln_instance_calls_total{{{labels}}}"))
     }
 
     fn value(&self, series: &str) -> u64 {

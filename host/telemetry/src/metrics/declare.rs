@@ -104,6 +104,45 @@ impl Declarations {
         self.declare(Kind::Histogram, name, help, labels, new)
     }
 
+    /// A counter of which there is one; `name` ends in `_total`.
+    pub(super) fn single_counter(&mut self, name: &'static str, help: &'static str) -> Counter {
+        self.single(Kind::Counter, name, help, Counter::default())
+    }
+
+    /// A gauge of which there is one.
+    pub(super) fn single_gauge(&mut self, name: &'static str, help: &'static str) -> Gauge {
+        self.single(Kind::Gauge, name, help, Gauge::default())
+    }
+
+    /// A gauge with fractional values of which there is one; `name` ends in `_seconds`.
+    pub(super) fn single_seconds_gauge(&mut self, name: &'static str, help: &'static str) -> SecondsGauge {
+        self.single(Kind::Gauge, name, help, SecondsGauge::default())
+    }
+
+    /// A histogram of durations of which there is one; `name` ends in `_seconds`.
+    pub(super) fn single_histogram(&mut self, name: &'static str, help: &'static str, new: Histogram) -> Histogram {
+        self.single(Kind::Histogram, name, help, new)
+    }
+
+    fn single<M>(&mut self, kind: Kind, name: &'static str, help: &'static str, metric: M) -> M
+    where
+        M: prometheus_client::registry::Metric + Clone,
+    {
+        let (stem, unit) = split(name);
+        match unit {
+            None => self.registry.register(stem, help, metric.clone()),
+            Some(ref unit) => self.registry.register_with_unit(stem, help, unit.clone(), metric.clone()),
+        }
+        self.catalogue.push(Descriptor {
+            name: name.to_owned(),
+            kind,
+            unit: unit.as_ref().map(unit_name),
+            help,
+            labels: Vec::new(),
+        });
+        metric
+    }
+
     fn declare<M, const N: usize>(
         &mut self,
         kind: Kind,

@@ -8,6 +8,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use tracing::Level;
 
 use super::declare::{Declarations, Labelled, SecondsCounter, fast_durations};
+use super::shown::{OwnGauge, Shown};
 
 /// A function a plugin exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,20 +132,21 @@ impl Families {
             collect: PerFunction::new(self, id, "collect"),
             process: PerFunction::new(self, id, "process"),
             cpu: self.cpu.with([id]),
-            memory: self.memory.with([id]),
-            memory_limit: self.memory_limit.with([id]),
-            state: self.state.with([id]),
+            memory: OwnGauge::of(self.memory.with([id])),
+            memory_limit: OwnGauge::of(self.memory_limit.with([id])),
+            state: OwnGauge::of(self.state.with([id])),
             errors: self.errors.clone(),
             restarts: self.restarts.with([id]),
             recycles: self.recycles.with([id]),
-            quarantined: self.quarantined.with([id]),
+            quarantined: OwnGauge::of(self.quarantined.with([id])),
             limit_hits: self.limit_hits.clone(),
             log_error: log("error"),
             log_warn: log("warn"),
             log_info: log("info"),
             log_debug: log("debug"),
             log_trace: log("trace"),
-            up: self.up.with([id]),
+            up: OwnGauge::of(self.up.with([id])),
+            shown: Shown::new(true),
             id: id.to_owned(),
         }
     }
@@ -181,24 +183,50 @@ pub struct InstanceMetrics {
     collect: PerFunction,
     process: PerFunction,
     cpu: SecondsCounter,
-    memory: Gauge,
-    memory_limit: Gauge,
-    state: Gauge,
+    memory: OwnGauge,
+    memory_limit: OwnGauge,
+    state: OwnGauge,
     errors: Labelled<Counter, 2>,
     restarts: Counter,
     recycles: Counter,
-    quarantined: Gauge,
+    quarantined: OwnGauge,
     limit_hits: Labelled<Counter, 2>,
     log_error: Counter,
     log_warn: Counter,
     log_info: Counter,
     log_debug: Counter,
     log_trace: Counter,
-    up: Gauge,
+    up: OwnGauge,
+    shown: Shown,
     id: String,
 }
 
 impl InstanceMetrics {
+    /// Metrics of an instance that is tried out beside the one that runs under the same id: what it does is counted, and
+    /// how it is does not show before [`Self::show`].
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            memory: self.memory.another(),
+            memory_limit: self.memory_limit.another(),
+            state: self.state.another(),
+            quarantined: self.quarantined.another(),
+            up: self.up.another(),
+            shown: Shown::new(false),
+            ..self.clone()
+        }
+    }
+
+    /// From now on it is this one that shows.
+    pub fn show(&self) {
+        self.shown.show([&self.memory, &self.memory_limit, &self.state, &self.quarantined, &self.up]);
+    }
+
+    /// From now on this one does not show any more; what was seen last stays until another shows.
+    pub fn hide(&self) {
+        self.shown.hide();
+    }
+
     /// A call into the plugin ended after `took` on the wall clock.
     pub fn called(&self, function: Function, outcome: CallOutcome, took: Duration) {
         let function = match function {
@@ -224,17 +252,17 @@ impl InstanceMetrics {
 
     /// The plugin holds this many bytes of linear memory.
     pub fn memory(&self, bytes: usize) {
-        self.memory.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.shown.set(&self.memory, i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// The plugin may hold this many bytes of linear memory.
     pub fn memory_limit(&self, bytes: usize) {
-        self.memory_limit.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.shown.set(&self.memory_limit, i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// The plugin remembers this many bytes.
     pub fn state(&self, bytes: usize) {
-        self.state.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.shown.set(&self.state, i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// A call failed. A word from the source, as the type says: never text from a guest.
@@ -256,7 +284,7 @@ impl InstanceMetrics {
 
     /// Whether the plugin rests because it failed too often.
     pub fn quarantined(&self, quarantined: bool) {
-        self.quarantined.set(i64::from(quarantined));
+        self.shown.set(&self.quarantined, i64::from(quarantined));
     }
 
     /// The plugin was held at a limit. A word from the source, as the type says: never text from a guest.
@@ -280,6 +308,6 @@ impl InstanceMetrics {
 
     /// Whether the plugin is loaded and answering.
     pub fn up(&self, up: bool) {
-        self.up.set(i64::from(up));
+        self.shown.set(&self.up, i64::from(up));
     }
 }

@@ -14,9 +14,12 @@ mod egress;
 mod exporter;
 mod exposition;
 mod instance;
+mod loading;
 mod process;
 mod processor;
 mod receiver;
+mod reload;
+mod shown;
 mod storage;
 
 use std::sync::Arc;
@@ -31,8 +34,10 @@ pub use self::egress::{EgressMetrics, EgressOutcome, TokenOutcome};
 pub use self::exporter::{DropReason, ExporterMetrics, InFlight, RequestOutcome};
 pub use self::exposition::Format;
 pub use self::instance::{CallOutcome, Function, InstanceMetrics};
+pub use self::loading::{CompileOutcome, LoadingMetrics};
 pub use self::processor::ProcessorMetrics;
 pub use self::receiver::{CollectionOutcome, ReceiverMetrics};
+pub use self::reload::{ReloadMetrics, ReloadOutcome};
 pub use self::storage::StorageMetrics;
 use crate::denials::Denials;
 
@@ -52,6 +57,8 @@ struct Inner {
     storage: storage::Families,
     instance: instance::Families,
     egress: egress::Families,
+    loading: loading::Families,
+    reload: reload::Families,
     denials: Denials,
 }
 
@@ -68,9 +75,23 @@ impl Metrics {
         let storage = storage::Families::declare(&mut declare);
         let instance = instance::Families::declare(&mut declare);
         let egress = egress::Families::declare(&mut declare);
+        let loading = loading::Families::declare(&mut declare);
+        let reload = reload::Families::declare(&mut declare);
         let denials = Denials::new(DenialMetrics::declare(&mut declare));
         let Declarations { registry, catalogue } = declare;
-        let inner = Inner { registry, catalogue, receiver, processor, exporter, storage, instance, egress, denials };
+        let inner = Inner {
+            registry,
+            catalogue,
+            receiver,
+            processor,
+            exporter,
+            storage,
+            instance,
+            egress,
+            loading,
+            reload,
+            denials,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -102,6 +123,18 @@ impl Metrics {
     /// Handles for the outbound HTTP of the plugin instance with this component id.
     pub fn egress(&self, id: &str) -> EgressMetrics {
         self.inner.egress.handles(id, self.instance(id))
+    }
+
+    /// Handles of what loads plugins.
+    #[must_use]
+    pub fn loading(&self) -> LoadingMetrics {
+        self.inner.loading.handles()
+    }
+
+    /// Handles of what became of reloads.
+    #[must_use]
+    pub fn reloads(&self) -> ReloadMetrics {
+        self.inner.reload.handles()
     }
 
     /// What plugins were denied.
@@ -163,6 +196,8 @@ mod tests {
         instance.failed("trap");
         let egress = metrics.egress("databricks/prod");
         egress.token(TokenOutcome::Ok);
+        metrics.loading().limit_hit("compile_memory");
+        let _unmoved = metrics.reloads();
         let subject = Subject { instance: "databricks/prod".to_owned(), ..Subject::default() };
         let denied = Denied { capability: DeniedCapability::Http, target: "", reason: "origin", rule: None, text: "" };
         metrics.denials().of(subject).record(&denied);
@@ -263,6 +298,33 @@ mod tests {
     }
 
     #[test]
+    fn an_instance_beside_another_shows_once_it_takes_its_place() {
+        let metrics = Metrics::new("");
+        let up = |value: u8| {
+            let text = metrics.expose(Format::OpenMetrics);
+            text.contains(&format!("\nkiln_instance_up{{instance=\"a\"}} {value}\n"))
+        };
+        let old = metrics.instance("a");
+        old.up(true);
+        let refused = old.beside();
+        refused.up(true);
+        refused.up(false);
+        assert!(up(1));
+        let new = old.beside();
+        new.up(false);
+        new.limit_hit("memory");
+        assert!(up(1));
+        old.hide();
+        new.show();
+        assert!(up(0));
+        new.up(true);
+        old.up(false);
+        assert!(up(1));
+        let text = metrics.expose(Format::OpenMetrics);
+        assert!(text.contains("kiln_instance_limit_hits_total{instance=\"a\",limit=\"memory\"} 1\n"));
+    }
+
+    #[test]
     fn each_handle_moves_its_own_series() {
         let metrics = everything();
         let took = Duration::from_millis(20);
@@ -295,6 +357,12 @@ mod tests {
         egress.retried();
         egress.received(1_000);
         egress.token(TokenOutcome::Refused);
+        let loading = metrics.loading();
+        loading.asked(CompileOutcome::Limit);
+        loading.compiled_for(took);
+        loading.cache(5, 7);
+        loading.evicted();
+        metrics.reloads().reloaded(ReloadOutcome::Refused);
         let text = metrics.expose(Format::OpenMetrics);
         for expected in [
             r#"otelcol_receiver_refused_spans_total{receiver="databricks/prod"} 4"#,
@@ -331,6 +399,14 @@ mod tests {
             r#"kiln_egress_received_bytes_total{instance="databricks/prod"} 1000"#,
             r#"kiln_egress_token_refreshes_total{instance="databricks/prod",outcome="refused"} 1"#,
             r#"kiln_egress_token_refreshes_total{instance="databricks/prod",outcome="ok"} 1"#,
+            r#"kiln_compilations_total{outcome="limit"} 1"#,
+            r"kiln_compilation_duration_seconds_count 1",
+            r#"kiln_loading_limit_hits_total{limit="compile_memory"} 1"#,
+            r"kiln_cache_bytes 5",
+            r#"kiln_reloads_total{outcome="refused"} 1"#,
+            r"kiln_last_successful_load_timestamp_seconds 0.0",
+            r"kiln_cache_limit_bytes 7",
+            r"kiln_cache_evictions_total 1",
         ] {
             assert!(text.lines().any(|line| line == expected), "missing {expected} in\n{text}");
         }

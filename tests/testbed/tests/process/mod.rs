@@ -45,6 +45,11 @@ impl Kiln {
         assert!(self.child.wait().unwrap().success());
     }
 
+    /// Tells it to read everything again, and does not wait.
+    pub(crate) fn reload(&self) {
+        assert!(Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap().success());
+    }
+
     /// The code it ends with by itself.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()

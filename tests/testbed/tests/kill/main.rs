@@ -5,17 +5,22 @@
 //! that chance picks and compares what arrived with what happened.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod counted;
+#[path = "../process/mod.rs"]
 mod process;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kiln_testbed::databricks::world::{Clock, Job, Outcome, Run, Scene, Sum, Task, Truth, UnixMillis, World};
+use kiln_testbed::databricks::world::{Clock, Job, Outcome, Run, Scene, Task, UnixMillis, World};
 use kiln_testbed::databricks::{Options, Workspace};
-use kiln_testbed::sink::{Fault, Point, Sink, Telemetry, Value};
+use kiln_testbed::sink::{Fault, Sink, Telemetry};
 use tempfile::TempDir;
 
+use crate::counted::{
+    Checkpoint, Counted, assert_never_too_much, assert_nothing_fell, assert_one_trace_per_run, start_of, starts,
+};
 use crate::process::{Kiln, PATIENCE};
 
 const KILLS: usize = 24;
@@ -62,6 +67,58 @@ fn what_is_counted_survives_any_number_of_kills() {
     assert_nothing_fell(&telemetry);
     assert_never_too_much(&telemetry, &checkpoints, &workspace, start);
     assert_one_trace_per_run(&telemetry);
+}
+
+/// Scenario: the same, but Kiln is not killed: the plugin's file is replaced by another one with the same plugin, and Kiln told
+/// to reload, in the middle of what it does.
+/// Guarantees: the same; and not one collection failed, nor was Kiln ever started again.
+#[test]
+fn what_is_counted_survives_any_number_of_reloads() {
+    let workspace = workspace();
+    let sink = Sink::start().unwrap();
+    let folder = configure(&workspace, &sink, "{ storage: queue, num_consumers: 1 }", "{}");
+    let plugins = folder.path().join("plugins");
+    let original = std::fs::read(original_plugins().join("databricks.wasm")).unwrap();
+    std::fs::create_dir(&plugins).unwrap();
+    std::fs::write(plugins.join("databricks.wasm"), &original).unwrap();
+    let text = std::fs::read_to_string(folder.path().join("kiln.yaml")).unwrap();
+    let text = text.replace(&original_plugins().display().to_string(), "plugins");
+    std::fs::write(folder.path().join("kiln.yaml"), text).unwrap();
+    let mut dice = Dice(3);
+
+    let mut kiln = Kiln::start(folder.path());
+    assert!(sink.wait_for(PATIENCE, |telemetry| !telemetry.points.is_empty()).is_ok(), "nothing arrives");
+    let log = || std::fs::read_to_string(folder.path().join("log")).unwrap();
+    for reload in 1..=KILLS {
+        let mark = u8::try_from(reload).unwrap();
+        std::fs::write(folder.path().join("aside"), [&original[..], &[0, 3, 1, b'x', mark]].concat()).unwrap();
+        std::fs::rename(folder.path().join("aside"), plugins.join("databricks.wasm")).unwrap();
+        let more = usize::try_from(dice.below(60)).unwrap();
+        let (mut before, mut told) = (None, false);
+        let asked = workspace.wait_for_requests(PATIENCE, |requests| {
+            told = requests.len() >= *before.get_or_insert(requests.len()) + more;
+            if told {
+                kiln.reload();
+            }
+            told
+        });
+        asked.expect("kiln to ask");
+        kiln.wait_until(|| log().matches("reloaded: receivers.databricks changed").count() == reload);
+        workspace.advance(Duration::from_millis(10_000 + dice.below(40_000)));
+    }
+    workspace.advance(Duration::from_secs(600));
+
+    let start = start_of(&sink.telemetry());
+    let expected = Counted::of(&workspace.truth(start, workspace.now()));
+    let arrived = sink.wait_for(PATIENCE, |telemetry| Counted::latest(telemetry) == expected);
+    kiln.stop();
+    let telemetry = arrived.unwrap_or_else(|_| {
+        panic!("{:#?}\nshould have been\n{expected:#?}", Counted::latest(&sink.telemetry()));
+    });
+    assert_eq!(starts(&telemetry), BTreeSet::from([start]));
+    assert_nothing_fell(&telemetry);
+    assert_one_trace_per_run(&telemetry);
+    assert!(!log().contains("error.type"), "{}", log());
 }
 
 /// Scenario: the same with all three signals and a queue on disk, and with a backend that is down for a third of the kills.
@@ -157,9 +214,13 @@ fn workspace() -> Workspace {
     Workspace::start_with(Options { world, ..Options::default() }).unwrap()
 }
 
+fn original_plugins() -> PathBuf {
+    PathBuf::from(std::env::var("KILN_PLUGINS").expect("KILN_PLUGINS: run `scripts/test cases`"))
+}
+
 fn configure(workspace: &Workspace, sink: &Sink, queue: &str, retry: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let plugins = PathBuf::from(std::env::var("KILN_PLUGINS").expect("KILN_PLUGINS: run `scripts/test cases`"));
+    let plugins = original_plugins();
     let config = format!(
         r#"
 plugins_dir: {plugins}
@@ -209,152 +270,6 @@ fn kill_at_a_moment(dice: &mut Dice, kiln: &mut Kiln, workspace: &Workspace, sin
         workspace.wait_for_requests(PATIENCE, |requests| is_time(requests.len())).map(drop)
     };
     killed.expect("kiln to ask and to send");
-}
-
-/// How much had arrived at a time in the workspace.
-struct Checkpoint {
-    points: usize,
-    at: UnixMillis,
-}
-
-impl Checkpoint {
-    fn now(workspace: &Workspace, sink: &Sink) -> Self {
-        let points = sink.telemetry().points.len();
-        Self { points, at: workspace.now() }
-    }
-}
-
-/// Name of the job or run, type, result.
-type Series = (String, String, String);
-
-/// Runs, and for each duration how many were told and their sum in milliseconds.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Tally {
-    runs: u64,
-    durations: BTreeMap<&'static str, (u64, i64)>,
-}
-
-/// What was counted, by series.
-#[derive(Debug, Default, PartialEq)]
-struct Counted(BTreeMap<Series, Tally>);
-
-const COUNT: &str = "databricks.job_runs.count";
-const DURATIONS: [&str; 5] = [
-    "databricks.job.duration.run",
-    "databricks.job.duration.queue",
-    "databricks.job.duration.setup",
-    "databricks.job.duration.execution",
-    "databricks.job.duration.cleanup",
-];
-
-impl Counted {
-    /// What should have been. Runs of no job have no job in common, but their name.
-    fn of(truth: &Truth) -> Self {
-        let mut counted = Self::default();
-        for group in &truth.runs {
-            let series = (group.run_name.clone(), group.run_type.clone(), group.result_state.clone());
-            let tally = counted.0.entry(series).or_default();
-            tally.runs += group.count;
-            let told = &group.durations;
-            let sums = [told.run, told.queue, told.setup, told.execution, told.cleanup];
-            for (name, Sum { count, ms }) in DURATIONS.into_iter().zip(sums).filter(|(_, sum)| sum.count > 0) {
-                let known = tally.durations.entry(name).or_default();
-                *known = (known.0 + count, known.1 + ms);
-            }
-        }
-        counted
-    }
-
-    /// What arrived last of each series.
-    fn latest(telemetry: &Telemetry) -> Self {
-        let mut counted = Self::default();
-        for point in &telemetry.points {
-            counted.note(point);
-        }
-        counted
-    }
-
-    fn note(&mut self, point: &Point) {
-        let Some(series) = series_of(point) else { return };
-        let name = DURATIONS.into_iter().find(|name| *name == point.metric);
-        match (name, &point.value) {
-            (None, Value::Int(runs)) => self.0.entry(series).or_default().runs = u64::try_from(*runs).unwrap(),
-            (Some(name), Value::Histogram { count: count @ 1.., sum: Some(sum), .. }) => {
-                self.0.entry(series).or_default().durations.insert(name, (*count, in_millis(*sum)));
-            }
-            _ => {}
-        }
-    }
-}
-
-fn series_of(point: &Point) -> Option<Series> {
-    if point.metric != COUNT && !DURATIONS.contains(&point.metric.as_str()) {
-        return None;
-    }
-    let text = |key| point.text(key).unwrap_or_else(|| panic!("{} has no {key}", point.metric)).to_owned();
-    Some((text("job_name"), text("run_type"), text("result_state")))
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "hours, in milliseconds")]
-fn in_millis(seconds: f64) -> i64 {
-    (seconds * 1000.0).round() as i64
-}
-
-fn starts(telemetry: &Telemetry) -> BTreeSet<UnixMillis> {
-    let counted = telemetry.points.iter().filter(|point| series_of(point).is_some());
-    counted.map(|point| UnixMillis(i64::try_from(point.start_nanos / 1_000_000).unwrap())).collect()
-}
-
-fn start_of(telemetry: &Telemetry) -> UnixMillis {
-    starts(telemetry).first().copied().expect("something that was counted")
-}
-
-fn assert_nothing_fell(telemetry: &Telemetry) {
-    let mut known: BTreeMap<(&str, Series), (f64, f64)> = BTreeMap::new();
-    for point in &telemetry.points {
-        let Some(series) = series_of(point) else { continue };
-        #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
-        let value = match &point.value {
-            Value::Histogram { count, sum, .. } => (*count as f64, sum.unwrap_or_default()),
-            _ => (point.number().unwrap(), 0.0),
-        };
-        let before = known.insert((&point.metric, series.clone()), value).unwrap_or_default();
-        assert!(value.0 >= before.0 && value.1 >= before.1, "{} {series:?}: {value:?} after {before:?}", point.metric);
-    }
-}
-
-/// What had arrived by a time is not more than what had ended by then.
-fn assert_never_too_much(telemetry: &Telemetry, checkpoints: &[Checkpoint], workspace: &Workspace, start: UnixMillis) {
-    let mut from = 0;
-    for checkpoint in checkpoints {
-        let points = &telemetry.points[from.min(telemetry.points.len())..checkpoint.points.min(telemetry.points.len())];
-        let most = Counted::of(&workspace.truth(start, checkpoint.at));
-        for point in points {
-            let mut counted = Counted::default();
-            counted.note(point);
-            for (series, tally) in counted.0 {
-                let most = most.0.get(&series).cloned().unwrap_or_default();
-                assert!(tally.runs <= most.runs, "{series:?}: {tally:?} when there were {most:?}");
-                for (name, (count, ms)) in &tally.durations {
-                    let most = most.durations.get(name).copied().unwrap_or_default();
-                    assert!(*count <= most.0 && *ms <= most.1, "{name} {series:?}: {count}, {ms} ms of {most:?}");
-                }
-            }
-        }
-        from = checkpoint.points;
-    }
-}
-
-fn assert_one_trace_per_run(telemetry: &Telemetry) {
-    let mut traces: BTreeMap<i64, BTreeSet<(&str, &str)>> = BTreeMap::new();
-    for root in telemetry.spans.iter().filter(|span| span.parent_span_id.is_empty()) {
-        let run_id = root.attributes["databricks.run.id"].as_i64().unwrap();
-        traces.entry(run_id).or_default().insert((&root.trace_id, &root.span_id));
-    }
-    assert!(traces.len() >= 200, "{} runs have a trace", traces.len());
-    assert!(traces.values().all(|ids| ids.len() == 1), "a run has several traces: {traces:#?}");
-    let all: BTreeSet<_> = traces.values().flatten().collect();
-    assert_eq!(all.len(), traces.len(), "runs share a trace");
 }
 
 /// Throws that depend on the seed alone (splitmix64).

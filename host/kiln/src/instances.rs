@@ -1,0 +1,173 @@
+//! How one instance comes to run: compiled, given its door and its memory, started.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::Arc;
+
+use kiln_egress::{Egress, EgressLimits, EgressSpec};
+use kiln_policy::Capability;
+use kiln_runtime::{CallError, CompileError, Digest, Engine, Instance, InstanceSpec, LinkError, Plugin, StateStore};
+use kiln_telemetry::metrics::InstanceMetrics;
+use kiln_telemetry::{Metrics, Redaction};
+
+use crate::data_dir::DataDir;
+use crate::prepare::Prepared;
+use crate::waiting::Waiting;
+
+/// How many requests that never end fit into one call. If a request might take as long as the call, one slow page would
+/// end the call with everything it had read, and the next call would meet the same page.
+const REQUESTS_PER_TIMEOUT: u32 = 3;
+
+/// An instance whose plugin is loaded.
+pub(crate) struct Running {
+    pub(crate) instance: Instance,
+    pub(crate) egress: Option<Arc<Egress>>,
+    pub(crate) state: StateStore,
+    pub(crate) metrics: InstanceMetrics,
+    /// What a processor sees.
+    pub(crate) reads: Vec<String>,
+}
+
+/// Why an instance does not run, or not yet; finishes the sentence "receivers.x: …".
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("plugin `{0}` {1}")]
+    Compile(String, #[source] CompileError),
+    #[error("plugin `{0}` {1}")]
+    Link(String, #[source] LinkError),
+    #[error("plugin `{0}` {1}")]
+    Call(String, #[source] CallError),
+    #[error("{0}")]
+    Surroundings(String),
+}
+
+impl StartError {
+    pub(crate) fn error_type(&self) -> &'static str {
+        match self {
+            Self::Compile(_, error) => error.error_type(),
+            Self::Link(..) => "link",
+            Self::Call(_, error) => error.error_type(),
+            Self::Surroundings(_) => "start",
+        }
+    }
+}
+
+/// Starts instances one after the other.
+pub(crate) struct Starter<'s> {
+    pub(crate) engine: &'s Engine,
+    pub(crate) data: Option<&'s DataDir>,
+    pub(crate) metrics: &'s Metrics,
+    pub(crate) redaction: &'s Redaction,
+    pub(crate) waiting: &'s Waiting,
+    /// Compiled so far: several instances share a plugin.
+    plugins: BTreeMap<Digest, Plugin>,
+}
+
+impl<'s> Starter<'s> {
+    pub(crate) fn new(
+        engine: &'s Engine,
+        data: Option<&'s DataDir>,
+        metrics: &'s Metrics,
+        redaction: &'s Redaction,
+        waiting: &'s Waiting,
+    ) -> Self {
+        Self { engine, data, metrics, redaction, waiting, plugins: BTreeMap::new() }
+    }
+
+    /// Starts an instance beside `former`, which goes on, and whose memory it shares. One that takes nobody's place may fail
+    /// in a way that passes: it is tried again at its first collection.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub(crate) async fn start(
+        &mut self,
+        prepared: &Prepared,
+        former: Option<&Running>,
+        must_work: bool,
+    ) -> Result<Running, StartError> {
+        let Prepared { instance, settings, policy, file, .. } = prepared;
+        let id = instance.id.to_string();
+        let name = file.manifest.name.to_string();
+        let plugin = self.plugin(prepared, &name).await?;
+        let egress = policy.links(Capability::Http).then(|| self.egress(prepared, &id)).transpose()?.map(Arc::new);
+        let state = match former {
+            Some(former) => former.state.clone(),
+            None => self.state(&id).map_err(StartError::Surroundings)?,
+        };
+        let metrics = match former {
+            Some(former) => former.metrics.beside(),
+            None => self.metrics.instance(&id).beside(),
+        };
+        let spec = InstanceSpec {
+            id: id.clone(),
+            plugin,
+            policy: Arc::clone(policy),
+            config: settings.public.to_string(),
+            egress: egress.clone(),
+            state: state.clone(),
+            limits: instance.limits.clone(),
+            timeout: instance.timeout,
+            metrics: metrics.clone(),
+            denials: self.metrics.denials().of(prepared.subject()),
+        };
+        let spawned = Instance::spawn(self.engine, spec).map_err(|error| StartError::Link(name.clone(), error))?;
+        match spawned.start().await {
+            Ok(()) => {}
+            Err(error @ CallError::Config { .. }) => return Err(StartError::Call(name, error)),
+            Err(error) if must_work => return Err(StartError::Call(name, error)),
+            Err(error) => tracing::warn!("{}s.{id}: plugin `{name}` {error}", instance.role),
+        }
+        let reads = file.manifest.processor.as_ref().map(|declared| declared.reads.clone()).unwrap_or_default();
+        tracing::info!(instance = id, plugin = name, version = file.manifest.version, digest = %file.digest, "started");
+        Ok(Running { instance: spawned, egress, state, metrics, reads })
+    }
+
+    async fn plugin(&mut self, prepared: &Prepared, name: &str) -> Result<Plugin, StartError> {
+        if let Some(plugin) = self.plugins.get(&prepared.file.digest) {
+            return Ok(plugin.clone());
+        }
+        let plugin = self.engine.compile(&prepared.file).await;
+        let plugin = plugin.map_err(|error| StartError::Compile(name.to_owned(), error))?;
+        self.plugins.insert(prepared.file.digest, plugin.clone());
+        Ok(plugin)
+    }
+
+    fn state(&self, id: &str) -> Result<StateStore, String> {
+        let Some(data) = self.data else { return Ok(StateStore::in_memory()) };
+        let state = data.state(id)?;
+        if let Some(sequence) = self.waiting.count_from(id) {
+            state.count_from(sequence).map_err(|error| error.to_string())?;
+        }
+        Ok(state)
+    }
+
+    fn egress(&self, prepared: &Prepared, id: &str) -> Result<Egress, StartError> {
+        let Prepared { instance, policy, .. } = prepared;
+        for sentence in prepared.sign_ins() {
+            tracing::info!(instance = id, "{sentence}");
+        }
+        let limits = EgressLimits {
+            response_bytes: instance.limits.response_bytes,
+            stream_bytes: instance.limits.http_stream_bytes,
+            concurrency: u16::try_from(instance.limits.concurrency)
+                .ok()
+                .and_then(NonZeroU16::new)
+                .unwrap_or(NonZeroU16::MAX),
+            requests_per_call: instance.limits.http_requests,
+            requests_per_second: NonZeroU32::new(instance.limits.http_requests_per_second).unwrap_or(NonZeroU32::MIN),
+            request_timeout: instance.timeout / REQUESTS_PER_TIMEOUT,
+            ..EgressLimits::default()
+        };
+        let spec = EgressSpec {
+            instance: id.to_owned(),
+            policy: Arc::clone(policy),
+            credentials: prepared.credentials(),
+            limits,
+            metrics: self.metrics.egress(id),
+            denials: self.metrics.denials().of(prepared.subject()),
+            redaction: self.redaction.clone(),
+            proxy: prepared.proxy.clone(),
+        };
+        Egress::new(spec).map_err(|error| StartError::Surroundings(error.to_string()))
+    }
+}

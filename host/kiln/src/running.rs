@@ -1,0 +1,371 @@
+//! What runs, and how it becomes what is configured: at one moment, between the collections of each receiver.
+//!
+//! Nothing that can fail is left for that moment ([`Change`]). What stays the same does not notice; what is replaced
+//! finishes what it is at, with what it began with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kiln_config::{ComponentId, Config, Pipeline as PipelineConfig, Role};
+use kiln_export::ExporterHandle;
+use kiln_pipeline::{Hold, Order, Pipeline, Processor, Released, Route, Schedule, Source};
+use kiln_runtime::{Engine, EngineSpec};
+use kiln_telemetry::{Component, ComponentKind, Health, Metrics, Redaction, Status};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, timeout};
+
+use crate::blueprint::{Blueprint, InstanceKey};
+use crate::change::Change;
+use crate::commands::compiler;
+use crate::data_dir::DataDir;
+use crate::desired::Desired;
+use crate::difference::Difference;
+use crate::exit::Failure;
+use crate::instances::Running;
+
+/// Of the time a shutdown may take, the part in which collections may finish; the rest is for sending.
+const COLLECTING: f64 = 0.4;
+
+/// Everything that runs, and what it runs with.
+pub(crate) struct Kiln {
+    pub(crate) engine: Engine,
+    pub(crate) data: Option<DataDir>,
+    pub(crate) metrics: Metrics,
+    pub(crate) redaction: Redaction,
+    health: Health,
+    /// What runs.
+    pub(crate) blueprint: Blueprint,
+    pub(crate) instances: BTreeMap<InstanceKey, Running>,
+    exporters: BTreeMap<ComponentId, ExporterHandle>,
+    sources: BTreeMap<ComponentId, Feed>,
+    components: BTreeMap<InstanceKey, Component>,
+    broken_pipelines: BTreeSet<String>,
+    collecting: JoinSet<()>,
+    /// Ends when nothing is on its way any more along the routes there are.
+    released: Option<Released>,
+    /// What was removed and is not done yet.
+    departing: Departing,
+    shutdown_timeout: Duration,
+}
+
+/// How a receiver is told what to do.
+struct Feed {
+    orders: watch::Sender<Order>,
+    task: AbortHandle,
+}
+
+struct Departing {
+    receivers: BTreeMap<ComponentId, AbortHandle>,
+    exporters: JoinSet<()>,
+    /// When the last of them must be gone, once Kiln stops.
+    deadline: watch::Sender<Option<Instant>>,
+}
+
+impl Kiln {
+    /// Makes ready what plugins need to run; none does yet.
+    ///
+    /// # Errors
+    /// The machine cannot run plugins, or `data_dir` cannot be used.
+    pub(crate) fn new(
+        config: &Config,
+        metrics: Metrics,
+        health: Health,
+        redaction: Redaction,
+    ) -> Result<Self, Failure> {
+        let data = config.data_dir.as_deref().map(DataDir::open).transpose()?;
+        let engine = Engine::new(EngineSpec {
+            cache: config.data_dir.as_deref().map(|dir| dir.join("cache")),
+            cache_bytes: config.loading.cache_bytes,
+            compiler: compiler(&config.loading),
+            metrics: metrics.loading(),
+        });
+        Ok(Self {
+            engine: engine.map_err(Failure::runtime)?,
+            data,
+            metrics,
+            redaction,
+            health,
+            blueprint: Blueprint::default(),
+            instances: BTreeMap::new(),
+            exporters: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            components: BTreeMap::new(),
+            broken_pipelines: BTreeSet::new(),
+            collecting: JoinSet::new(),
+            released: None,
+            departing: Departing {
+                receivers: BTreeMap::new(),
+                exporters: JoinSet::new(),
+                deadline: watch::Sender::new(None),
+            },
+            shutdown_timeout: config.shutdown_timeout,
+        })
+    }
+
+    /// Whether nothing runs yet.
+    pub(crate) const fn is_starting(&self) -> bool {
+        self.blueprint.fixed.is_none()
+    }
+
+    /// How many receivers and exporters there are.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.sources.len(), self.exporters.len())
+    }
+
+    pub(crate) fn has_durable_queue(&self) -> bool {
+        self.exporters.values().any(ExporterHandle::is_durable)
+    }
+
+    /// What was removed and is not done yet, and would be there twice.
+    pub(crate) fn still_leaving(&self, difference: &Difference) -> Vec<String> {
+        let added = difference.instances.added.iter().filter(|key| key.role == Role::Receiver);
+        let receivers = added.filter(|key| self.departing.receivers.get(&key.id).is_some_and(|it| !it.is_finished()));
+        receivers.map(|key| format!("{key}: what was removed is still finishing its last collection")).collect()
+    }
+
+    /// Makes what is configured run.
+    pub(crate) fn adopt(&mut self, desired: &Desired, difference: &Difference, change: Change) {
+        let Change { instances, idle, new_exporters, changed_exporters } = change;
+        for (id, exporter) in changed_exporters {
+            if let Some(handle) = self.exporters.get(&id) {
+                handle.replace(exporter);
+            }
+        }
+        for (id, exporter, storage) in new_exporters {
+            self.exporters.insert(id, exporter.start(storage, &self.metrics, &self.health));
+        }
+        let leaving = difference.exporters.removed.iter().filter_map(|id| self.exporters.remove(id)).collect();
+        for (key, running) in instances {
+            if let Some(former) = self.instances.get(&key) {
+                former.metrics.hide();
+            }
+            running.metrics.show();
+            self.component(&key).set(Status::Ok);
+            self.instances.insert(key, running);
+        }
+        for key in &difference.instances.removed {
+            self.instances.remove(key);
+        }
+        self.forget(difference, &idle);
+        for (key, reason) in &idle {
+            self.component(key).set(Status::PermanentError(reason.clone()));
+        }
+        let mut blueprint = desired.blueprint.clone();
+        blueprint.instances.retain(|key, _| self.instances.contains_key(key));
+        blueprint.idle = idle;
+        self.blueprint = blueprint;
+        self.shutdown_timeout = desired.config.shutdown_timeout;
+        let former = self.lay_routes(desired);
+        self.depart(former, leaving);
+    }
+
+    /// Instances that are gone, or do not run, are spoken of no more.
+    fn forget(&mut self, difference: &Difference, idle: &BTreeMap<InstanceKey, String>) {
+        let known = difference.instances.removed.iter().chain(self.blueprint.idle.keys());
+        for key in known.filter(|key| !self.instances.contains_key(*key) && !idle.contains_key(*key)) {
+            self.components.remove(key);
+            self.health.remove(kind(key.role), &key.id.to_string());
+        }
+        for id in &difference.exporters.removed {
+            self.health.remove(ComponentKind::Exporter, &id.to_string());
+        }
+    }
+
+    /// Where the health of an instance shows, whichever of its kind is at work.
+    fn component(&mut self, key: &InstanceKey) -> Component {
+        let known = self.components.entry(key.clone());
+        known.or_insert_with(|| self.health.component(kind(key.role), &key.id.to_string())).clone()
+    }
+
+    /// Joins instances and exporters into pipelines, and has every receiver take its new route. Returns what ends when
+    /// nobody takes a former one any more.
+    fn lay_routes(&mut self, desired: &Desired) -> Option<Released> {
+        let pipelines = self.pipelines(&desired.config.pipelines);
+        let (hold, released) = Hold::new();
+        let receivers = desired.config.instances.iter().filter(|instance| instance.role == Role::Receiver);
+        let mut fed = BTreeSet::new();
+        for configured in receivers {
+            let key = InstanceKey { role: Role::Receiver, id: configured.id.clone() };
+            let health = self.component(&key);
+            let Some(running) = self.instances.get(&key) else { continue };
+            let ways = pipelines.iter().filter(|(pipeline, _)| pipeline.receivers.contains(&configured.id));
+            let ways: Vec<_> = ways.map(|(_, pipeline)| Arc::clone(pipeline)).collect();
+            if ways.is_empty() {
+                health.set(Status::PermanentError("none of its pipelines runs".to_owned()));
+                continue;
+            }
+            fed.insert(configured.id.clone());
+            let route = Arc::new(Route {
+                instance: running.instance.clone(),
+                interval: configured.collection_interval,
+                pipelines: ways,
+                hold: hold.clone(),
+            });
+            let order = Order::Collect(route);
+            if let Some(feed) = self.sources.get(&configured.id) {
+                feed.orders.send_replace(order);
+                continue;
+            }
+            let (orders, latest) = watch::channel(order);
+            let id = configured.id.to_string();
+            health.set(Status::Ok);
+            let source = Source {
+                metrics: self.metrics.receiver(&id),
+                id,
+                schedule: Schedule::new(configured.collection_interval, configured.initial_delay),
+                orders: latest,
+                health,
+            };
+            let task = self.collecting.spawn(source.run());
+            self.sources.insert(configured.id.clone(), Feed { orders, task });
+        }
+        let unfed: Vec<_> = self.sources.keys().filter(|id| !fed.contains(*id)).cloned().collect();
+        for id in unfed {
+            if let Some(Feed { orders, task }) = self.sources.remove(&id) {
+                orders.send_replace(Order::Stop);
+                self.departing.receivers.insert(id, task);
+            }
+        }
+        self.released.replace(released)
+    }
+
+    /// The pipelines all of whose processors run.
+    fn pipelines<'c>(&mut self, configured: &'c [PipelineConfig]) -> Vec<(&'c PipelineConfig, Arc<Pipeline>)> {
+        let mut pipelines = Vec::new();
+        let mut broken = BTreeSet::new();
+        for pipeline in configured {
+            match self.processors(pipeline) {
+                Ok(processors) => {
+                    let handles = pipeline.exporters.iter().filter_map(|id| self.exporters.get(id).cloned()).collect();
+                    pipelines.push((pipeline, Arc::new(Pipeline::new(pipeline.signal, processors, handles))));
+                }
+                Err(missing) => {
+                    let name = pipeline_name(pipeline);
+                    let reason = format!("processor {missing} does not run, and nothing passes unprocessed");
+                    tracing::error!("pipeline {name} does not run: {reason}");
+                    self.health.component(ComponentKind::Pipeline, &name).set(Status::PermanentError(reason));
+                    broken.insert(name);
+                }
+            }
+        }
+        for mended in self.broken_pipelines.difference(&broken) {
+            self.health.remove(ComponentKind::Pipeline, mended);
+        }
+        self.broken_pipelines = broken;
+        pipelines
+    }
+
+    /// The processors of a pipeline, in order; or the first that does not run.
+    fn processors<'c>(&mut self, pipeline: &'c PipelineConfig) -> Result<Vec<Processor>, &'c ComponentId> {
+        let mut processors = Vec::new();
+        for id in &pipeline.processors {
+            let key = InstanceKey { role: Role::Processor, id: id.clone() };
+            let health = self.component(&key);
+            let Running { instance, reads, .. } = self.instances.get(&key).ok_or(id)?;
+            let metrics = self.metrics.processor(&id.to_string());
+            let processor = Processor::new(id.to_string(), instance.clone(), reads.clone(), metrics);
+            processors.push(processor.with_health(health));
+        }
+        Ok(processors)
+    }
+
+    /// Sees off what was removed: exporters go when nothing is on its way to them any more, and send what they have.
+    fn depart(&mut self, former: Option<Released>, exporters: Vec<ExporterHandle>) {
+        self.departing.receivers.retain(|_, task| !task.is_finished());
+        while self.departing.exporters.try_join_next().is_some() {}
+        while self.collecting.try_join_next().is_some() {}
+        if exporters.is_empty() {
+            return;
+        }
+        let (calls, drain) = (self.longest_call(), self.shutdown_timeout);
+        let stopping = self.departing.deadline.subscribe();
+        self.departing.exporters.spawn(async move {
+            // Whoever waits for room in the queue of one that sends nothing any more would wait for ever.
+            if let Some(former) = former {
+                tokio::select! {
+                    _ = timeout(calls + drain, former.wait()) => {}
+                    _ = stopped(stopping.clone()) => {}
+                }
+            }
+            let drained =
+                exporters.into_iter().map(|exporter| see_off(exporter, Instant::now() + drain, stopping.clone()));
+            drained.collect::<JoinSet<()>>().join_all().await;
+        });
+    }
+
+    /// How long a collection may take that is under way.
+    fn longest_call(&self) -> Duration {
+        let timeouts = self.blueprint.instances.values().map(|plan| plan.substance.timeout);
+        timeouts.max().unwrap_or_default()
+    }
+
+    /// Comes to an end: collections finish, and what they brought is sent, within the time there is.
+    pub(crate) async fn stop(mut self) {
+        let deadline = Instant::now() + self.shutdown_timeout;
+        self.departing.deadline.send_replace(Some(deadline));
+        for Feed { orders, .. } in self.sources.values() {
+            orders.send_replace(Order::Stop);
+        }
+        let finished = timeout(self.shutdown_timeout.mul_f64(COLLECTING), async {
+            while self.collecting.join_next().await.is_some() {}
+        });
+        if finished.await.is_err() {
+            tracing::warn!("{} receivers did not finish in time and are stopped", self.collecting.len());
+            let egresses = self.instances.values().filter_map(|running| running.egress.as_ref());
+            egresses.for_each(|egress| egress.close());
+            self.collecting.shutdown().await;
+        }
+        let mut draining = JoinSet::new();
+        for exporter in self.exporters.into_values() {
+            draining.spawn(async move { exporter.drain(deadline).await });
+        }
+        while draining.join_next().await.is_some() {}
+        while self.departing.exporters.join_next().await.is_some() {}
+    }
+}
+
+/// Sends what an exporter has that was removed, until a deadline, and lets go of it.
+async fn see_off(exporter: ExporterHandle, deadline: Instant, stopping: watch::Receiver<Option<Instant>>) {
+    let id = exporter.id().to_owned();
+    let report = {
+        let mut drain = std::pin::pin!(exporter.drain(deadline));
+        tokio::select! {
+            report = &mut drain => report,
+            sooner = stopped(stopping) => {
+                // All this does is to tell it.
+                exporter.drain(sooner.min(deadline)).await;
+                drain.await
+            }
+        }
+    };
+    drop(exporter);
+    tracing::info!(exporter = id, lost = report.undelivered.total(), "removed");
+}
+
+/// Once Kiln stops: when everything must be over.
+async fn stopped(mut stopping: watch::Receiver<Option<Instant>>) -> Instant {
+    loop {
+        if let Some(deadline) = *stopping.borrow_and_update() {
+            return deadline;
+        }
+        if stopping.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn kind(role: Role) -> ComponentKind {
+    match role {
+        Role::Receiver => ComponentKind::Receiver,
+        Role::Processor => ComponentKind::Processor,
+    }
+}
+
+fn pipeline_name(pipeline: &PipelineConfig) -> String {
+    match &pipeline.name {
+        Some(name) => format!("{}/{name}", pipeline.signal),
+        None => pipeline.signal.to_string(),
+    }
+}
