@@ -42,7 +42,9 @@ impl Change {
                 wrong.push(refused.reason.clone());
             }
         }
-        wrong.extend(kiln.still_leaving(difference));
+        if wrong.is_empty() {
+            wrong.extend(kiln.wait_for_leaving(difference).await.err());
+        }
         if !wrong.is_empty() {
             return Err(wrong);
         }

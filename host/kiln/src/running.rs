@@ -13,8 +13,8 @@ use kiln_pipeline::{Hold, Order, Pipeline, Processor, Released, Route, Schedule,
 use kiln_runtime::{Engine, EngineSpec};
 use kiln_telemetry::{Component, ComponentKind, Health, Metrics, Redaction, Status};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::blueprint::{Blueprint, InstanceKey};
 use crate::change::Change;
@@ -43,8 +43,8 @@ pub(crate) struct Kiln {
     components: BTreeMap<InstanceKey, Component>,
     broken_pipelines: BTreeSet<String>,
     collecting: JoinSet<()>,
-    /// Ends when nothing is on its way any more along the routes there are.
-    released: Option<Released>,
+    /// Of each generation of routes, the latest last: over when nothing is on its way along one of them any more.
+    released: Vec<Released>,
     /// What was removed and is not done yet.
     departing: Departing,
     shutdown_timeout: Duration,
@@ -53,11 +53,12 @@ pub(crate) struct Kiln {
 /// How a receiver is told what to do.
 struct Feed {
     orders: watch::Sender<Order>,
-    task: AbortHandle,
+    /// Over when it has finished its last collection.
+    gone: Released,
 }
 
 struct Departing {
-    receivers: BTreeMap<ComponentId, AbortHandle>,
+    receivers: BTreeMap<ComponentId, Released>,
     exporters: JoinSet<()>,
     /// When the last of them must be gone, once Kiln stops.
     deadline: watch::Sender<Option<Instant>>,
@@ -94,7 +95,7 @@ impl Kiln {
             components: BTreeMap::new(),
             broken_pipelines: BTreeSet::new(),
             collecting: JoinSet::new(),
-            released: None,
+            released: Vec::new(),
             departing: Departing {
                 receivers: BTreeMap::new(),
                 exporters: JoinSet::new(),
@@ -118,11 +119,20 @@ impl Kiln {
         self.exporters.values().any(ExporterHandle::is_durable)
     }
 
-    /// What was removed and is not done yet, and would be there twice.
-    pub(crate) fn still_leaving(&self, difference: &Difference) -> Vec<String> {
+    /// Waits for receivers that were removed and are to come back: two of one id would share what they remember.
+    ///
+    /// # Errors
+    /// One does not finish its last collection, and why that is in the way.
+    pub(crate) async fn wait_for_leaving(&self, difference: &Difference) -> Result<(), String> {
+        let deadline = Instant::now() + self.longest_call() + self.shutdown_timeout;
         let added = difference.instances.added.iter().filter(|key| key.role == Role::Receiver);
-        let receivers = added.filter(|key| self.departing.receivers.get(&key.id).is_some_and(|it| !it.is_finished()));
-        receivers.map(|key| format!("{key}: what was removed is still finishing its last collection")).collect()
+        for key in added {
+            let Some(gone) = self.departing.receivers.get(&key.id) else { continue };
+            if timeout_at(deadline, gone.clone().wait()).await.is_err() {
+                return Err(format!("{key}: the one that was removed has not finished its last collection yet"));
+            }
+        }
+        Ok(())
     }
 
     /// Makes what is configured run.
@@ -152,13 +162,14 @@ impl Kiln {
         for (key, reason) in &idle {
             self.component(key).set(Status::PermanentError(reason.clone()));
         }
+        let calls = self.longest_call();
         let mut blueprint = desired.blueprint.clone();
         blueprint.instances.retain(|key, _| self.instances.contains_key(key));
         blueprint.idle = idle;
         self.blueprint = blueprint;
         self.shutdown_timeout = desired.config.shutdown_timeout;
-        let former = self.lay_routes(desired);
-        self.depart(former, leaving);
+        self.lay_routes(desired);
+        self.depart(leaving, calls);
     }
 
     /// Instances that are gone, or do not run, are spoken of no more.
@@ -179,9 +190,8 @@ impl Kiln {
         known.or_insert_with(|| self.health.component(kind(key.role), &key.id.to_string())).clone()
     }
 
-    /// Joins instances and exporters into pipelines, and has every receiver take its new route. Returns what ends when
-    /// nobody takes a former one any more.
-    fn lay_routes(&mut self, desired: &Desired) -> Option<Released> {
+    /// Joins instances and exporters into pipelines, and has every receiver take its new route.
+    fn lay_routes(&mut self, desired: &Desired) {
         let pipelines = self.pipelines(&desired.config.pipelines);
         let (hold, released) = Hold::new();
         let receivers = desired.config.instances.iter().filter(|instance| instance.role == Role::Receiver);
@@ -218,17 +228,21 @@ impl Kiln {
                 orders: latest,
                 health,
             };
-            let task = self.collecting.spawn(source.run());
-            self.sources.insert(configured.id.clone(), Feed { orders, task });
+            let (at_work, gone) = Hold::new();
+            self.collecting.spawn(async move {
+                source.run().await;
+                drop(at_work);
+            });
+            self.sources.insert(configured.id.clone(), Feed { orders, gone });
         }
         let unfed: Vec<_> = self.sources.keys().filter(|id| !fed.contains(*id)).cloned().collect();
         for id in unfed {
-            if let Some(Feed { orders, task }) = self.sources.remove(&id) {
+            if let Some(Feed { orders, gone }) = self.sources.remove(&id) {
                 orders.send_replace(Order::Stop);
-                self.departing.receivers.insert(id, task);
+                self.departing.receivers.insert(id, gone);
             }
         }
-        self.released.replace(released)
+        self.released.push(released);
     }
 
     /// The pipelines all of whose processors run.
@@ -271,23 +285,31 @@ impl Kiln {
         Ok(processors)
     }
 
-    /// Sees off what was removed: exporters go when nothing is on its way to them any more, and send what they have.
-    fn depart(&mut self, former: Option<Released>, exporters: Vec<ExporterHandle>) {
-        self.departing.receivers.retain(|_, task| !task.is_finished());
+    /// Sees off what was removed: exporters go when nothing is on its way to them any more, and send what they have. Calls
+    /// that are under way may take so long.
+    fn depart(&mut self, exporters: Vec<ExporterHandle>, calls: Duration) {
+        self.departing.receivers.retain(|_, gone| !gone.is_over());
         while self.departing.exporters.try_join_next().is_some() {}
         while self.collecting.try_join_next().is_some() {}
+        let latest = self.released.pop();
+        self.released.retain(|former| !former.is_over());
+        let former = self.released.clone();
+        self.released.extend(latest);
         if exporters.is_empty() {
             return;
         }
-        let (calls, drain) = (self.longest_call(), self.shutdown_timeout);
+        let drain = self.shutdown_timeout;
         let stopping = self.departing.deadline.subscribe();
         self.departing.exporters.spawn(async move {
-            // Whoever waits for room in the queue of one that sends nothing any more would wait for ever.
-            if let Some(former) = former {
-                tokio::select! {
-                    _ = timeout(calls + drain, former.wait()) => {}
-                    _ = stopped(stopping.clone()) => {}
+            let released = async {
+                for former in former {
+                    former.wait().await;
                 }
+            };
+            tokio::select! {
+                // Whoever waits for room in the queue of one that sends nothing any more would wait for ever.
+                _ = timeout(calls + drain, released) => {}
+                _ = stopped(stopping.clone()) => {}
             }
             let drained =
                 exporters.into_iter().map(|exporter| see_off(exporter, Instant::now() + drain, stopping.clone()));

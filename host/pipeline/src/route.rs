@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_runtime::Instance;
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use crate::pipeline::Pipeline;
 
@@ -30,27 +30,54 @@ pub enum Order {
     Stop,
 }
 
-/// Kept by every route of one generation: as long as one is, a collection may be on its way along it.
+/// Kept by what may still be at work, such as every route of one generation: as long as one is, a collection may be on its
+/// way along it.
 #[derive(Clone, Debug)]
-pub struct Hold(#[allow(dead_code, reason = "its end is what it says")] mpsc::Sender<()>);
+pub struct Hold(#[allow(dead_code, reason = "its end is what it says")] Arc<watch::Sender<()>>);
 
-/// The other end of a [`Hold`].
-#[derive(Debug)]
-pub struct Released(mpsc::Receiver<()>);
+/// The other end of a [`Hold`]. Clones wait for the same.
+#[derive(Clone, Debug)]
+pub struct Released(watch::Receiver<()>);
 
 impl Hold {
-    /// For the routes of one generation, and whoever waits until nobody takes one of them any more.
+    /// For whatever is to be waited for, and for whoever waits.
     #[must_use]
     pub fn new() -> (Self, Released) {
-        let (hold, released) = mpsc::channel(1);
-        (Self(hold), Released(released))
+        let (hold, released) = watch::channel(());
+        (Self(Arc::new(hold)), Released(released))
     }
 }
 
 impl Released {
+    /// Whether every [`Hold`] is gone.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.has_changed().is_err()
+    }
+
     /// Waits until every [`Hold`] is gone.
     pub async fn wait(mut self) {
-        // Nobody sends: what is received is the end.
-        while self.0.recv().await.is_some() {}
+        // Nothing is ever sent: what comes is the end.
+        while self.0.changed().await.is_ok() {}
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_held_is_waited_for() {
+        let (hold, released) = Hold::new();
+        let another = hold.clone();
+        let waiting = tokio::spawn(released.clone().wait());
+        drop(hold);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished() && !released.is_over());
+        drop(another);
+        waiting.await.unwrap();
+        assert!(released.is_over());
+        released.wait().await;
     }
 }

@@ -108,6 +108,36 @@ fn a_receiver_comes_changes_and_goes() {
     assert_eq!(starts(&telemetry), 1);
 }
 
+/// Scenario: a receiver that computes for two seconds with every collection is removed in the middle of one, and is back in the
+/// configuration before that has ended.
+/// Guarantees: the two are never at work at the same time: the reload waits for the first to finish, and is applied.
+#[test]
+fn a_receiver_that_comes_back_waits_for_itself() {
+    let mut stage = Stage::new();
+    stage.put("misbehaving", &guest("misbehaving"));
+    let alone = Configuration::steady(&stage.sink);
+    let busy = "{ mode: loop, endpoint: \"https://granted.example\", collection_interval: 100ms, initial_delay: 0s }";
+    let with = Configuration {
+        receivers: format!("{}  misbehaving: {busy}\n", alone.receivers),
+        received: "[misbehaving, steady]".to_owned(),
+        ..alone.clone()
+    };
+    let stopped = "kiln_instance_limit_hits_total{instance=\"misbehaving\",limit=\"cpu\"}";
+    stage.start(&alone);
+    stage.configure(&with);
+    assert!(stage.reload().contains("receivers.misbehaving added"));
+    stage.collects("kiln.steady", 5);
+    stage.configure(&alone);
+    assert!(stage.reload().contains("receivers.misbehaving removed"));
+    assert_eq!(stage.metric(stopped), 0.0, "it had ended before it was removed: the case tests nothing");
+    stage.configure(&with);
+    assert!(stage.reload().contains("receivers.misbehaving added"));
+    assert_eq!(stage.metric(stopped), 1.0);
+    let telemetry = stage.stop();
+    assert_steady(&telemetry);
+    assert_eq!(starts(&telemetry), 1);
+}
+
 /// Scenario: a processor comes into a pipeline, its settings change, and it goes.
 /// Guarantees: what is collected has the attribute it sets exactly as long, and nothing is missed.
 #[test]
