@@ -6,10 +6,11 @@ use wasmtime::ResourceLimiter;
 
 use crate::breach::Breach;
 
-/// Far above what any toolchain emits, far below what hurts.
+/// These are far above what any toolchain emits, and far below what hurts.
 pub(crate) const MAX_MEMORIES: usize = 8;
 pub(crate) const MAX_TABLES: usize = 16;
-pub(crate) const MAX_INSTANCES: usize = 32;
+// CPython is linked of dozens of modules, each an instance, and one holds its adapters.
+pub(crate) const MAX_INSTANCES: usize = 128;
 /// Over all tables together.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 

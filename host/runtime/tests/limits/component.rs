@@ -47,7 +47,7 @@ async fn instances_and_memories_are_limited_in_number() {
     let plugin = component(&format!("{empty} {with_memory} {} {}", many("$empty", 20), many("$memory", 7)), "", "", "");
     let instance = world.hostile(&plugin, &limits()).await;
     world.collect(&instance).await.0.unwrap();
-    let plugin = component(&format!("{empty} {}", many("$empty", 32)), "", "", "");
+    let plugin = component(&format!("{empty} {}", many("$empty", 128)), "", "", "");
     world.expect(&plugin, &limits(), "limit_instances").await;
     let world = World::new().await;
     let plugin = component(&format!("{with_memory} {}", many("$memory", 8)), "", "", "");
