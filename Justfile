@@ -16,7 +16,7 @@ plugins:
     ./scripts/setup --for build
     ./scripts/build-plugins
 
-# Run every check, or the stages named: fmt scripts clippy build plugins reference unit fuzz cases attacks
+# Run every check, or the stages named: fmt scripts clippy build plugins reference examples unit fuzz cases attacks
 test *stages:
     ./scripts/test {{ stages }}
 

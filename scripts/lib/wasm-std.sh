@@ -92,3 +92,12 @@ cargo_for_wasm() {
     *) fail --code "$EXIT_UNAVAILABLE" "Rust's standard library for $WASM_TARGET is missing; run scripts/setup --for build" ;;
   esac
 }
+
+# export_wasm_std: the same for a cargo that somebody else starts.
+export_wasm_std() {
+  [ "$(wasm_std_source)" = debian ] || return 0
+  export RUSTC_BOOTSTRAP=1 RUSTC=$DEBIAN_RUSTC CARGO_UNSTABLE_BUILD_STD=std,panic_abort
+  CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(wasm_linker)
+  CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS='-Clinker-flavor=wasm-ld'
+  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use kiln_authoring::Language;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed while running or the answer is no, 64 the command line, the configuration or a plugin \
      is at fault.";
@@ -87,6 +88,33 @@ pub(crate) struct Checked {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
+    /// Start a plugin of your own: a project that builds, and whose tests pass, as it is
+    #[command(after_help = "\
+Examples:
+  kiln plugin new --kind receiver --lang c queue-length
+  kiln plugin new --kind processor --lang rust --sdk ~/kiln/plugins/sdk mask
+
+The project is written into a directory of the plugin's name; its README says what building needs.")]
+    New(New),
+
+    /// Build the project in a directory and pack what comes out
+    #[command(after_help = "\
+Example:
+  kiln plugin build && kiln plugin inspect build/queue-length.wasm
+
+Writes the contract to build/wit, cut to what plugin.toml requests, and runs the project's build.sh with KILN (this
+program), KILN_WIT, KILN_WORLD, KILN_TOOLS (where toolchains may be kept) and KILN_MODULE: there the script leaves a core
+module or a component, which is then packed.")]
+    Build(Build),
+
+    /// Write bindings for the world of a manifest, or its WIT for toolchains that make their own
+    #[command(after_help = "\
+Examples:
+  kiln plugin bindings --lang c build/bindings
+  kiln plugin bindings --lang go build/bindings     (in the directory of go.mod)
+  kiln plugin bindings --lang wit wit")]
+    Bindings(Bindings),
+
     /// Turn a core module, or a component, into a plugin by embedding its manifest
     #[command(after_help = "\
 Example:
@@ -138,6 +166,51 @@ Examples:
   kiln plugin reference plugins/spark.wasm > spark.md
   kiln plugin reference plugins/*.wasm")]
     Reference(Reference),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct New {
+    /// Which world it implements
+    #[arg(long, value_name = "KIND", value_parser = ["receiver", "processor"])]
+    pub(crate) kind: String,
+
+    /// What it is written in
+    #[arg(long, value_name = "LANGUAGE")]
+    pub(crate) lang: Language,
+
+    /// Where Kiln's SDK for Rust is: plugins/sdk of a clone, found by itself within one
+    #[arg(long, value_name = "DIR")]
+    pub(crate) sdk: Option<PathBuf>,
+
+    /// Name of the plugin
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Build {
+    /// The project
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) directory: PathBuf,
+
+    /// Where to write the plugin; build/NAME.wasm in the project if absent
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bindings {
+    /// For which language
+    #[arg(long, value_name = "LANGUAGE", value_parser = ["c", "go", "wit"])]
+    pub(crate) lang: String,
+
+    /// The manifest
+    #[arg(short, long, value_name = "FILE", default_value = "plugin.toml")]
+    pub(crate) manifest: PathBuf,
+
+    /// Where to write them
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

@@ -33,6 +33,7 @@ pub mod process;
 pub mod program;
 mod request;
 mod server;
+pub mod shop;
 pub mod sink;
 pub mod spark;
 

@@ -1,5 +1,6 @@
 //! One module per subcommand.
 
+mod author;
 mod compile;
 mod diff;
 mod init_script;
@@ -21,6 +22,9 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
+        Command::Plugin(PluginCommand::New(arguments)) => author::new(&arguments),
+        Command::Plugin(PluginCommand::Build(arguments)) => author::build(&arguments),
+        Command::Plugin(PluginCommand::Bindings(arguments)) => author::bindings(&arguments),
         Command::Plugin(PluginCommand::Pack(arguments)) => plugin::pack(&arguments),
         Command::Plugin(PluginCommand::Inspect(arguments)) => inspect::run(&arguments),
         Command::Plugin(PluginCommand::Lock(arguments)) => lock::run(&arguments),

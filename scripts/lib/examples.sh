@@ -1,0 +1,47 @@
+# shellcheck shell=bash
+# The languages of plugins/examples, and the toolchains they are built with. A project's tools.sh says which version it
+# needs and installs it the first time; here it is done beforehand, so that it is announced.
+
+# shellcheck disable=SC2034 # used by those who source this
+readonly EXAMPLE_LANGUAGES=(rust python javascript c)
+
+KILN_TOOLS=${KILN_TOOLS:-$KILN_CACHE/tools}
+export KILN_TOOLS
+
+# in_toolchain LANGUAGE COMMAND: with what that language's tools.sh says; apart, because its names are its own.
+in_toolchain() { bash -euc ". '$KILN_ROOT/plugins/examples/$1/orders/tools.sh'; $2"; }
+
+# shellcheck disable=SC2016 # for the inner shell
+toolchain_present() { in_toolchain "$1" '[ -e "$toolchain/complete" ]'; }
+
+toolchain_install() {
+  step "the toolchain of the examples in $1" "mend what is said above, then run $0 again" in_toolchain "$1" install_toolchain
+}
+
+example_python_present() { toolchain_present python; }
+example_python_what() { say "componentize-py, from PyPI into $KILN_TOOLS: builds the examples in Python (17 MB to download)"; }
+example_python_install() {
+  python_has_pip || debian_install python3 python3-venv
+  toolchain_install python
+}
+
+example_javascript_present() { toolchain_present javascript; }
+example_javascript_what() { say "jco and esbuild, from npm into $KILN_TOOLS: build the examples in JavaScript (130 MB to download)"; }
+example_javascript_install() {
+  node_present || fail --code "$EXIT_UNAVAILABLE" "the examples in JavaScript need Node.js $NODE_MINIMUM or later with npm, and there is none; install it, then run $0 again"
+  toolchain_install javascript
+}
+
+# The examples are built with it, and their tests run on it. A Node.js is its user's choice: it is asked for, never installed.
+readonly NODE_MINIMUM=20
+
+node_present() {
+  command -v npm >/dev/null && [ "$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p')" -ge "$NODE_MINIMUM" ] 2>/dev/null
+}
+
+example_c_present() { toolchain_present c; }
+example_c_what() { say "ziglang, from PyPI into $KILN_TOOLS: the compiler of the examples in C (101 MB to download)"; }
+example_c_install() {
+  python_has_pip || debian_install python3 python3-venv
+  toolchain_install c
+}

@@ -1,0 +1,75 @@
+//! What `kiln plugin new` writes: it builds, its tests pass, and what it builds is a plugin, as it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+fn variable(name: &str) -> PathBuf {
+    std::env::var_os(name).unwrap_or_else(|| panic!("{name}: run `scripts/test cases`")).into()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// Runs a command to its end and returns what it printed; a failure shows all of it.
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?}\n{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// Scenario: a new project of each kind, built and tested without a touch.
+/// Guarantees: both commands succeed, and the plugin passes inspection under the name it was given.
+fn builds_and_passes_its_tests(language: &str) {
+    let kiln = variable("KILN_BIN");
+    for kind in ["receiver", "processor"] {
+        let folder = TempDir::new().unwrap();
+        let sdk = root().join("plugins/sdk");
+        let name = format!("my-{kind}");
+        run(Command::new(&kiln)
+            .args(["plugin", "new", "--kind", kind, "--lang", language, "--sdk"])
+            .arg(sdk)
+            .arg(&name)
+            .current_dir(folder.path()));
+        let project = folder.path().join(&name);
+        if language == "rust" {
+            // The releases that the workspace has been tested with, which are on this machine.
+            fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
+        }
+        let mut build = Command::new(&kiln);
+        let mut test = Command::new("./test.sh");
+        for command in [build.args(["plugin", "build"]), &mut test] {
+            command.current_dir(&project).env("CARGO_NET_OFFLINE", "true");
+            // What the projects have in common is compiled once, and apart from the workspace, whose profiles differ.
+            command.env("CARGO_TARGET_DIR", variable("KILN_EXAMPLES").with_file_name("new-projects"));
+            run(command);
+        }
+        let plugin = format!("build/{name}.wasm");
+        let inspected = run(Command::new(&kiln).args(["plugin", "inspect", &plugin]).current_dir(&project));
+        assert!(inspected.contains(&name) && inspected.contains(kind), "{inspected}");
+    }
+}
+
+#[test]
+fn rust() {
+    builds_and_passes_its_tests("rust");
+}
+
+#[test]
+fn python() {
+    builds_and_passes_its_tests("python");
+}
+
+#[test]
+fn javascript() {
+    builds_and_passes_its_tests("javascript");
+}
+
+#[test]
+fn c() {
+    builds_and_passes_its_tests("c");
+}
