@@ -168,7 +168,7 @@ impl<'a> Reading<'a> {
             .get("shutdown_timeout")
             .and_then(|timeout| timeout.duration(Duration::ZERO..=MAX_DURATION))
             .unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT);
-        let reloading = Reloading::read(&mut service);
+        let reloading = Reloading::read(&mut service, telemetry.endpoint.is_some());
         let loading = LoadingLimits::read(service.section("limits"));
         service.unsupported("extensions", NO_EXTENSIONS);
         service.finish();

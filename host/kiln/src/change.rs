@@ -49,7 +49,14 @@ impl Change {
             return Err(wrong);
         }
         let waiting = change.exporters(kiln, desired, difference)?;
-        let mut starter = Starter::new(&kiln.engine, kiln.data.as_ref(), &kiln.metrics, &kiln.redaction, &waiting);
+        let mut starter = Starter::new(
+            &kiln.engine,
+            kiln.data.as_ref(),
+            &kiln.metrics,
+            &kiln.redaction,
+            &waiting,
+            kiln.instances.values(),
+        );
         let wanted: BTreeSet<_> = difference.instances.added.union(&difference.instances.changed).collect();
         for prepared in desired.preparation.ready.iter().filter(|prepared| wanted.contains(&prepared.key())) {
             let key = prepared.key();

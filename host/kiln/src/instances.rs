@@ -20,6 +20,7 @@ const REQUESTS_PER_TIMEOUT: u32 = 3;
 
 /// An instance whose plugin is loaded.
 pub(crate) struct Running {
+    plugin: Plugin,
     pub(crate) instance: Instance,
     pub(crate) egress: Option<Arc<Egress>>,
     pub(crate) state: StateStore,
@@ -59,7 +60,7 @@ pub(crate) struct Starter<'s> {
     pub(crate) metrics: &'s Metrics,
     pub(crate) redaction: &'s Redaction,
     pub(crate) waiting: &'s Waiting,
-    /// Compiled so far: several instances share a plugin.
+    /// Compiled so far, those that run among them: several instances share a plugin.
     plugins: BTreeMap<Digest, Plugin>,
 }
 
@@ -70,8 +71,10 @@ impl<'s> Starter<'s> {
         metrics: &'s Metrics,
         redaction: &'s Redaction,
         waiting: &'s Waiting,
+        running: impl Iterator<Item = &'s Running>,
     ) -> Self {
-        Self { engine, data, metrics, redaction, waiting, plugins: BTreeMap::new() }
+        let plugins = running.map(|running| (running.plugin.digest, running.plugin.clone())).collect();
+        Self { engine, data, metrics, redaction, waiting, plugins }
     }
 
     /// Starts an instance beside `former`, which goes on, and whose memory it shares. One that takes nobody's place may fail
@@ -100,7 +103,7 @@ impl<'s> Starter<'s> {
         };
         let spec = InstanceSpec {
             id: id.clone(),
-            plugin,
+            plugin: plugin.clone(),
             policy: Arc::clone(policy),
             config: settings.public.to_string(),
             egress: egress.clone(),
@@ -119,7 +122,7 @@ impl<'s> Starter<'s> {
         }
         let reads = file.manifest.processor.as_ref().map(|declared| declared.reads.clone()).unwrap_or_default();
         tracing::info!(instance = id, plugin = name, version = file.manifest.version, digest = %file.digest, "started");
-        Ok(Running { instance: spawned, egress, state, metrics, reads })
+        Ok(Running { plugin, instance: spawned, egress, state, metrics, reads })
     }
 
     async fn plugin(&mut self, prepared: &Prepared, name: &str) -> Result<Plugin, StartError> {

@@ -14,6 +14,7 @@ mod prepare;
 mod reload;
 mod running;
 mod service;
+mod signals;
 mod waiting;
 mod watch;
 

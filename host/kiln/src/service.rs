@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use kiln_telemetry::metrics::ReloadOutcome;
 use kiln_telemetry::{Health, Metrics, Redaction, ReloadDoor, ReloadRequests, Server};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -12,18 +11,18 @@ use crate::desired::{Desired, Place};
 use crate::exit::Failure;
 use crate::reload::{Ended, apply, reload};
 use crate::running::Kiln;
+use crate::signals::{Signals, Told};
 use crate::watch::Watch;
 
 pub(crate) async fn run(
     started: Instant,
+    mut signals: Signals,
     place: Place,
     desired: Desired,
     redaction: &Redaction,
 ) -> Result<(), Failure> {
     let config = &desired.config;
     desired.preparation.protect_secrets(config, redaction);
-    let mut signals = Signals::listen()?;
-    let mut hangup = listen(SignalKind::hangup())?;
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let health = Health::default();
     let (door, mut requests) = ReloadDoor::new();
@@ -39,7 +38,7 @@ pub(crate) async fn run(
     let mut kiln = Kiln::new(config, metrics.clone(), health.clone(), redaction.clone())?;
     tokio::select! {
         begun = apply(&mut kiln, &desired) => drop(begun?),
-        () = signals.next() => return Ok(()),
+        () = signals.stop() => return Ok(()),
     }
     let (receivers, exporters) = kiln.counts();
     if receivers == 0 {
@@ -52,12 +51,12 @@ pub(crate) async fn run(
     let mut watch = Watch::new(place.clone(), &desired);
     // What was read, plugins and all, is not needed any more.
     drop(desired);
-    reload_when_asked(&mut kiln, &place, &mut watch, &mut signals, &mut hangup, &mut requests).await;
+    reload_when_asked(&mut kiln, &place, &mut watch, &mut signals, &mut requests).await;
     tracing::info!("stopping: what is collected is still sent");
     health.stopping();
     tokio::select! {
         () = kiln.stop() => {}
-        () = signals.next() => tracing::warn!("second signal: stopping at once"),
+        () = signals.stop() => tracing::warn!("second signal: stopping at once"),
     }
     let _ = close.send(true);
     while server.join_next().await.is_some() {}
@@ -71,20 +70,21 @@ async fn reload_when_asked(
     place: &Place,
     watch: &mut Watch,
     signals: &mut Signals,
-    hangup: &mut Signal,
     requests: &mut ReloadRequests,
 ) {
     loop {
         let (asked_by, answer) = tokio::select! {
             biased;
-            () = signals.next() => return,
-            _ = hangup.recv() => ("SIGHUP", None),
+            signal = signals.next() => match signal {
+                Told::Stop => return,
+                Told::Reload => ("SIGHUP", None),
+            },
             answer = requests.next() => ("POST /-/reload", Some(answer)),
             () = watch.changed() => ("a change of the files", None),
         };
         let ended = tokio::select! {
             biased;
-            () = signals.next() => return,
+            () = signals.stop() => return,
             ended = reload(kiln, place, watch, asked_by) => ended,
         };
         if let Some(answer) = answer {
@@ -92,27 +92,4 @@ async fn reload_when_asked(
             answer.give(if outcome == ReloadOutcome::Refused { Err(text) } else { Ok(text) });
         }
     }
-}
-
-/// SIGINT and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self, Failure> {
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-fn listen(kind: SignalKind) -> Result<Signal, Failure> {
-    signal(kind).map_err(|error| Failure::runtime(format!("cannot listen for signals: {error}")))
 }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_config::{
-    Compression, Config, DEFAULT_MAX_BYTES, Errors, ExporterKind, Fsync, Limits, LogEncoding, OnFull, OtlpHttp, Queue,
-    Retry, Role, Storage, Verbosity,
+    Compression, Config, DEFAULT_MAX_BYTES, Errors, ExporterKind, Fsync, Limits, LoadingLimits, LogEncoding, OnFull,
+    OtlpHttp, Queue, Reloading, Retry, Role, Storage, Verbosity,
 };
 use kiln_otlp::Signal;
 use proptest::prelude::*;
@@ -43,6 +43,35 @@ fn otlp_http_exporter(keys: &str) -> String {
         "receivers: {{ databricks: }}\nexporters:\n  otlp_http: {keys}\n\
          service: {{ pipelines: {{ metrics: {{ receivers: [databricks], exporters: [otlp_http] }} }} }}\n"
     )
+}
+
+/// `service` with these keys besides the pipelines.
+fn service(keys: &str) -> String {
+    format!(
+        "receivers: {{ databricks: }}\nexporters: {{ debug: }}\nservice:\n  {keys}\n  pipelines: {{ metrics: {{ receivers: \
+         [databricks], exporters: [debug] }} }}\n"
+    )
+}
+
+#[test]
+fn what_loading_may_use_up_and_what_makes_it_happen_again_is_read() {
+    let config = parse(&service("limits: { compile_memory: 256MiB, compile_time: 5s, cache_bytes: 2MiB }"));
+    let limits =
+        LoadingLimits { compile_memory: 256 << 20, compile_time: Duration::from_secs(5), cache_bytes: 2 << 20 };
+    assert_eq!((config.loading, config.reloading), (limits, Reloading::default()));
+    let config = parse(&service("watch: true\n  reload_endpoint: true"));
+    assert_eq!(config.loading, LoadingLimits::default());
+    assert_eq!(config.reloading, Reloading { watch: true, endpoint: true });
+    for (keys, error) in [
+        ("limits: { compile_memory: 1MiB }", "service.limits.compile_memory: "),
+        ("limits: { compile_time: 2h }", "service.limits.compile_time: "),
+        ("limits: { cache_bytes: 0 }", "service.limits.cache_bytes: "),
+        ("limits: { compile_ram: 1GiB }", "did you mean `compile_time`?"),
+        ("watch: sometimes", "service.watch: "),
+        ("reload_endpoint: true\n  telemetry: { endpoint: none }", "there is no endpoint to ask at"),
+    ] {
+        assert!(errors(&service(keys)).contains(error), "{keys}: {}", errors(&service(keys)));
+    }
 }
 
 #[test]

@@ -11,11 +11,21 @@ use crate::cli::Checked;
 use crate::desired::Place;
 use crate::exit::Failure;
 use crate::service;
+use crate::signals::Signals;
 use crate::watch::Fingerprint;
 
 pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
     let started = Instant::now();
     keep_memory_private().map_err(|error| Failure::runtime(format!("cannot forbid core dumps: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::runtime(format!("cannot start: {error}")))?;
+    // Before anything is read: who has changed a file meanwhile may ask for it, and is heard as soon as Kiln runs.
+    let signals = {
+        let _runtime = runtime.enter();
+        Signals::listen()?
+    };
     let place = Place { config: arguments.file.config.clone(), locked: arguments.locked };
     let fingerprint = Fingerprint::of_configuration(&place);
     let config = Config::read(&place.config, &environment).map_err(Failure::usage)?;
@@ -26,11 +36,7 @@ pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
     let redaction = Redaction::default();
     LogSettings { format, filter: config.telemetry.logs.level.clone() }.init(&redaction).map_err(Failure::usage)?;
     let desired = place.read_plugins(config, fingerprint)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::runtime(format!("cannot start: {error}")))?;
-    runtime.block_on(service::run(started, place, desired, &redaction))
+    runtime.block_on(service::run(started, signals, place, desired, &redaction))
 }
 
 /// Memory holds credentials: it leaves neither as a core dump, nor to a debugger of the same user.

@@ -103,6 +103,9 @@ fn a_receiver_comes_changes_and_goes() {
     assert!(stage.reload().contains("receivers.misbehaving added"));
     stage.collects("kiln.test.value", 3);
     assert_eq!(stage.metric("kiln_instance_errors_total{instance=\"misbehaving\",error_type=\"trap\"}"), 1.0);
+    // With other settings it was the same plugin, and when it came back it was in the cache.
+    let compiled = |outcome| stage.metric(&format!("kiln_compilations_total{{outcome=\"{outcome}\"}}"));
+    assert_eq!((compiled("compiled"), compiled("cached")), (2.0, 1.0));
     let telemetry = stage.stop();
     assert_steady(&telemetry);
     assert_eq!(starts(&telemetry), 1);

@@ -116,9 +116,16 @@ impl Stage {
     }
 
     pub(crate) fn start(&mut self, configuration: &Configuration) {
+        self.start_with(configuration, |_| {});
+    }
+
+    /// Starts Kiln and does something before it runs.
+    pub(crate) fn start_with(&mut self, configuration: &Configuration, meanwhile: impl FnOnce(&Program)) {
         self.configure(configuration);
         self.read = 0;
-        self.kiln = Some(Program::start(&mut self.command(&self.arguments)).unwrap());
+        let kiln = Program::start(&mut self.command(&self.arguments)).unwrap();
+        meanwhile(&kiln);
+        self.kiln = Some(kiln);
         self.says("running receivers");
         self.collects("kiln.steady", 2);
     }

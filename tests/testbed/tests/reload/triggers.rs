@@ -68,6 +68,24 @@ fn a_change_of_the_files_is_found_if_that_is_switched_on() {
     assert!((3..=4).contains(&starts(&telemetry)));
 }
 
+/// Scenario: SIGHUP arrives as soon as the process is there, while it reads and compiles for its start.
+/// Guarantees: it does not end Kiln, and a reload follows the start.
+#[test]
+fn a_reload_can_be_asked_for_before_the_start_is_over() {
+    let mut stage = Stage::new();
+    stage.start_with(&Configuration::steady(&stage.sink), |kiln| {
+        let listens = || {
+            let status = fs::read_to_string(format!("/proc/{}/status", kiln.id())).unwrap();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+            u64::from_str_radix(caught.trim(), 16).unwrap() & 1 == 1
+        };
+        until("it listens to SIGHUP", listens);
+        kiln.signal("HUP").unwrap();
+    });
+    assert!(stage.ended().starts_with("reloaded: nothing has changed"));
+    assert_steady(&stage.stop());
+}
+
 /// Scenario: SIGTERM arrives in the middle of a reload that compiles.
 /// Guarantees: Kiln stops in good order.
 #[test]
