@@ -69,9 +69,10 @@ pub(crate) fn requests(manifest: &Manifest) -> BTreeSet<Request> {
         other("state".to_owned());
     }
     if let Some(processor) = &manifest.processor {
-        let level = format!("{:?}", processor.level).to_lowercase();
+        let level = processor.level;
         processor.reads.iter().for_each(|key| _ = other(format!("reads {key} at {level} level")));
         processor.writes.iter().for_each(|key| _ = other(format!("writes {key} at {level} level")));
+        processor.edits.iter().for_each(|edit| _ = other(format!("edits by {edit}")));
     }
     for line in unknown(serde_json::to_value(&manifest.requests)) {
         other(line);

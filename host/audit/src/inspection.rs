@@ -1,7 +1,7 @@
 //! Everything there is to say of a plugin file.
 
 use kiln_config::Config;
-use kiln_policy::{Capability, Digest, Import, Level, Manifest, SignatureFile, SigningKey, WIT_VERSION};
+use kiln_policy::{Capability, Digest, Import, Manifest, SignatureFile, SigningKey, WIT_VERSION};
 use kiln_runtime::{ComponentFile, FileError, Surface};
 use serde::Serialize;
 
@@ -122,7 +122,6 @@ impl Inspection {
                 None
             }
         };
-        not_grantable.extend(manifest.as_ref().and_then(not_offered));
         let instances = file.as_ref().zip(config).map(|(file, (config, name))| InstanceGrants::of(file, config, name));
         let capabilities =
             Capability::ALL.map(|capability| used(capability, &imports, manifest.as_ref(), instances.as_deref()));
@@ -148,15 +147,6 @@ impl Inspection {
         let invalid = matches!(self.signature, SignatureState::Invalid { .. });
         self.not_grantable.is_empty() && !invalid && !self.instances.iter().flatten().any(is_refused)
     }
-}
-
-/// What a manifest may say, and this version does not do.
-fn not_offered(manifest: &Manifest) -> Option<String> {
-    let level = manifest.processor.as_ref()?.level;
-    (level != Level::Resource).then(|| {
-        let name = format!("{level:?}").to_lowercase();
-        format!("it processes at {name} level, and this version of Kiln offers resource level only")
-    })
 }
 
 fn interface(name: &str) -> ImportedInterface {

@@ -154,10 +154,13 @@ fn requests(text: &mut String, manifest: &Manifest) -> Result {
         writeln!(text, "  {:<6} {}", Capability::State, Visible(&request.reason))?;
     }
     if let Some(processor) = &manifest.processor {
-        let level = format!("{:?}", processor.level).to_lowercase();
-        writeln!(text, "\nPROCESSES at {level} level")?;
+        writeln!(text, "\nPROCESSES at {} level", processor.level)?;
         writeln!(text, "  reads  {}", Visible(&processor.reads.join(", ")))?;
         writeln!(text, "  writes {}", Visible(&processor.writes.join(", ")))?;
+        if !processor.edits.is_empty() {
+            let edits: Vec<_> = processor.edits.iter().map(ToString::to_string).collect();
+            writeln!(text, "  edits  {}", edits.join(", "))?;
+        }
     }
     Ok(())
 }

@@ -31,6 +31,12 @@ pub const DEFAULT_OUTPUT_POINTS: u64 = 1_000_000;
 /// and written with every collection that changes it.
 pub const DEFAULT_STATE_BYTES: u64 = 16 * MIB;
 
+/// Default of [`Limits::edits`]: ten for every point of a batch of a hundred thousand.
+pub const DEFAULT_EDITS: u64 = 1_000_000;
+
+/// Default of [`Limits::edit_bytes`].
+pub const DEFAULT_EDIT_BYTES: u64 = 64 * MIB;
+
 /// Default of [`Limits::string_bytes`].
 pub const DEFAULT_STRING_BYTES: u64 = 256 * KIB;
 
@@ -85,6 +91,10 @@ pub struct Limits {
     pub output_bytes: u64,
     /// What one cycle may emit, in data points, spans and log records.
     pub output_points: u64,
+    /// What a processor may change of one batch, in edits.
+    pub edits: u64,
+    /// What it may change of one batch, in bytes of keys, names and values.
+    pub edit_bytes: u64,
     /// What the instance may remember, keys and values in bytes.
     pub state_bytes: u64,
     /// How many keys the instance may remember.
@@ -120,6 +130,8 @@ impl Default for Limits {
             string_bytes: DEFAULT_STRING_BYTES,
             output_bytes: DEFAULT_OUTPUT_BYTES,
             output_points: DEFAULT_OUTPUT_POINTS,
+            edits: DEFAULT_EDITS,
+            edit_bytes: DEFAULT_EDIT_BYTES,
             state_bytes: DEFAULT_STATE_BYTES,
             state_entries: DEFAULT_STATE_ENTRIES,
             log_messages: DEFAULT_LOG_MESSAGES,
@@ -154,12 +166,14 @@ impl Limits {
         let host_call_total_bytes = size("host_call_total_bytes", 64 * KIB..=64 * GIB, defaults.host_call_total_bytes);
         let string_bytes = size("string_bytes", KIB..=64 * MIB, defaults.string_bytes);
         let output_bytes = size("output_bytes", KIB..=GIB, defaults.output_bytes);
+        let edit_bytes = size("edit_bytes", KIB..=GIB, defaults.edit_bytes);
         let state_bytes = size("state_bytes", 0..=GIB, defaults.state_bytes);
         let log_bytes = size("log_bytes", KIB..=64 * MIB, defaults.log_bytes);
         let response_bytes = size("response_bytes", KIB..=GIB, defaults.response_bytes);
         let http_stream_bytes = size("http_stream_bytes", KIB..=64 * GIB, defaults.http_stream_bytes);
         let mut count = |key, max| section.get(key).and_then(|value| value.integer(1..=max));
         let output_points = count("output_points", 1_000_000_000).unwrap_or(defaults.output_points);
+        let edits = count("edits", 100_000_000).unwrap_or(defaults.edits);
         let state_entries = count("state_entries", 10_000_000).unwrap_or(defaults.state_entries);
         let mut small =
             |key, max, default| count(key, max).and_then(|value| u32::try_from(value).ok()).unwrap_or(default);
@@ -178,6 +192,8 @@ impl Limits {
             string_bytes,
             output_bytes,
             output_points,
+            edits,
+            edit_bytes,
             state_bytes,
             state_entries,
             log_messages,

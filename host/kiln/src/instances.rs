@@ -5,7 +5,8 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
 use kiln_egress::{Egress, EgressLimits, EgressSpec};
-use kiln_policy::Capability;
+use kiln_otlp::{Amount, Level, Sight};
+use kiln_policy::{Capability, ProcessorDeclaration};
 use kiln_runtime::{CallError, CompileError, Digest, Engine, Instance, InstanceSpec, LinkError, Plugin, StateStore};
 use kiln_telemetry::metrics::InstanceMetrics;
 use kiln_telemetry::{Metrics, Redaction};
@@ -26,7 +27,9 @@ pub(crate) struct Running {
     pub(crate) state: StateStore,
     pub(crate) metrics: InstanceMetrics,
     /// What a processor sees.
-    pub(crate) reads: Vec<String>,
+    pub(crate) sight: Sight,
+    /// What a processor may change of one batch.
+    pub(crate) edits: Amount,
 }
 
 /// Why an instance does not run, or not yet; finishes the sentence "receivers.x: …".
@@ -40,6 +43,17 @@ pub(crate) enum StartError {
     Call(String, #[source] CallError),
     #[error("{0}")]
     Surroundings(String),
+}
+
+/// What a processor may see; no more than how many resources there are, should it declare nothing.
+fn sight(declared: Option<&ProcessorDeclaration>) -> Sight {
+    let Some(declared) = declared else { return Sight::new(Level::Resource, &[]) };
+    let level = match declared.level {
+        kiln_policy::Level::Resource => Level::Resource,
+        kiln_policy::Level::Metric => Level::Metric,
+        kiln_policy::Level::Point => Level::Point,
+    };
+    Sight::new(level, &declared.reads)
 }
 
 impl StartError {
@@ -120,9 +134,12 @@ impl<'s> Starter<'s> {
             Err(error) if must_work => return Err(StartError::Call(name, error)),
             Err(error) => tracing::warn!("{}s.{id}: plugin `{name}` {error}", instance.role),
         }
-        let reads = file.manifest.processor.as_ref().map(|declared| declared.reads.clone()).unwrap_or_default();
+        let sight = sight(file.manifest.processor.as_ref());
+        let limits = &instance.limits;
+        let count = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
+        let edits = Amount { bytes: count(limits.edit_bytes), items: count(limits.edits) };
         tracing::info!(instance = id, plugin = name, version = file.manifest.version, digest = %file.digest, "started");
-        Ok(Running { plugin, instance: spawned, egress, state, metrics, reads })
+        Ok(Running { plugin, instance: spawned, egress, state, metrics, sight, edits })
     }
 
     async fn plugin(&mut self, prepared: &Prepared, name: &str) -> Result<Plugin, StartError> {

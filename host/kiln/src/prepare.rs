@@ -11,7 +11,7 @@ use std::sync::Arc;
 use kiln_config::{Config, ExporterKind, Instance, PluginSettings, Role, Secret};
 use kiln_egress::Credentials;
 use kiln_policy::{
-    Credential, Level, NotAllowed, Origin, OriginRange, PluginKind, Policy, PolicyError, ProxyRule, ValidSignature,
+    Credential, NotAllowed, Origin, OriginRange, PluginKind, Policy, PolicyError, ProxyRule, ValidSignature,
 };
 use kiln_runtime::{ComponentFile, Directory};
 use kiln_telemetry::{Redaction, Subject};
@@ -203,14 +203,6 @@ impl Preparation {
                 return;
             }
         };
-        let mut refuse = |reason: String| self.refused.push(Obstacle::of(instance, format!("{place}: {reason}")));
-        if manifest.processor.as_ref().is_some_and(|declared| declared.level != Level::Resource) {
-            refuse(format!(
-                "plugin `{}` processes below resource level, which this version of Kiln does not offer",
-                manifest.name
-            ));
-            return;
-        }
         let explicit_grants = config.policy.explicit_grants;
         match Policy::resolve(manifest, &instance.grants, explicit_grants, |field| settings.setting(field)) {
             Ok(policy) => {

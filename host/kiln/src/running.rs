@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kiln_config::{ComponentId, Config, Pipeline as PipelineConfig, Role};
 use kiln_export::ExporterHandle;
-use kiln_pipeline::{Hold, Order, Pipeline, Processor, Released, Route, Schedule, Source};
+use kiln_pipeline::{Hold, Order, Pipeline, Processor, ProcessorSpec, Released, Route, Schedule, Source};
 use kiln_runtime::{Engine, EngineSpec};
 use kiln_telemetry::{Component, ComponentKind, Health, Metrics, Redaction, Status};
 use tokio::sync::watch;
@@ -277,10 +277,17 @@ impl Kiln {
         for id in &pipeline.processors {
             let key = InstanceKey { role: Role::Processor, id: id.clone() };
             let health = self.component(&key);
-            let Running { instance, reads, .. } = self.instances.get(&key).ok_or(id)?;
-            let metrics = self.metrics.processor(&id.to_string());
-            let processor = Processor::new(id.to_string(), instance.clone(), reads.clone(), metrics);
-            processors.push(processor.with_health(health));
+            let Running { instance, sight, edits, metrics, .. } = self.instances.get(&key).ok_or(id)?;
+            let id = id.to_string();
+            processors.push(Processor::from(ProcessorSpec {
+                instance: instance.clone(),
+                sight: sight.clone(),
+                edits: *edits,
+                metrics: self.metrics.processor(&id),
+                instance_metrics: metrics.clone(),
+                health: Some(health),
+                id,
+            }));
         }
         Ok(processors)
     }

@@ -64,6 +64,19 @@ impl AttributeValue {
         Ok(list)
     }
 
+    /// What it takes, about: texts and bytes in full, and of lists every item.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Boolean(_) | Self::Integer(_) | Self::Float(_) => 0,
+            Self::TextList(texts) => texts.iter().map(|text| text.len() + size_of::<String>()).sum(),
+            Self::BooleanList(items) => items.len(),
+            Self::IntegerList(items) => items.len() * size_of::<i64>(),
+            Self::FloatList(items) => items.len() * size_of::<f64>(),
+        }
+    }
+
     /// Writes the fields of an `AnyValue`.
     pub(crate) fn write(&self, writer: &mut Writer) {
         match self {

@@ -7,17 +7,21 @@
 
 mod attribute;
 mod batch;
+mod edit;
 mod encode;
+mod join;
 mod logs;
 mod metrics;
 mod point_body;
 mod points;
-mod resource;
+mod shape;
 mod spans;
+mod view;
 mod wire;
 
 pub use attribute::{Attribute, AttributeValue, Attributes, ListItem, MAX_ATTRIBUTES};
 pub use batch::{Batch, Signal, UnknownSignal};
+pub use edit::{Edit, EditError, Edits, GaugeAggregation};
 pub use encode::{Amount, Invalid, Scope};
 pub use logs::{LogItems, LogRecord, LogsPayload, Severity};
 pub use metrics::{Metric, MetricBody, MetricItems, MetricsPayload, Temporality};
@@ -26,6 +30,7 @@ pub use points::{
     ExponentialBuckets, ExponentialHistogramPoint, ExponentialHistogramPoints, HistogramPoint, HistogramPoints, Number,
     NumberPoint, NumberPoints, SummaryPoint, SummaryPoints,
 };
-pub use resource::{EditError, ResourceEdit, edit_resources, resources};
+pub use shape::MetricKind;
 pub use spans::{Span, SpanBody, SpanItems, SpanKind, SpanStatus, SpansPayload};
+pub use view::{Extent, Level, MAX_VIEW_ITEMS, MetricView, PointView, Sight, View, Views};
 pub use wire::Malformed;

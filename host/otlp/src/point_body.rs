@@ -6,7 +6,7 @@ use crate::points::Number;
 use crate::spans::{SPAN_ID, TRACE_ID, check_optional_id};
 
 /// More exemplars than this on one point are refused. SDKs keep one for each bucket of a histogram, or a handful.
-const MAX_EXEMPLARS: usize = 128;
+pub(crate) const MAX_EXEMPLARS: usize = 128;
 
 /// One measurement; the ids are whole, or empty. Without a time it has that of its point.
 #[derive(Clone, Copy, Debug)]

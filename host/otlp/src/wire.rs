@@ -27,6 +27,11 @@ impl Writer {
         self.buffer
     }
 
+    /// Takes back what was written since the writer had this length.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.buffer.truncate(length);
+    }
+
     pub(crate) fn written(&self, from: usize, to: usize) -> &[u8] {
         self.buffer.get(from..to).unwrap_or_default()
     }
@@ -184,6 +189,15 @@ pub(crate) struct Fields<'a>(&'a [u8]);
 impl<'a> Fields<'a> {
     pub(crate) const fn of(message: &'a [u8]) -> Self {
         Self(message)
+    }
+
+    /// Hands on the numbers of a packed list.
+    pub(crate) fn varints(packed: &'a [u8], mut number: impl FnMut(u64)) -> Result<(), Malformed> {
+        let mut rest = Self(packed);
+        while !rest.0.is_empty() {
+            number(rest.varint()?);
+        }
+        Ok(())
     }
 
     fn varint(&mut self) -> Result<u64, Malformed> {

@@ -1,4 +1,4 @@
-//! What is written is what the OpenTelemetry protobuf definitions read; what is edited changes nothing else.
+//! What is written is what the OpenTelemetry protobuf definitions read. What becomes of it by edits: `editing`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 use bytes::Bytes;
@@ -6,9 +6,8 @@ use kiln_otlp::*;
 use opentelemetry_proto::tonic::collector::{
     logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
 };
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, KeyValueList, any_value};
-use opentelemetry_proto::tonic::metrics::v1::{ResourceMetrics, metric, number_data_point};
-use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::common::v1::any_value;
+use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -257,86 +256,20 @@ fn a_payload_ends_at_its_limits() {
     assert_eq!(points(thousand, some, 5), Err(Invalid::TooManyBytes(1000)));
 }
 
-fn text(key: &str, value: &str) -> KeyValue {
-    KeyValue {
-        key: key.into(),
-        value: Some(AnyValue { value: Some(any_value::Value::StringValue(value.into())) }),
-        ..Default::default()
-    }
-}
-
-fn batch_of(resources: Vec<Option<Vec<KeyValue>>>) -> Batch {
-    let resource_metrics = resources
-        .into_iter()
-        .enumerate()
-        .map(|(index, attributes)| ResourceMetrics {
-            resource: attributes.map(|attributes| Resource {
-                attributes,
-                dropped_attributes_count: 7,
-                ..Default::default()
-            }),
-            scope_metrics: vec![],
-            schema_url: format!("https://example.com/{index}"),
-        })
-        .collect();
-    let payload = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
-    Batch { signal: Signal::Metrics, payload: Bytes::from(payload), items: 1 }
-}
-
-#[test]
-fn an_edit_changes_its_attribute_and_nothing_else() {
-    let nested = KeyValue {
-        key: "map".into(),
-        value: Some(AnyValue {
-            value: Some(any_value::Value::KvlistValue(KeyValueList { values: vec![text("inner", "kept")] })),
-        }),
-        ..Default::default()
-    };
-    let before =
-        batch_of(vec![Some(vec![text("a", "1"), nested.clone(), text("b", "2")]), None, Some(vec![text("a", "1")])]);
-    assert_eq!(resources(&before).unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [2, 0, 1]);
-    let edits = [
-        ResourceEdit::Set { resource: 0, key: "a".into(), value: AttributeValue::Text("first".into()) },
-        ResourceEdit::Set { resource: 0, key: "a".into(), value: AttributeValue::Text("last".into()) },
-        ResourceEdit::Remove { resource: 0, key: "b".into() },
-        ResourceEdit::Remove { resource: 0, key: "not there".into() },
-        ResourceEdit::Set { resource: 1, key: "new".into(), value: AttributeValue::IntegerList(vec![1, 2]) },
-    ];
-    let after = edit_resources(&before, &edits).unwrap();
-    let request = ExportMetricsServiceRequest::decode(after.payload.clone()).unwrap();
-    let attributes = |index: usize| request.resource_metrics[index].resource.as_ref().unwrap().attributes.clone();
-    assert_eq!(attributes(0), [text("a", "last"), nested]);
-    assert_eq!(request.resource_metrics[0].resource.as_ref().unwrap().dropped_attributes_count, 7);
-    assert_eq!(attributes(1)[0].key, "new");
-    assert_eq!(request.resource_metrics[1].schema_url, "https://example.com/1");
-    assert_eq!(attributes(2), [text("a", "1")]);
-    assert_eq!(
-        resources(&after).unwrap()[1],
-        [Attribute { key: "new".into(), value: AttributeValue::IntegerList(vec![1, 2]) }]
-    );
-}
-
-#[test]
-fn an_edit_that_does_not_fit_changes_nothing() {
-    let batch = batch_of(vec![Some(vec![])]);
-    let remove = |resource, key: &str| [ResourceEdit::Remove { resource, key: key.into() }];
-    assert_eq!(edit_resources(&batch, &remove(0, "a")), Ok(batch.clone()));
-    assert_eq!(edit_resources(&batch, &remove(1, "a")), Err(EditError::NoSuchResource { index: 1, count: 1 }));
-    assert_eq!(edit_resources(&batch, &remove(0, "")), Err(EditError::EmptyKey));
-}
-
 proptest! {
-    #[test]
-    fn no_edits_is_the_identity(keys in proptest::collection::vec("[a-z]{0,200}", 0..20)) {
-        let batch = batch_of(vec![Some(keys.iter().map(|key| text(key, key)).collect())]);
-        prop_assert_eq!(edit_resources(&batch, &[]).unwrap(), batch);
-    }
-
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let batch = Batch { signal: Signal::Logs, payload: Bytes::from(bytes), items: 1 };
-        let _ = resources(&batch);
-        let edit = ResourceEdit::Set { resource: 0, key: "k".into(), value: AttributeValue::Boolean(true) };
-        let _ = edit_resources(&batch, &[edit]);
+        for signal in Signal::ALL {
+            let batch = Batch { signal, ..batch.clone() };
+            for part in Sight::new(Level::Point, &["*".to_owned()]).views(&batch) {
+                let Ok((view, extent)) = part else { break };
+                let mut edits = Edits::new(LIMIT);
+                let set = |resource| Edit::SetResourceAttribute { resource, key: "k".into(), value: AttributeValue::Boolean(true) };
+                let aggregate = |metric| Edit::Aggregate { metric, without: vec![], gauges: GaugeAggregation::Sum };
+                let wanted = (0..view.resources.len()).map(set).chain((0..view.metrics.len()).map(aggregate));
+                let _ = edits.add(&extent, wanted.collect()).and_then(|()| edits.apply(&batch));
+            }
+        }
     }
 }

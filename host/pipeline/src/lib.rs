@@ -14,7 +14,7 @@ mod schedule;
 mod source;
 
 pub use pipeline::Pipeline;
-pub use processor::Processor;
+pub use processor::{Processor, ProcessorSpec};
 pub use route::{Hold, Order, Released, Route};
 pub use schedule::Schedule;
 pub use source::Source;

@@ -24,12 +24,14 @@ impl Pipeline {
         self.signal
     }
 
-    pub(crate) async fn process(&self, batch: Batch) -> Result<Batch, ProcessorError> {
+    /// What the processors leave of a batch, if anything.
+    pub(crate) async fn process(&self, batch: Batch) -> Result<Option<Batch>, ProcessorError> {
         let mut batch = batch;
         for processor in &self.processors {
-            batch = processor.process(batch).await?;
+            let Some(processed) = processor.process(batch).await? else { return Ok(None) };
+            batch = processed;
         }
-        Ok(batch)
+        Ok(Some(batch))
     }
 
     pub(crate) fn exporters(&self) -> &[ExporterHandle] {

@@ -1,10 +1,13 @@
-//! A processor in a pipeline: the batch stays here, the plugin sees a view.
+//! A processor in a pipeline: the batch stays here, the plugin sees views.
+//!
+//! A batch too large for one view is shown in several, one call after the other. What the plugin wants is collected, and
+//! applied when all of it is known: a batch is changed as a whole or refused as a whole.
 
 use std::time::Instant;
 
-use kiln_otlp::{Batch, EditError, Malformed, edit_resources, resources};
-use kiln_runtime::{CallError, Instance, ProcessorView};
-use kiln_telemetry::metrics::ProcessorMetrics;
+use kiln_otlp::{Amount, Batch, EditError, Edits, Malformed, Sight};
+use kiln_runtime::{CallError, Instance};
+use kiln_telemetry::metrics::{InstanceMetrics, ProcessorMetrics};
 use kiln_telemetry::{Component, Status};
 
 /// A processor instance and what it may see.
@@ -12,50 +15,73 @@ use kiln_telemetry::{Component, Status};
 pub struct Processor {
     id: String,
     instance: Instance,
-    reads: Vec<String>,
+    sight: Sight,
+    edits: Amount,
     metrics: ProcessorMetrics,
+    instance_metrics: InstanceMetrics,
     health: Option<Component>,
 }
 
-impl Processor {
-    /// A processor that sees the resource attributes named in `reads`; `*` stands for all.
-    #[must_use]
-    pub const fn new(id: String, instance: Instance, reads: Vec<String>, metrics: ProcessorMetrics) -> Self {
-        Self { id, instance, reads, metrics, health: None }
-    }
+/// What a processor is made of.
+#[derive(Debug)]
+pub struct ProcessorSpec {
+    /// As the configuration calls it.
+    pub id: String,
+    /// The plugin.
+    pub instance: Instance,
+    /// What it may see.
+    pub sight: Sight,
+    /// What it may change of one batch, in edits and in bytes of their texts.
+    pub edits: Amount,
+    /// Where its metrics go.
+    pub metrics: ProcessorMetrics,
+    /// Where those of its instance go.
+    pub instance_metrics: InstanceMetrics,
+    /// Where it reports how its plugin is, if anybody wants to know.
+    pub health: Option<Component>,
+}
 
-    /// Reports through `health` how its plugin is.
-    #[must_use]
-    pub fn with_health(self, health: Component) -> Self {
-        Self { health: Some(health), ..self }
-    }
-
-    /// The batch as the processor wants it.
-    pub(crate) async fn process(&self, batch: Batch) -> Result<Batch, ProcessorError> {
-        let started = Instant::now();
-        let failed = |cause| ProcessorError { processor: self.id.clone(), cause };
-        let mut visible = resources(&batch).map_err(|error| failed(error.into()))?;
-        if !self.reads.iter().any(|key| key == "*") {
-            for attributes in &mut visible {
-                attributes.retain(|attribute| self.reads.contains(&attribute.key));
-            }
-        }
-        let view = ProcessorView { signal: batch.signal, resources: visible };
-        let edits = self.instance.process(view).await;
-        self.report(edits.as_ref().err());
-        let edits = edits.map_err(|error| failed(error.into()))?;
-        let edited = if edits.is_empty() {
-            batch
-        } else {
-            edit_resources(&batch, &edits).map_err(|error| failed(error.into()))?
-        };
-        self.metrics.processed(edited.items, edited.items, started.elapsed());
-        Ok(edited)
+impl From<ProcessorSpec> for Processor {
+    fn from(spec: ProcessorSpec) -> Self {
+        let ProcessorSpec { id, instance, sight, edits, metrics, instance_metrics, health } = spec;
+        Self { id, instance, sight, edits, metrics, instance_metrics, health }
     }
 }
 
 impl Processor {
-    fn report(&self, error: Option<&CallError>) {
+    /// The batch as the processor wants it; `None` if nothing of it is left.
+    pub(crate) async fn process(&self, batch: Batch) -> Result<Option<Batch>, ProcessorError> {
+        let started = Instant::now();
+        let incoming = batch.items;
+        let processed = self.edited(batch).await;
+        self.report(processed.as_ref().err());
+        let batch = processed.map_err(|cause| ProcessorError { processor: self.id.clone(), cause })?;
+        self.metrics.processed(incoming, batch.items, started.elapsed());
+        Ok((!batch.payload.is_empty()).then_some(batch))
+    }
+
+    async fn edited(&self, batch: Batch) -> Result<Batch, Cause> {
+        let mut edits = Edits::new(self.edits);
+        for part in self.sight.views(&batch) {
+            let (view, extent) = part?;
+            let wanted = self.instance.process(view).await?;
+            edits.add(&extent, wanted)?;
+        }
+        if edits.is_empty() {
+            return Ok(batch);
+        }
+        // The work grows with the batch, and others are waiting for this thread.
+        let applied = tokio::task::spawn_blocking(move || edits.apply(&batch)).await;
+        Ok(applied.map_err(|_| CallError::Stopped)??)
+    }
+
+    fn report(&self, error: Option<&Cause>) {
+        if let Some(limit) = error.and_then(Cause::limit) {
+            self.instance_metrics.limit_hit(limit);
+        }
+        if let Some(Cause::Edit(_)) = error {
+            self.instance_metrics.failed("edit");
+        }
         if let Some(health) = &self.health {
             health.set(match error {
                 None => Status::Ok,
@@ -78,8 +104,24 @@ pub(crate) struct ProcessorError {
 enum Cause {
     #[error(transparent)]
     Call(#[from] CallError),
-    #[error("{0}; this is a fault in the plugin")]
+    #[error("asks for what cannot be done: {0}")]
     Edit(#[from] EditError),
-    #[error(transparent)]
+    #[error("cannot be shown the batch: {0}")]
     Malformed(#[from] Malformed),
+}
+
+impl Cause {
+    const fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::Edit(error) => error.limit(),
+            Self::Call(_) | Self::Malformed(_) => None,
+        }
+    }
+
+    const fn is_permanent(&self) -> bool {
+        match self {
+            Self::Call(error) => error.is_permanent(),
+            Self::Edit(_) | Self::Malformed(_) => false,
+        }
+    }
 }

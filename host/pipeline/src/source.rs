@@ -139,7 +139,9 @@ async fn deliver(route: &Route, batches: &[Batch], unit: &Unit) -> Result<Staged
     let mut delivery = Delivery::default();
     for batch in batches {
         for pipeline in route.pipelines.iter().filter(|pipeline| pipeline.signal() == batch.signal) {
-            delivery.add(pipeline.exporters(), &pipeline.process(batch.clone()).await?);
+            if let Some(processed) = pipeline.process(batch.clone()).await? {
+                delivery.add(pipeline.exporters(), &processed);
+            }
         }
     }
     Ok(delivery.stage(unit).await?)

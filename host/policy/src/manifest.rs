@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::credential::{CredentialAlternative, CredentialRequest};
 use crate::declared::{Declared, MetricDeclaration, MetricKind};
 use crate::name::PluginName;
+use crate::processor_declaration::{EditKind, Level, ProcessorDeclaration};
 use crate::request::{HttpRequest, OriginRequest, Requests};
 
 /// Name of the custom section that holds the manifest inside a component.
@@ -76,28 +77,6 @@ impl PluginKind {
     }
 }
 
-/// What a processor is shown and may change. The rest of a batch is invisible to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProcessorDeclaration {
-    /// How deep it looks.
-    pub level: Level,
-    /// Keys of the attributes it sees; `*` for all.
-    pub reads: Vec<String>,
-    /// Keys of the attributes it may set or remove; `*` for all.
-    pub writes: Vec<String>,
-}
-
-/// How deep a processor looks. Cost follows the level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
-pub enum Level {
-    Resource,
-    Metric,
-    Point,
-}
-
 impl Manifest {
     /// Reads a manifest.
     ///
@@ -127,7 +106,12 @@ impl Manifest {
         match (self.kind, &self.processor) {
             (PluginKind::Processor, None) => return Err(ManifestError::NoProcessorTable),
             (PluginKind::Receiver, Some(_)) => return Err(ManifestError::ProcessorTable),
-            (PluginKind::Processor, Some(_)) | (PluginKind::Receiver, None) => {}
+            (PluginKind::Processor, Some(processor)) => {
+                if let Some(&edit) = processor.edits.iter().find(|edit| edit.level() > processor.level) {
+                    return Err(ManifestError::EditBelowLevel { edit, level: processor.level });
+                }
+            }
+            (PluginKind::Receiver, None) => {}
         }
         for (name, metric) in &self.telemetry.metrics {
             self.check_metric(name, metric)?;
@@ -202,6 +186,14 @@ pub enum ManifestError {
     /// A receiver with a processor's table.
     #[error("a receiver's manifest cannot have a [processor] table")]
     ProcessorTable,
+    /// An edit of what it does not see.
+    #[error("an edit `{edit}` needs level = \"{}\", and the manifest says `{level}`", edit.level())]
+    EditBelowLevel {
+        /// The edit.
+        edit: EditKind,
+        /// How deep the processor looks.
+        level: Level,
+    },
     /// A request nobody can judge.
     #[error("the request for {0} needs a reason")]
     NoReason(String),

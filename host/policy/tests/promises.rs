@@ -1,7 +1,9 @@
 //! What the policy promises to the person who signs it off.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use kiln_policy::{Denial, Grants, Manifest, Method, Policy, Setting};
+use kiln_policy::{
+    Denial, EditKind, Grants, Level, Manifest, Method, NotDeclared, Policy, ProcessorDeclaration, Setting,
+};
 
 const MANIFEST: &str = r#"
 name = "example"
@@ -132,4 +134,38 @@ fn a_manifest_that_contradicts_itself_is_refused() {
     assert!(metric("kind = \"gauge\"\nattributes = [\"nope\"]").unwrap_err().contains("`nope` is not declared"));
     assert!(with("[processor]\nlevel = \"resource\"\nreads = []\nwrites = []").unwrap_err().contains("receiver"));
     assert!(with("surprise = 1").unwrap_err().contains("surprise"));
+    let processor = |body: &str| {
+        let text = format!("{MANIFEST}\n[processor]\nreads = []\nwrites = []\n{body}");
+        Manifest::parse(&text.replace("kind = \"receiver\"", "kind = \"processor\""))
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    };
+    assert_eq!(processor("level = \"metric\"\nedits = [\"drop-metric\", \"aggregate\"]"), Ok(()));
+    let below = processor("level = \"metric\"\nedits = [\"drop-point\"]").unwrap_err();
+    assert_eq!(below, "an edit `drop-point` needs level = \"point\", and the manifest says `metric`");
+    assert!(processor("level = \"resource\"\nedits = [\"rename-metric\"]").unwrap_err().contains("needs level"));
+    assert!(processor("level = \"point\"\nedits = [\"drop-resource\"]").unwrap_err().contains("drop-resource"));
+}
+
+/// Scenario: processors of each level, with and without the keys and kinds of edits.
+/// Guarantees: an edit below the level, of a key that is not written or of a kind that is not listed is refused.
+#[test]
+fn an_edit_keeps_to_what_is_declared() {
+    let declared = |level, writes: &[&str], edits: &[EditKind]| ProcessorDeclaration {
+        level,
+        reads: vec!["seen".to_owned()],
+        writes: writes.iter().map(ToString::to_string).collect(),
+        edits: edits.iter().copied().collect(),
+    };
+    let metric = declared(Level::Metric, &["a"], &[EditKind::Aggregate]);
+    assert!(metric.reads("seen") && !metric.reads("a"));
+    assert_eq!(metric.check_attribute(Level::Resource, "a"), Ok(()));
+    assert_eq!(metric.check_attribute(Level::Resource, "b"), Err(NotDeclared::Key("b".to_owned())));
+    assert_eq!(metric.check_attribute(Level::Point, "a"), Err(NotDeclared::Level(Level::Metric)));
+    assert_eq!(metric.check_aggregate(&["a".to_owned()]), Ok(()));
+    assert_eq!(metric.check_aggregate(&["b".to_owned()]), Err(NotDeclared::Key("b".to_owned())));
+    assert_eq!(metric.check_kind(EditKind::DropMetric), Err(NotDeclared::Kind(EditKind::DropMetric)));
+    let point = declared(Level::Point, &["*"], &[]);
+    assert_eq!(point.check_attribute(Level::Point, "whatever"), Ok(()));
+    assert_eq!(point.check_aggregate(&[]), Err(NotDeclared::Kind(EditKind::Aggregate)));
 }

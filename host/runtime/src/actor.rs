@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use kiln_otlp::ResourceEdit;
+use kiln_otlp::{Edit, View};
 use kiln_telemetry::metrics::Function;
 use tokio::sync::mpsc;
 
@@ -19,7 +19,7 @@ use crate::cpu_meter::CpuMeter;
 use crate::emitted::Emitted;
 use crate::engine::Engine;
 use crate::host_calls::HostCalls;
-use crate::instance::{Call, Collection, InstanceSpec, PartialFailure, ProcessorView};
+use crate::instance::{Call, Collection, InstanceSpec, PartialFailure};
 use crate::limiter::Limiter;
 use crate::live::{Live, World};
 use crate::log_gate::LogGate;
@@ -227,7 +227,7 @@ impl Actor {
         Ok(Collection { batches, failures, failure_count, more, checkpoint })
     }
 
-    async fn process(&mut self, view: ProcessorView) -> Result<Vec<ResourceEdit>, CallError> {
+    async fn process(&mut self, view: View) -> Result<Vec<Edit>, CallError> {
         let live = self.started().await?;
         let view = processing::lower_view(view);
         let answer = live
@@ -244,9 +244,12 @@ impl Actor {
             .map_or(Ok(()), |committed| committed)
             .map_err(|error| CallError::Failed(error.to_string()))?;
         let edits = answer.map_err(|ProcessError::Failed(text)| CallError::Failed(printable(&text)))?;
-        let manifest = &self.spec.plugin.manifest;
-        let writes = manifest.processor.as_ref().map(|declared| declared.writes.as_slice()).unwrap_or_default();
-        processing::lift_edits(edits, writes, bytes(self.spec.limits.string_bytes))
+        let declared = self.spec.plugin.manifest.processor.as_ref();
+        let declared = declared.ok_or_else(|| CallError::Edit("is not declared as a processor".to_owned()))?;
+        processing::lift_edits(edits, declared, bytes(self.spec.limits.string_bytes)).map_err(|refused| {
+            refused.limit.into_iter().for_each(|limit| self.spec.metrics.limit_hit(limit));
+            CallError::Edit(refused.text)
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kiln_config::Limits;
 use kiln_egress::Egress;
-use kiln_otlp::{Attribute, Batch, ResourceEdit, Signal};
+use kiln_otlp::{Batch, Edit, View};
 use kiln_policy::Policy;
 use kiln_telemetry::DenialRecorder;
 use kiln_telemetry::metrics::InstanceMetrics;
@@ -53,7 +53,7 @@ pub struct Instance {
 pub(crate) enum Call {
     Start(oneshot::Sender<Result<(), CallError>>),
     Collect(oneshot::Sender<Result<Collection, CallError>>),
-    Process(ProcessorView, oneshot::Sender<Result<Vec<ResourceEdit>, CallError>>),
+    Process(View, oneshot::Sender<Result<Vec<Edit>, CallError>>),
 }
 
 /// What a successful collection brought.
@@ -78,15 +78,6 @@ pub struct PartialFailure {
     pub source: String,
     /// Why it failed.
     pub message: String,
-}
-
-/// What a processor at resource level is shown of a batch.
-#[derive(Clone, Debug)]
-pub struct ProcessorView {
-    /// The signal of the batch.
-    pub signal: Signal,
-    /// Attributes of every resource.
-    pub resources: Vec<Vec<Attribute>>,
 }
 
 impl Instance {
@@ -117,11 +108,11 @@ impl Instance {
         self.call(Call::Collect).await
     }
 
-    /// Asks a processor what to change.
+    /// Asks a processor what to change of a batch, or of a part of it.
     ///
     /// # Errors
     /// The processor failed; the batch must not pass unprocessed.
-    pub async fn process(&self, view: ProcessorView) -> Result<Vec<ResourceEdit>, CallError> {
+    pub async fn process(&self, view: View) -> Result<Vec<Edit>, CallError> {
         self.call(|answer| Call::Process(view, answer)).await
     }
 

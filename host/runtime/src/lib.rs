@@ -42,7 +42,7 @@ pub use component_file::{ComponentFile, FileError, MAX_FILE_BYTES, Surface};
 pub use contract::{contract_for, resolve_contract, world_of};
 pub use directory::{Directory, DirectoryError, Refused};
 pub use engine::{Engine, EngineSpec};
-pub use instance::{Collection, Instance, InstanceSpec, PartialFailure, ProcessorView};
+pub use instance::{Collection, Instance, InstanceSpec, PartialFailure};
 pub use kiln_policy::Digest;
 pub use pack::{PackError, pack};
 pub use plugin::{LinkError, Plugin};

@@ -113,12 +113,14 @@ pub(super) fn requested(inspection: &Inspection) -> String {
     }
     if let Some(processor) = &manifest.processor {
         let keys = |keys: &[String]| keys.iter().map(|key| code(key)).collect::<Vec<_>>().join(" ");
-        let level = format!("{:?} level", processor.level).to_lowercase();
+        let level = format!("{} level", processor.level);
+        let edits = processor.edits.iter().map(|edit| format!("<br>may {}", code(&edit.to_string())));
         rows.push_str(&format!(
-            "<tr><td>{}</td><td>sees {}<br>changes {}</td><td></td><td></td></tr>\n",
+            "<tr><td>{}</td><td>sees {}<br>changes {}{}</td><td></td><td></td></tr>\n",
             text(&level),
             keys(&processor.reads),
             keys(&processor.writes),
+            edits.collect::<String>(),
         ));
     }
     if rows.is_empty() {

@@ -144,6 +144,7 @@ receivers:
     initial_delay: 0s
     limits:
       { memory: 64MiB, recycle_memory: 32MiB, cpu: 500ms, output_bytes: 1MiB, output_points: 5, string_bytes: 2KiB,
+        edits: 9, edit_bytes: 5KiB,
         host_call_bytes: 1MiB, host_call_total_bytes: 4MiB, state_bytes: 0, state_entries: 7, log_messages: 1,
         log_bytes: 3KiB, quarantine_after: 3, quarantine_period: 10m, response_bytes: 4096, http_stream_bytes: 8KiB,
         http_requests: 50, http_requests_per_second: 2, concurrency: 1 }
@@ -183,6 +184,8 @@ service:
         string_bytes: 2048,
         output_bytes: 1 << 20,
         output_points: 5,
+        edits: 9,
+        edit_bytes: 5120,
         state_bytes: 0,
         state_entries: 7,
         log_messages: 1,
@@ -298,6 +301,8 @@ fn host_keys_of_an_instance_are_bounded() {
         ),
         ("limits: { string_bytes: 1KiB }", "limits: { string_bytes: 1 }", "must be from 1KiB to 64MiB"),
         ("limits: { state_entries: 1 }", "limits: { state_entries: 0 }", "must be from 1 to"),
+        ("limits: { edits: 1 }", "limits: { edits: 0 }", "must be from 1 to"),
+        ("limits: { edit_bytes: 1KiB }", "limits: { edit_bytes: 1 }", "must be from 1KiB to 1GiB"),
         ("limits: { log_messages: 1 }", "limits: { log_messages: 0 }", "must be from 1 to"),
         ("limits: { log_bytes: 1KiB }", "limits: { log_bytes: 0 }", "must be from 1KiB to"),
         ("limits: { quarantine_after: 1 }", "limits: { quarantine_after: 0 }", "must be from 1 to 1000"),

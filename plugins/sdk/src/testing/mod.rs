@@ -35,10 +35,13 @@
 //! ```
 #![allow(clippy::panic, clippy::expect_used, reason = "an expectation of a test that is not met is a panic by nature")]
 
+mod batch;
 mod config;
+mod convert;
 mod declared;
 mod emitted;
 mod points;
+mod processing;
 mod script;
 mod world;
 
@@ -48,14 +51,15 @@ use std::rc::Rc;
 use kiln_policy::Manifest;
 use serde_json::Value;
 
+pub use batch::{Telemetry, TestBatch};
 pub use emitted::{Emitted, Point};
 pub(crate) use script::Pieces;
 pub use script::Reply;
 pub use world::LogLine;
 
-use crate::host::{Host, ProcessorHost};
+use crate::host::Host;
 use crate::http::{Method, Request};
-use crate::processor::{Edit, ProcessError, Processor, View};
+use crate::processor::Processor;
 use crate::receiver::{CollectError, ConfigError, Outcome, Receiver, parse_config};
 use crate::telemetry::{ResourceLogs, ResourceSpans};
 use crate::time::UnixNanos;
@@ -230,19 +234,6 @@ impl<R: Receiver> Instance<R> {
         let result = self.plugin.collect(&mut Host::new(self.world.clone()));
         let (metrics, spans, logs) = self.world.finish(result.is_ok());
         result.map(|outcome| Collected { outcome, metrics: Emitted::new(metrics), spans, logs })
-    }
-}
-
-impl<P: Processor> Instance<P> {
-    /// Runs the processor over a view.
-    ///
-    /// # Errors
-    /// As the processor says.
-    pub fn process(&mut self, view: &View) -> Result<Vec<Edit>, ProcessError> {
-        self.world.begin();
-        let result = self.plugin.process(&mut ProcessorHost::new(self.world.clone()), view);
-        self.world.finish(result.is_ok());
-        result
     }
 }
 

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 #[cfg(feature = "files")]
 use kiln_policy::Reach;
-use kiln_policy::{Grants, Manifest, Policy, Setting};
+use kiln_policy::{Grants, Manifest, Policy, ProcessorDeclaration, Setting};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -81,6 +81,7 @@ pub(crate) struct World {
     /// Held once by each open body.
     open_bodies: Rc<()>,
     has_state: bool,
+    processor: Option<ProcessorDeclaration>,
     /// What stands for the granted directories.
     #[cfg(feature = "files")]
     pub(super) directories: RefCell<BTreeMap<String, PathBuf>>,
@@ -102,9 +103,15 @@ impl World {
             logs: RefCell::default(),
             open_bodies: Rc::default(),
             has_state: manifest.requests.state.is_some(),
+            processor: manifest.processor.clone(),
             #[cfg(feature = "files")]
             directories: RefCell::default(),
         }
+    }
+
+    /// What a processor declares that it sees and changes.
+    pub(super) const fn processor(&self) -> Option<&ProcessorDeclaration> {
+        self.processor.as_ref()
     }
 
     /// Grants what the manifest requests, with the origins of this configuration.

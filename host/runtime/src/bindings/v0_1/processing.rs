@@ -1,74 +1,98 @@
 //! What passes between the host and a processor: views go in, edits come out.
 
-use kiln_otlp::{Attribute, AttributeValue, ResourceEdit, Signal};
+use kiln_otlp::{Attribute, AttributeValue, Edit, GaugeAggregation, MetricKind, Signal, View};
+use kiln_policy::{EditKind, Level, NotDeclared, ProcessorDeclaration};
 
 use super::guest_memory::MAX_KEY_BYTES;
 use super::processor::kiln::plugin::processing;
 use super::receiver::kiln::plugin::telemetry;
-use crate::call_error::CallError;
-use crate::instance::ProcessorView;
+use crate::printable::printable;
 
-/// Understands edits, which must keep to `writes`: what the manifest says is written.
-/// None of their texts may be longer than `string_bytes`.
+/// Why what a processor returned is not taken.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The limit that was broken, if it was one.
+    pub(crate) limit: Option<&'static str>,
+    pub(crate) text: String,
+}
+
+impl From<NotDeclared> for Refused {
+    fn from(not_declared: NotDeclared) -> Self {
+        Self { limit: None, text: printable(&not_declared.to_string()) }
+    }
+}
+
+/// Understands edits, which must keep to what the manifest declares. No key or name may be longer than keys are
+/// allowed to be, and no text or bytes longer than `string_bytes`.
 pub(crate) fn lift_edits(
     edits: Vec<processing::Edit>,
-    writes: &[String],
+    declared: &ProcessorDeclaration,
     string_bytes: usize,
-) -> Result<Vec<ResourceEdit>, CallError> {
-    edits.into_iter().map(|edit| lift_edit(edit, writes, string_bytes)).collect()
+) -> Result<Vec<Edit>, Refused> {
+    edits.into_iter().map(|edit| lift_edit(edit, declared, string_bytes)).collect()
 }
 
-fn lift_edit(edit: processing::Edit, writes: &[String], string_bytes: usize) -> Result<ResourceEdit, CallError> {
-    let edit = match edit {
+fn lift_edit(edit: processing::Edit, declared: &ProcessorDeclaration, string_bytes: usize) -> Result<Edit, Refused> {
+    Ok(match edit {
         processing::Edit::SetResourceAttribute(set) => {
-            ResourceEdit::Set { resource: index(set.target), key: set.key, value: lift_value(set.value) }
+            check_key(&set.key)?;
+            declared.check_attribute(Level::Resource, &set.key)?;
+            let value = lift_value(set.value, string_bytes)?;
+            Edit::SetResourceAttribute { resource: index(set.target), key: set.key, value }
         }
         processing::Edit::RemoveResourceAttribute(remove) => {
-            ResourceEdit::Remove { resource: index(remove.target), key: remove.key }
+            check_key(&remove.key)?;
+            declared.check_attribute(Level::Resource, &remove.key)?;
+            Edit::RemoveResourceAttribute { resource: index(remove.target), key: remove.key }
         }
-        processing::Edit::DropMetric(_)
-        | processing::Edit::RenameMetric(_)
-        | processing::Edit::DropPoint(_)
-        | processing::Edit::SetPointAttribute(_)
-        | processing::Edit::RemovePointAttribute(_)
-        | processing::Edit::Aggregate(_) => {
-            return Err(CallError::Edit("returned an edit below its declared level, resource".to_owned()));
+        processing::Edit::DropMetric(metric) => {
+            declared.check_kind(EditKind::DropMetric)?;
+            Edit::DropMetric(index(metric))
         }
-    };
-    check_size(&edit, string_bytes)?;
-    let (ResourceEdit::Set { key, .. } | ResourceEdit::Remove { key, .. }) = &edit;
-    if writes.iter().any(|declared| declared == "*" || declared == key) {
-        Ok(edit)
-    } else {
-        Err(CallError::Edit(format!("returned an edit of `{key}`, which its manifest does not say it writes")))
-    }
+        processing::Edit::RenameMetric(rename) => {
+            check_key(&rename.name)?;
+            declared.check_kind(EditKind::RenameMetric)?;
+            Edit::RenameMetric { metric: index(rename.metric), name: rename.name }
+        }
+        processing::Edit::DropPoint(point) => {
+            declared.check_kind(EditKind::DropPoint)?;
+            Edit::DropPoint(index(point))
+        }
+        processing::Edit::SetPointAttribute(set) => {
+            check_key(&set.key)?;
+            declared.check_attribute(Level::Point, &set.key)?;
+            let value = lift_value(set.value, string_bytes)?;
+            Edit::SetPointAttribute { point: index(set.target), key: set.key, value }
+        }
+        processing::Edit::RemovePointAttribute(remove) => {
+            check_key(&remove.key)?;
+            declared.check_attribute(Level::Point, &remove.key)?;
+            Edit::RemovePointAttribute { point: index(remove.target), key: remove.key }
+        }
+        processing::Edit::Aggregate(aggregate) => {
+            aggregate.without.iter().try_for_each(|key| check_key(key))?;
+            declared.check_aggregate(&aggregate.without)?;
+            Edit::Aggregate {
+                metric: index(aggregate.metric),
+                without: aggregate.without,
+                gauges: match aggregate.gauges {
+                    processing::GaugeAggregation::Last => GaugeAggregation::Last,
+                    processing::GaugeAggregation::Min => GaugeAggregation::Min,
+                    processing::GaugeAggregation::Max => GaugeAggregation::Max,
+                    processing::GaugeAggregation::Mean => GaugeAggregation::Mean,
+                    processing::GaugeAggregation::Sum => GaugeAggregation::Sum,
+                },
+            }
+        }
+    })
 }
 
-fn check_size(edit: &ResourceEdit, string_bytes: usize) -> Result<(), CallError> {
-    let ResourceEdit::Set { key, value, .. } = edit else { return Ok(()) };
-    if key.len() > MAX_KEY_BYTES {
-        return Err(CallError::Edit(format!(
-            "returned an edit whose key has {} bytes, more than {MAX_KEY_BYTES}",
-            key.len()
-        )));
+fn check_key(key: &str) -> Result<(), Refused> {
+    if key.len() <= MAX_KEY_BYTES {
+        return Ok(());
     }
-    let longest = match value {
-        AttributeValue::Text(text) => text.len(),
-        AttributeValue::Bytes(bytes) => bytes.len(),
-        AttributeValue::TextList(texts) => texts.iter().map(String::len).max().unwrap_or_default(),
-        AttributeValue::Boolean(_)
-        | AttributeValue::Integer(_)
-        | AttributeValue::Float(_)
-        | AttributeValue::BooleanList(_)
-        | AttributeValue::IntegerList(_)
-        | AttributeValue::FloatList(_) => 0,
-    };
-    if longest > string_bytes {
-        return Err(CallError::Edit(format!(
-            "returned an edit with a text of {longest} bytes, more than `limits.string_bytes` allows ({string_bytes})"
-        )));
-    }
-    Ok(())
+    let text = format!("returned an edit whose key or name has {} bytes, more than {MAX_KEY_BYTES}", key.len());
+    Err(Refused { limit: Some("key_bytes"), text })
 }
 
 fn index(target: u32) -> usize {
@@ -76,27 +100,43 @@ fn index(target: u32) -> usize {
 }
 
 /// Shows a view to a processor.
-pub(crate) fn lower_view(view: ProcessorView) -> processing::View {
-    let resources = view
-        .resources
-        .into_iter()
-        .map(|attributes| processing::ResourceView {
-            attributes: attributes
-                .into_iter()
-                .map(|Attribute { key, value }| telemetry::Attribute { key, value: lower_value(value) })
-                .collect(),
-        })
-        .collect();
+pub(crate) fn lower_view(view: View) -> processing::View {
+    let attribute = |Attribute { key, value }| telemetry::Attribute { key, value: lower_value(value) };
+    let point_attribute = |(key, value)| processing::PointAttribute { key, value: lower_value(value) };
+    let resources = view.resources.into_iter();
+    let points = view.points.into_iter();
     processing::View {
         signal: match view.signal {
             Signal::Metrics => processing::Signal::Metrics,
             Signal::Traces => processing::Signal::Spans,
             Signal::Logs => processing::Signal::Logs,
         },
-        resources,
-        metrics: Vec::new(),
-        points: Vec::new(),
-        strings: Vec::new(),
+        resources: resources
+            .map(|attributes| processing::ResourceView { attributes: attributes.into_iter().map(attribute).collect() })
+            .collect(),
+        metrics: view.metrics.iter().map(lower_metric).collect(),
+        points: points
+            .map(|point| processing::PointView {
+                metric: point.parent,
+                attributes: point.attributes.into_iter().map(point_attribute).collect(),
+            })
+            .collect(),
+        strings: view.strings,
+    }
+}
+
+const fn lower_metric(metric: &kiln_otlp::MetricView) -> processing::MetricView {
+    processing::MetricView {
+        resource: metric.resource,
+        name: metric.name,
+        unit: metric.unit,
+        kind: match metric.kind {
+            MetricKind::Gauge => processing::MetricKind::Gauge,
+            MetricKind::Sum => processing::MetricKind::Sum,
+            MetricKind::Histogram => processing::MetricKind::Histogram,
+            MetricKind::ExponentialHistogram => processing::MetricKind::ExponentialHistogram,
+            MetricKind::Summary => processing::MetricKind::Summary,
+        },
     }
 }
 
@@ -114,8 +154,25 @@ fn lower_value(value: AttributeValue) -> telemetry::AttributeValue {
     }
 }
 
-fn lift_value(value: telemetry::AttributeValue) -> AttributeValue {
-    match value {
+fn lift_value(value: telemetry::AttributeValue, string_bytes: usize) -> Result<AttributeValue, Refused> {
+    let longest = match &value {
+        telemetry::AttributeValue::Text(text) => text.len(),
+        telemetry::AttributeValue::Bytes(bytes) => bytes.len(),
+        telemetry::AttributeValue::TextList(texts) => texts.iter().map(String::len).max().unwrap_or_default(),
+        telemetry::AttributeValue::Boolean(_)
+        | telemetry::AttributeValue::Integer(_)
+        | telemetry::AttributeValue::Float(_)
+        | telemetry::AttributeValue::BooleanList(_)
+        | telemetry::AttributeValue::IntegerList(_)
+        | telemetry::AttributeValue::FloatList(_) => 0,
+    };
+    if longest > string_bytes {
+        let text = format!(
+            "returned an edit with a text of {longest} bytes, more than `limits.string_bytes` allows ({string_bytes})"
+        );
+        return Err(Refused { limit: Some("string_bytes"), text });
+    }
+    Ok(match value {
         telemetry::AttributeValue::Text(value) => AttributeValue::Text(value),
         telemetry::AttributeValue::Boolean(value) => AttributeValue::Boolean(value),
         telemetry::AttributeValue::Integer(value) => AttributeValue::Integer(value),
@@ -125,5 +182,5 @@ fn lift_value(value: telemetry::AttributeValue) -> AttributeValue {
         telemetry::AttributeValue::BooleanList(value) => AttributeValue::BooleanList(value),
         telemetry::AttributeValue::IntegerList(value) => AttributeValue::IntegerList(value),
         telemetry::AttributeValue::FloatList(value) => AttributeValue::FloatList(value),
-    }
+    })
 }
