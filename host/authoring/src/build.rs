@@ -64,7 +64,8 @@ pub fn build(directory: &Path, output: Option<&Path>, kiln: &Path, tools: &Path)
     if !module.exists() {
         return Err(BuildError::NothingBuilt { script, module });
     }
-    let file = pack(&read(&module)?, &text, &[]).map_err(|error| BuildError::Pack { module, error: Box::new(error) })?;
+    let file =
+        pack(&read(&module)?, &text, &[]).map_err(|error| BuildError::Pack { module, error: Box::new(error) })?;
     let path = output.map_or_else(|| working.join(format!("{}.wasm", manifest.name)), Path::to_owned);
     fs::write(&path, &file.bytes).map_err(|error| BuildError::Write { path: path.clone(), error })?;
     Ok(Built { path, file })
