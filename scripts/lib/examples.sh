@@ -3,7 +3,7 @@
 # needs and installs it the first time; here it is done beforehand, so that it is announced.
 
 # shellcheck disable=SC2034 # used by those who source this
-readonly EXAMPLE_LANGUAGES=(rust python javascript c)
+readonly EXAMPLE_LANGUAGES=(rust python javascript c go)
 
 KILN_TOOLS=${KILN_TOOLS:-$KILN_CACHE/tools}
 export KILN_TOOLS
@@ -50,6 +50,15 @@ example_node_install() {
   mkdir -p "$TOOLS_ON_PATH"
   ln -sf "$wheel/bin/node" "$TOOLS_ON_PATH/node"
   ln -sf "$wheel/lib/node_modules/npm/bin/npm-cli.js" "$TOOLS_ON_PATH/npm"
+}
+
+# Older ones cannot export functions. A Go is its user's choice as well.
+readonly GO_MINIMUM=1.24
+
+example_go_present() { version_at_least "$(go env GOVERSION 2>/dev/null | sed 's/^go//')" "$GO_MINIMUM"; }
+example_go_what() { say "Go $GO_MINIMUM or later, which builds the examples in Go, and is to be had as a Debian package only on some releases"; }
+example_go_install() {
+  fail --code "$EXIT_UNAVAILABLE" "the examples in Go need Go $GO_MINIMUM or later, and there is none; install it, then run $0 again"
 }
 
 example_c_present() { toolchain_present c; }

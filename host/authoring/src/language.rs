@@ -11,11 +11,12 @@ pub enum Language {
     Python,
     JavaScript,
     C,
+    Go,
 }
 
 impl Language {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Rust, Self::Python, Self::JavaScript, Self::C];
+    pub const ALL: [Self; 5] = [Self::Rust, Self::Python, Self::JavaScript, Self::C, Self::Go];
 
     /// As the command line spells it.
     #[must_use]
@@ -25,6 +26,7 @@ impl Language {
             Self::Python => "python",
             Self::JavaScript => "javascript",
             Self::C => "c",
+            Self::Go => "go",
         }
     }
 }

@@ -55,6 +55,7 @@ impl NewProject {
             ("{{ident}}", &name.replace('-', "_")),
             ("{{type}}", &camel(name)),
             ("{{sdk}}", sdk),
+            ("{{package}}", if self.kind == PluginKind::Receiver { "queues" } else { "mask" }),
             ("{{language}}", language),
             ("{{needs}}", needs),
         ];
@@ -103,6 +104,7 @@ const fn described(language: Language) -> (&'static str, &'static str) {
             "Building needs Python 3 with venv: the compiler is Zig's clang from PyPI (101 MB to download, once). Testing needs a \
              C compiler for this machine.",
         ),
+        Language::Go => ("Go", "Building needs Go 1.24 or later, and nothing else: the bindings are generated whole."),
     }
 }
 

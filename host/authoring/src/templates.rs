@@ -118,6 +118,26 @@ const JAVASCRIPT_PROCESSOR: &[Template] = &[
     template!("tests/mask.test.js", "javascript/processor/tests/mask.test.js"),
 ];
 
+const GO: &[Template] = &[
+    template!(".gitignore", "go/common/gitignore"),
+    template!("go.mod", "go/common/go.mod"),
+    template!("plugin.go", "go/common/plugin.go"),
+    example!("build.sh", "go/orders/build.sh"),
+    template!("test.sh", "go/common/test.sh"),
+];
+
+const GO_RECEIVER: &[Template] = &[
+    template!("export_wit_world/plugin.go", "go/receiver/export_wit_world/plugin.go"),
+    template!("queues/queues.go", "go/receiver/queues/queues.go"),
+    template!("queues/queues_test.go", "go/receiver/queues/queues_test.go"),
+];
+
+const GO_PROCESSOR: &[Template] = &[
+    template!("export_wit_world/plugin.go", "go/processor/export_wit_world/plugin.go"),
+    template!("mask/mask.go", "go/processor/mask/mask.go"),
+    template!("mask/mask_test.go", "go/processor/mask/mask_test.go"),
+];
+
 /// The files of a project, those that are alike in all of them first.
 pub(crate) fn templates(language: Language, kind: PluginKind) -> impl Iterator<Item = &'static Template> {
     let (shared, own) = match (language, kind) {
@@ -129,6 +149,8 @@ pub(crate) fn templates(language: Language, kind: PluginKind) -> impl Iterator<I
         (Language::JavaScript, PluginKind::Processor) => (JAVASCRIPT, JAVASCRIPT_PROCESSOR),
         (Language::C, PluginKind::Receiver) => (C, C_RECEIVER),
         (Language::C, PluginKind::Processor) => (C, C_PROCESSOR),
+        (Language::Go, PluginKind::Receiver) => (GO, GO_RECEIVER),
+        (Language::Go, PluginKind::Processor) => (GO, GO_PROCESSOR),
     };
     let common = match kind {
         PluginKind::Receiver => RECEIVER,

@@ -118,6 +118,11 @@ fn javascript() {
 }
 
 #[test]
+fn go() {
+    reads_the_shop("go");
+}
+
+#[test]
 fn c() {
     reads_the_shop("c");
 }

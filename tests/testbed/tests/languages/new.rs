@@ -70,6 +70,11 @@ fn javascript() {
 }
 
 #[test]
+fn go() {
+    builds_and_passes_its_tests("go");
+}
+
+#[test]
 fn c() {
     builds_and_passes_its_tests("c");
 }

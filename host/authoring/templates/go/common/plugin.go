@@ -1,0 +1,6 @@
+// The component: what Kiln calls is in the package export_wit_world, where the bindings look for it.
+package main
+
+import _ "{{name}}/build/bindings/wit_exports"
+
+func main() {}
