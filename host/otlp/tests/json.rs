@@ -124,7 +124,7 @@ fn any_value() -> impl Strategy<Value = AnyValue> {
     ];
     let value = |value| AnyValue { value: Some(value) };
     leaf.prop_map(value).prop_recursive(4, 20, 5, move |inner| {
-        let pair = ("\\PC{1,9}", inner.clone());
+        let pair = (any::<String>(), inner.clone());
         let pair = pair.prop_map(|(key, value)| KeyValue { key, value: Some(value), ..KeyValue::default() });
         prop_oneof![
             prop::collection::vec(inner, 0..5).prop_map(move |values| value(Any::ArrayValue(ArrayValue { values }))),

@@ -66,6 +66,13 @@ fn write_message(text: &mut String, message: &Message, bytes: &[u8], depth: usiz
             write_value(text, field.kind, last, depth)?;
         }
     }
+    for (position, field) in message.0.iter().enumerate().filter(|(_, field)| field.is_always) {
+        if !fields.iter().any(|(written, _)| *written == position) {
+            let comma = if std::mem::take(&mut is_first) { "" } else { "," };
+            let empty = if field.is_repeated { "[]" } else { "\"\"" };
+            let _infallible = write!(text, "{comma}\"{}\":{empty}", field.name);
+        }
+    }
     text.push('}');
     Ok(())
 }

@@ -12,6 +12,8 @@ pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) is_repeated: bool,
+    /// Whether it is written even if it is empty, since some readers want to see it.
+    pub(super) is_always: bool,
 }
 
 /// How the value of a field is written.
@@ -42,11 +44,15 @@ pub(super) enum Kind {
 }
 
 const fn one(number: u32, name: &'static str, kind: Kind) -> Field {
-    Field { number, name, kind, is_repeated: false }
+    Field { number, name, kind, is_repeated: false, is_always: false }
 }
 
 const fn many(number: u32, name: &'static str, kind: Kind) -> Field {
-    Field { number, name, kind, is_repeated: true }
+    Field { number, name, kind, is_repeated: true, is_always: false }
+}
+
+const fn always(field: Field) -> Field {
+    Field { is_always: true, ..field }
 }
 
 use Kind::{
@@ -64,10 +70,10 @@ static ANY_VALUE: Message = Message(&[
     one(7, "bytesValue", Bytes),
     one(8, "stringValueStrindex", Small),
 ]);
-static ARRAY: Message = Message(&[many(1, "values", Of(&ANY_VALUE))]);
-static LIST: Message = Message(&[many(1, "values", Of(&KEY_VALUE))]);
+static ARRAY: Message = Message(&[always(many(1, "values", Of(&ANY_VALUE)))]);
+static LIST: Message = Message(&[always(many(1, "values", Of(&KEY_VALUE)))]);
 static KEY_VALUE: Message =
-    Message(&[one(1, "key", Text), one(2, "value", Of(&ANY_VALUE)), one(3, "keyStrindex", Small)]);
+    Message(&[always(one(1, "key", Text)), one(2, "value", Of(&ANY_VALUE)), one(3, "keyStrindex", Small)]);
 static SCOPE: Message = Message(&[
     one(1, "name", Text),
     one(2, "version", Text),
