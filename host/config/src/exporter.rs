@@ -48,6 +48,17 @@ pub enum Verbosity {
     Detailed,
 }
 
+impl ExporterKind {
+    /// What must not show anywhere: credentials in headers, with and without their scheme, and passwords of proxies.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        match self {
+            Self::OtlpHttp(settings) => settings.secrets(),
+            Self::Debug(_) => Vec::new(),
+        }
+    }
+}
+
 const KINDS: [&str; 2] = ["debug", "otlp_http"];
 
 impl Exporter {

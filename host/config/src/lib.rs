@@ -29,6 +29,7 @@ mod settings;
 mod substitution;
 mod suggestion;
 mod telemetry;
+mod tls;
 mod units;
 
 pub use component_id::{ComponentId, InvalidComponentId};
@@ -47,7 +48,7 @@ pub use limits::{
     DEFAULT_STATE_ENTRIES, DEFAULT_STRING_BYTES, Limits,
 };
 pub use loading_limits::{DEFAULT_CACHE_BYTES, DEFAULT_COMPILE_MEMORY, DEFAULT_COMPILE_TIME, LoadingLimits};
-pub use otlp_http::{Compression, DEFAULT_TIMEOUT, Destination, OtlpHttp, Retry};
+pub use otlp_http::{Compression, DEFAULT_TIMEOUT, Destination, Encoding, OtlpHttp, Retry};
 pub use pipeline::Pipeline;
 pub use policy_settings::PolicySettings;
 pub use reloading::Reloading;
@@ -55,3 +56,4 @@ pub use secret::Secret;
 pub use sending_queue::{DEFAULT_MAX_BYTES, Fsync, OnFull, Queue, Storage};
 pub use settings::PluginSettings;
 pub use telemetry::{DEFAULT_ENDPOINT, LogEncoding, Logs, Telemetry};
+pub use tls::{Tls, TlsVersion};

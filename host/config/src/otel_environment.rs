@@ -3,6 +3,7 @@
 //! An exporter without an endpoint in the file is described by them. A variable for one signal comes before the one
 //! for all, and an empty one is as good as none. What this version cannot honour is an error, not ignored.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kiln_otlp::Signal;
@@ -10,8 +11,9 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::error::Problem;
-use crate::otlp_http::{COMPRESSIONS, Compression, check_header, parse_url, with_signal_path};
+use crate::otlp_http::{COMPRESSIONS, Compression, Encoding, check_header, parse_url, with_signal_path};
 use crate::secret::Secret;
+use crate::tls::Tls;
 use crate::units::MAX_DURATION;
 
 /// The environment, as an exporter sees it.
@@ -26,6 +28,8 @@ pub(crate) struct Variables {
     pub(crate) headers: Option<Vec<(String, Secret)>>,
     pub(crate) compression: Option<Compression>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) encoding: Option<Encoding>,
+    pub(crate) tls: Option<Tls>,
 }
 
 impl OtelEnvironment<'_> {
@@ -34,17 +38,17 @@ impl OtelEnvironment<'_> {
         let reject = |variable: &Variable, reason: &str| {
             problem(Problem::Environment { variable: variable.name.clone(), reason: reason.to_owned() });
         };
-        if let Some(protocol) = self.option("PROTOCOL", signal)
-            && protocol.value != "http/protobuf"
-        {
-            reject(&protocol, "asks for a protocol this version does not speak; set it to `http/protobuf`");
-        }
-        for option in ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"] {
-            if let Some(variable) = self.option(option, signal) {
-                reject(&variable, "has no effect, this version trusts what the system trusts; unset it");
+        let encoding = self.option("PROTOCOL", signal).and_then(|protocol| match protocol.value.as_str() {
+            "http/protobuf" => Some(Encoding::Protobuf),
+            "http/json" => Some(Encoding::Json),
+            _ => {
+                reject(&protocol, "must be `http/protobuf` or `http/json` for this exporter");
+                None
             }
-        }
+        });
         Variables {
+            encoding,
+            tls: self.tls(signal, &reject),
             url: self.option("ENDPOINT", signal).and_then(|variable| match parse_url(&variable.value) {
                 Ok(url) if variable.for_one_signal => Some(url),
                 Ok(url) => Some(with_signal_path(&url, signal)),
@@ -63,7 +67,7 @@ impl OtelEnvironment<'_> {
             compression: self.option("COMPRESSION", signal).and_then(|variable| {
                 let known = COMPRESSIONS.iter().find(|(name, _)| *name == variable.value);
                 if known.is_none() {
-                    reject(&variable, "must be `gzip` or `none`");
+                    reject(&variable, "must be `gzip`, `zstd` or `none`");
                 }
                 known.map(|(_, compression)| *compression)
             }),
@@ -76,6 +80,33 @@ impl OtelEnvironment<'_> {
                 timeout
             }),
         }
+    }
+
+    /// The three variables that name files; a certificate and its key are for the same signal, or both for all.
+    fn tls(&self, signal: Signal, reject: &dyn Fn(&Variable, &str)) -> Option<Tls> {
+        let file = |option| {
+            let variable = self.option(option, signal)?;
+            let path = PathBuf::from(&variable.value);
+            if !path.is_absolute() {
+                reject(&variable, "is a relative path; write where the file is from the root on");
+            }
+            Some((path, variable))
+        };
+        let authority = file("CERTIFICATE").map(|(path, _)| path);
+        let identity = match (file("CLIENT_CERTIFICATE"), file("CLIENT_KEY")) {
+            (Some((certificate, _)), Some((key, _))) => Some((certificate, key)),
+            (Some((_, variable)), None) => {
+                reject(&variable, "needs a private key; set `OTEL_EXPORTER_OTLP_CLIENT_KEY` too");
+                None
+            }
+            (None, Some((_, variable))) => {
+                reject(&variable, "needs a certificate; set `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` too");
+                None
+            }
+            (None, None) => None,
+        };
+        let is_any = authority.is_some() || identity.is_some();
+        is_any.then(|| Tls { ca_file: authority, identity, ..Tls::default() })
     }
 
     fn option(&self, option: &str, signal: Signal) -> Option<Variable> {

@@ -14,6 +14,7 @@ use crate::otel_environment::{OtelEnvironment, Variables};
 use crate::reader::{Section, Value};
 use crate::secret::Secret;
 use crate::sending_queue::Queue;
+use crate::tls::{Tls, WrittenTls};
 use crate::units::MAX_DURATION;
 
 /// Where OTLP goes when nobody says where.
@@ -25,10 +26,13 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Anything shorter is a typing error.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The spellings of the specification.
-pub(crate) const COMPRESSIONS: [(&str, Compression); 2] = [("gzip", Compression::Gzip), ("none", Compression::None)];
+/// The spellings of the specification, and the Collector's for what that adds.
+pub(crate) const COMPRESSIONS: [(&str, Compression); 3] =
+    [("gzip", Compression::Gzip), ("zstd", Compression::Zstd), ("none", Compression::None)];
 
-/// OTLP over HTTP, protobuf encoded.
+const ENCODINGS: [(&str, Encoding); 2] = [("proto", Encoding::Protobuf), ("json", Encoding::Json)];
+
+/// OTLP over HTTP.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OtlpHttp {
     /// Where metrics go.
@@ -41,6 +45,8 @@ pub struct OtlpHttp {
     pub retry: Retry,
     /// What waits to be sent.
     pub queue: Queue,
+    /// The proxy to send through, with its credential; `None` leaves that to `HTTPS_PROXY` and its like.
+    pub proxy: Option<Secret>,
 }
 
 /// Where one signal goes.
@@ -53,17 +59,33 @@ pub struct Destination {
     pub url: Url,
     /// Headers of every request, with distinct names in lower case; the values may be credentials.
     pub headers: Vec<(String, Secret)>,
-    /// How bodies are encoded.
+    /// How bodies are written.
+    pub encoding: Encoding,
+    /// How bodies are compressed.
     pub compression: Compression,
     /// How long one request may take.
     pub timeout: Duration,
+    /// Whom to trust there, and who to be.
+    pub tls: Tls,
 }
 
-/// Encoding of request bodies.
+/// How OTLP is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// The default, and the smaller one.
+    #[default]
+    Protobuf,
+    /// For backends that take nothing else.
+    Json,
+}
+
+/// Compression of request bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// The default.
+    /// The default, which every backend takes.
     Gzip,
+    /// Smaller and faster, where the backend takes it.
+    Zstd,
     /// As they are.
     None,
 }
@@ -109,6 +131,19 @@ impl OtlpHttp {
         }
     }
 
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let headers = [&self.metrics, &self.traces, &self.logs].into_iter().flat_map(|it| &it.headers);
+        let mut secrets = Vec::new();
+        for value in headers.map(|(_, value)| value.expose().trim()) {
+            secrets.push(value.to_owned());
+            // The token of `Bearer token`.
+            secrets.extend(value.split_once(' ').map(|(_, token)| token.to_owned()));
+        }
+        let proxy = self.proxy.as_ref().and_then(|proxy| Url::parse(proxy.expose()).ok());
+        secrets.extend(proxy.and_then(|proxy| proxy.password().map(str::to_owned)));
+        secrets
+    }
+
     pub(crate) fn read(
         mut section: Section<'_>,
         at: Location,
@@ -124,19 +159,19 @@ impl OtlpHttp {
             headers: section.get("headers").map(|headers| read_headers(&headers)),
             compression: section.get("compression").and_then(|compression| compression.choice(&COMPRESSIONS)),
             timeout: section.get("timeout").and_then(|timeout| timeout.duration(SHORTEST..=MAX_DURATION)),
+            encoding: section.get("encoding").and_then(|encoding| encoding.choice(&ENCODINGS)),
+            tls: WrittenTls::read(&mut section),
         };
+        let proxy = section.get("proxy_url").and_then(|proxy| read_proxy(&proxy));
         let queue = Queue::read(section.section("sending_queue"), data_dir);
         let retry = Retry::read(section.section("retry_on_failure"), queue.storage.is_some());
-        section
-            .unsupported("tls", "this version has no TLS settings, it trusts what the system trusts; remove the key");
-        section.unsupported("encoding", "OTLP is always sent as protobuf; remove the key");
         section.unsupported("auth", "there are no authenticator extensions; put the credential into `headers`");
         let problem = |problem: Problem| section.report.error(at, &section.path, problem);
         let destination = |signal| written.destination(signal, environment, &problem);
         let (metrics, traces, logs) =
             (destination(Signal::Metrics), destination(Signal::Traces), destination(Signal::Logs));
         section.finish();
-        Some(Self { metrics: metrics?, traces: traces?, logs: logs?, retry, queue })
+        Some(Self { metrics: metrics?, traces: traces?, logs: logs?, retry, queue, proxy })
     }
 }
 
@@ -149,6 +184,8 @@ struct Written {
     headers: Option<Vec<(String, Secret)>>,
     compression: Option<Compression>,
     timeout: Option<Duration>,
+    encoding: Option<Encoding>,
+    tls: WrittenTls,
 }
 
 impl Written {
@@ -170,11 +207,18 @@ impl Written {
             Some(url) => url,
             None => with_signal_path(&parse_url(DEFAULT_ENDPOINT).ok()?, signal),
         };
+        if self.tls.insecure == Some(true) && url.scheme() == "https" {
+            problem(Problem::Unsupported(
+                "`tls.insecure` contradicts an endpoint with `https`; write `http://` or remove the key",
+            ));
+        }
         Some(Destination {
             url,
             headers: self.headers.clone().or(variables.headers).unwrap_or_default(),
             compression: self.compression.or(variables.compression).unwrap_or(Compression::Gzip),
             timeout: self.timeout.or(variables.timeout).unwrap_or(DEFAULT_TIMEOUT),
+            encoding: self.encoding.or(variables.encoding).unwrap_or_default(),
+            tls: self.tls.tls.clone().or(variables.tls).unwrap_or_default(),
         })
     }
 }
@@ -256,6 +300,17 @@ fn read_url(value: &Value<'_>) -> Option<Url> {
             None
         }
     }
+}
+
+/// The URL of a proxy, which may hold a name and a password.
+fn read_proxy(value: &Value<'_>) -> Option<Secret> {
+    const PROXY: &str = "not the URL of a proxy; write it as in `http://proxy.example.com:3128`";
+    let text = value.text()?.trim();
+    let is_url = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !is_url {
+        value.error(Problem::Unsupported(PROXY));
+    }
+    is_url.then(|| Secret::new(text))
 }
 
 /// Reads the URL of an OTLP endpoint.

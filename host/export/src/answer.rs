@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
+use serde::Deserialize;
 
 use crate::attempt::Outcome;
 use crate::printable::Printable;
@@ -50,11 +51,44 @@ struct RpcStatus {
     message: String,
 }
 
+/// The same in JSON.
+#[derive(Deserialize)]
+struct JsonStatus {
+    message: String,
+}
+
+/// The answer to any of the three requests, in JSON.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct JsonAnswer {
+    partial_success: JsonPartialSuccess,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct JsonPartialSuccess {
+    // 64 bits are text in JSON, and numbers to some.
+    #[serde(alias = "rejectedSpans", alias = "rejectedLogRecords")]
+    rejected_data_points: serde_json::Value,
+    error_message: String,
+}
+
+impl JsonPartialSuccess {
+    fn told(self) -> (i64, String) {
+        let rejected = match &self.rejected_data_points {
+            serde_json::Value::String(text) => text.parse().ok(),
+            number => number.as_i64(),
+        };
+        (rejected.unwrap_or_default(), self.error_message)
+    }
+}
+
 impl Answer {
     /// What the answer means for a batch of `items`. `secrets` are blotted out of what it says.
     pub(crate) fn outcome(&self, signal: Signal, items: usize, now: SystemTime, secrets: &[String]) -> Outcome {
         match self.status {
             200..=299 => self.success(signal, items, secrets),
+            413 => Outcome::failed(DropReason::TooLarge, self.complaint(secrets)),
             429 | 502..=504 => Outcome::Retry {
                 cause: self.complaint(secrets),
                 told: self.retry_after.as_deref().and_then(|value| parse_retry_after(value, now)),
@@ -72,17 +106,22 @@ impl Answer {
             }
             Body::Broken => return delivered(0, Some("the backend's answer broke off after a success".to_owned())),
         };
-        // Some backends answer with JSON or text whatever they were sent; there is nothing to learn from those.
-        if !self.is_protobuf() {
+        let partial_success = if self.is_protobuf() {
+            partial_success(signal, body).ok()
+        } else if self.content_type.starts_with("application/json") {
+            serde_json::from_slice(body).ok().map(|answer: JsonAnswer| answer.partial_success.told())
+        } else {
+            // Some backends answer with text whatever they were sent; there is nothing to learn from that.
             return delivered(0, None);
-        }
-        match partial_success(signal, body) {
-            Ok((rejected, message)) => {
+        };
+        match partial_success {
+            Some((rejected, message)) => {
                 let rejected = usize::try_from(rejected).unwrap_or(0).min(items);
                 let note = Some(harmless(&message, secrets)).filter(|note| !note.is_empty());
                 delivered(rejected, note)
             }
-            Err(_) => delivered(0, Some("the backend's answer to a success is not an OTLP response".to_owned())),
+            None if body.is_empty() => delivered(0, None),
+            None => delivered(0, Some("the backend's answer to a success is not an OTLP response".to_owned())),
         }
     }
 
@@ -104,7 +143,11 @@ impl Answer {
         if self.is_protobuf() {
             return RpcStatus::decode(body.clone()).map(|status| status.message).unwrap_or_default();
         }
-        let is_text = self.content_type.starts_with("text/plain") || self.content_type.starts_with("application/json");
+        let is_json = self.content_type.starts_with("application/json");
+        if is_json && let Ok(JsonStatus { message }) = serde_json::from_slice(body) {
+            return message;
+        }
+        let is_text = self.content_type.starts_with("text/plain") || is_json;
         if is_text { String::from_utf8_lossy(body).into_owned() } else { String::new() }
     }
 
@@ -214,6 +257,24 @@ mod tests {
     }
 
     #[test]
+    fn must_not_retry_a_partial_success_in_json() {
+        for (signal, field) in [
+            (Signal::Metrics, "rejectedDataPoints"),
+            (Signal::Traces, "rejectedSpans"),
+            (Signal::Logs, "rejectedLogRecords"),
+        ] {
+            for number in ["\"3\"", "3"] {
+                let body =
+                    format!("{{\"partialSuccess\":{{\"{field}\":{number},\"errorMessage\":\"too old\"}},\"x\":1}}");
+                let outcome = answer(200, "application/json", body).outcome(signal, 10, SystemTime::UNIX_EPOCH, &[]);
+                assert_eq!(outcome, Outcome::Delivered { rejected: 3, note: Some("too old".to_owned()) });
+            }
+        }
+        let refused = answer(400, "application/json", "{\"code\":3,\"message\":\"no name\"}");
+        assert_eq!(outcome(&refused), Outcome::failed(DropReason::Rejected, "the backend answered 400: no name"));
+    }
+
+    #[test]
     fn a_partial_success_that_rejects_nothing_is_a_warning() {
         let warning = answer(200, "application/x-protobuf", partial(0, "deprecated"));
         assert_eq!(outcome(&warning), Outcome::Delivered { rejected: 0, note: Some("deprecated".to_owned()) });
@@ -233,6 +294,9 @@ mod tests {
     fn a_success_is_a_success_whatever_stands_in_the_body() {
         for (content_type, body, is_noted) in [
             ("application/json", &b"{\"partialSuccess\":{}}"[..], false),
+            ("application/json", b"{}", false),
+            ("application/json", b"", false),
+            ("application/json", b"ok", true),
             ("text/html", b"<html>", false),
             ("", b"", false),
             ("application/x-protobuf", b"", false),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use kiln_config::Compression;
 use kiln_otlp::{Batch, Signal};
 use kiln_telemetry::metrics::DropReason;
 
@@ -12,14 +13,14 @@ pub(crate) struct Request {
     pub(crate) signal: Signal,
     pub(crate) items: usize,
     pub(crate) body: Bytes,
-    /// Whether `body` is compressed.
-    pub(crate) is_gzip: bool,
+    /// How `body` is compressed.
+    pub(crate) compression: Compression,
 }
 
 impl Request {
     /// The batch as it is.
     pub(crate) fn plain(batch: Batch) -> Self {
-        Self { signal: batch.signal, items: batch.items, body: batch.payload, is_gzip: false }
+        Self { signal: batch.signal, items: batch.items, body: batch.payload, compression: Compression::None }
     }
 }
 

@@ -10,9 +10,11 @@
 
 mod answer;
 mod attempt;
+mod client;
 mod debug;
 mod exporter;
 mod otlp_http;
+mod payload;
 mod printable;
 mod queue;
 #[cfg(test)]

@@ -1,17 +1,14 @@
-//! OTLP over HTTP, protobuf encoded: one batch, one request, one answer.
+//! OTLP over HTTP: one batch, one request, one answer.
 //!
 //! Nothing here retries and nothing here remembers: what an attempt came to is handed back as an [`Outcome`]. Sizes are
 //! bounded in both directions as OTLP 1.11 sets them: at most 64 MiB leave, before compression; at most 4 MiB of an
 //! answer are read, after decompression. Redirects are not followed: a credential belongs to the host it was configured
 //! for, and a redirected POST may arrive as a GET.
 
-use std::error::Error;
-use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use flate2::write::GzEncoder;
-use kiln_config::{Compression, Destination, Secret};
+use bytes::BytesMut;
+use kiln_config::{Compression, Destination, Encoding, Secret};
 use kiln_otlp::{Batch, Signal};
 use kiln_telemetry::metrics::DropReason;
 use reqwest::header::{
@@ -22,25 +19,19 @@ use url::Url;
 
 use crate::answer::{Answer, Body, harmless};
 use crate::attempt::{Failure, Outcome, Request};
+use crate::client::{InvalidClient, Purpose, root_cause};
+use crate::payload::prepare;
 
-/// OTLP 1.11: a client must not send a larger request, counted before compression.
-const MAX_REQUEST: usize = 64 * 1024 * 1024;
 /// OTLP 1.11: a client must not read a larger answer, counted after decompression.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// The answer to a failure is read for its message only.
 const MAX_COMPLAINT: usize = 64 * 1024;
-/// Compressing more than this takes longer than an async task may hold its thread.
-const COMPRESS_IN_PLACE: usize = 32 * 1024;
-/// The form the OTLP exporter specification asks for, after the name of the distribution.
-const USER_AGENT: &str =
-    concat!("kiln/", env!("CARGO_PKG_VERSION"), " OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
 /// Shorter values are too likely to be part of ordinary words to be blotted out of messages.
 const MIN_SECRET: usize = 8;
 
 /// Sends batches to one backend.
 #[derive(Debug)]
 pub(crate) struct OtlpHttp {
-    client: reqwest::Client,
     metrics: Route,
     traces: Route,
     logs: Route,
@@ -48,8 +39,10 @@ pub(crate) struct OtlpHttp {
 
 /// Where one signal goes.
 struct Route {
+    client: reqwest::Client,
     url: Url,
     headers: HeaderMap,
+    encoding: Encoding,
     compression: Compression,
     timeout: Duration,
     /// What must not show when a backend quotes it.
@@ -75,29 +68,30 @@ pub(crate) enum InvalidOtlpHttp {
     /// OTLP or HTTP decides this header.
     #[error("`headers`: `{0}` is set by the exporter itself, remove it")]
     ReservedHeader(String),
-    /// The HTTP client does not start.
-    #[error(
-        "the HTTP client cannot be set up: {0}; https needs the system's CA certificates, install them or name a file in SSL_CERT_FILE"
-    )]
-    Client(String),
+    /// Its certificates or its proxy cannot be used.
+    #[error(transparent)]
+    Client(#[from] InvalidClient),
 }
 
 impl OtlpHttp {
-    pub(crate) fn new(settings: &kiln_config::OtlpHttp) -> Result<Self, InvalidOtlpHttp> {
-        // Somebody else may have chosen a provider for the process already, which is as good.
-        let _first = rustls::crypto::ring::default_provider().install_default();
-        let mut client = reqwest::Client::builder().user_agent(USER_AGENT).redirect(reqwest::redirect::Policy::none());
-        if Signal::ALL.into_iter().all(|signal| settings.destination(signal).url.scheme() == "http") {
-            // Without TLS no certificate is needed, and a small container may have none.
-            client = client.tls_certs_only([]);
-        }
-        let client = client.build().map_err(|error| InvalidOtlpHttp::Client(root_cause(&error)))?;
-        Ok(Self {
-            client,
-            metrics: Route::new(&settings.metrics)?,
-            traces: Route::new(&settings.traces)?,
-            logs: Route::new(&settings.logs)?,
-        })
+    pub(crate) fn new<'s>(settings: &'s kiln_config::OtlpHttp) -> Result<Self, InvalidOtlpHttp> {
+        let mut clients: Vec<(&Destination, reqwest::Client)> = Vec::new();
+        let mut route = |destination: &'s Destination| {
+            // Connections are shared by what trusts the same.
+            let is_alike =
+                |other: &Destination| other.tls == destination.tls && other.url.scheme() == destination.url.scheme();
+            let client = match clients.iter().find(|(other, _)| is_alike(other)) {
+                Some((_, client)) => client.clone(),
+                None => {
+                    let is_tls = destination.url.scheme() == "https";
+                    let proxy = settings.proxy.as_ref();
+                    Purpose { tls: &destination.tls, proxy, is_tls, is_http2: false }.client()?
+                }
+            };
+            clients.push((destination, client.clone()));
+            Route::new(destination, client)
+        };
+        Ok(Self { metrics: route(&settings.metrics)?, traces: route(&settings.traces)?, logs: route(&settings.logs)? })
     }
 
     fn route(&self, signal: Signal) -> &Route {
@@ -110,44 +104,31 @@ impl OtlpHttp {
 
     /// Turns a batch into the body of its requests.
     pub(crate) async fn prepare(&self, batch: Batch) -> Result<Request, Failure> {
-        let size = batch.payload.len();
-        if size > MAX_REQUEST {
-            return Err(Failure {
-                reason: DropReason::TooLarge,
-                cause: format!(
-                    "the batch has {size} bytes, OTLP allows {MAX_REQUEST}; let its receiver collect less at a time"
-                ),
-            });
-        }
-        let plain = Request::plain(batch);
-        if self.route(plain.signal).compression == Compression::None {
-            return Ok(plain);
-        }
-        let compressed = if size <= COMPRESS_IN_PLACE {
-            gzip(&plain.body).ok()
-        } else {
-            let payload = plain.body.clone();
-            tokio::task::spawn_blocking(move || gzip(&payload)).await.ok().and_then(Result::ok)
-        };
-        Ok(match compressed {
-            Some(body) => Request { body, is_gzip: true, ..plain },
-            // Compression saves bandwidth; not having it is no reason to lose data.
-            None => plain,
-        })
+        let route = self.route(batch.signal);
+        prepare(batch, route.encoding, route.compression).await
     }
 
     /// One attempt.
     pub(crate) async fn send(&self, request: &Request) -> Outcome {
         let route = self.route(request.signal);
-        let mut post = self
+        let content_type = match route.encoding {
+            Encoding::Protobuf => "application/x-protobuf",
+            Encoding::Json => "application/json",
+        };
+        let mut post = route
             .client
             .post(route.url.clone())
             .headers(route.headers.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"))
+            .header(CONTENT_TYPE, HeaderValue::from_static(content_type))
             .timeout(route.timeout)
             .body(request.body.clone());
-        if request.is_gzip {
-            post = post.header(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        let content_encoding = match request.compression {
+            Compression::None => None,
+            Compression::Gzip => Some("gzip"),
+            Compression::Zstd => Some("zstd"),
+        };
+        if let Some(content_encoding) = content_encoding {
+            post = post.header(CONTENT_ENCODING, HeaderValue::from_static(content_encoding));
         }
         match post.send().await {
             Ok(response) => {
@@ -160,7 +141,7 @@ impl OtlpHttp {
 }
 
 impl Route {
-    fn new(destination: &Destination) -> Result<Self, InvalidOtlpHttp> {
+    fn new(destination: &Destination, client: reqwest::Client) -> Result<Self, InvalidOtlpHttp> {
         let mut headers = HeaderMap::new();
         for (name, value) in &destination.headers {
             let (name, value) = header(name, value)?;
@@ -168,8 +149,10 @@ impl Route {
         }
         let secrets = destination.headers.iter().flat_map(|(_, value)| secrets(value)).collect();
         Ok(Self {
+            client,
             url: destination.url.clone(),
             headers,
+            encoding: destination.encoding,
             compression: destination.compression,
             timeout: destination.timeout,
             secrets,
@@ -209,12 +192,6 @@ fn secrets(value: &Secret) -> impl Iterator<Item = String> + use<'_> {
     [whole, credential].into_iter().filter(|text| text.len() >= MIN_SECRET).map(str::to_owned)
 }
 
-fn gzip(payload: &[u8]) -> io::Result<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(payload)?;
-    Ok(encoder.finish()?.into())
-}
-
 async fn read(mut response: reqwest::Response) -> Answer {
     let status = response.status();
     let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -233,29 +210,24 @@ async fn read(mut response: reqwest::Response) -> Answer {
     Answer { status: status.as_u16(), content_type, retry_after, body }
 }
 
-/// What started it; the layers above only say that something failed.
-fn root_cause(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 mod tests {
-    use std::io::Read;
-
-    use flate2::read::GzDecoder;
-    use kiln_config::{Queue, Retry};
+    use kiln_config::{Queue, Retry, Tls};
 
     use super::*;
 
     fn destination(compression: Compression, headers: &[(&str, &str)]) -> Destination {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), Secret::new(*value))).collect();
         let url = "https://user:hunter22@otlp.example.com/v1/metrics?key=hunter22".parse().unwrap();
-        Destination { url, headers, compression, timeout: Duration::from_secs(1) }
+        Destination {
+            url,
+            headers,
+            encoding: Encoding::Protobuf,
+            compression,
+            timeout: Duration::from_secs(1),
+            tls: Tls::default(),
+        }
     }
 
     fn exporter(compression: Compression, headers: &[(&str, &str)]) -> Result<OtlpHttp, InvalidOtlpHttp> {
@@ -266,38 +238,8 @@ mod tests {
             logs: destination,
             retry: Retry::default(),
             queue: Queue::default(),
+            proxy: None,
         })
-    }
-
-    fn batch(payload: impl Into<Bytes>) -> Batch {
-        Batch { signal: Signal::Metrics, payload: payload.into(), items: 3 }
-    }
-
-    #[tokio::test]
-    async fn should_not_send_more_than_64_mib_before_compression() {
-        let largest = Bytes::from(vec![0; MAX_REQUEST]);
-        let exporter = exporter(Compression::None, &[]).unwrap();
-        assert!(exporter.prepare(batch(largest.clone())).await.is_ok());
-        let larger = Bytes::from(vec![0; MAX_REQUEST + 1]);
-        let failure = exporter.prepare(batch(larger)).await.unwrap_err();
-        assert_eq!(failure.reason, DropReason::TooLarge);
-        assert_eq!(
-            failure.cause,
-            "the batch has 67108865 bytes, OTLP allows 67108864; let its receiver collect less at a time"
-        );
-    }
-
-    #[tokio::test]
-    async fn compression_is_lossless_whatever_the_size() {
-        let exporter = exporter(Compression::Gzip, &[]).unwrap();
-        for size in [0, 1, COMPRESS_IN_PLACE, COMPRESS_IN_PLACE + 1, 300_000] {
-            let payload: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
-            let request = exporter.prepare(batch(payload.clone())).await.unwrap();
-            assert!(request.is_gzip);
-            let mut decompressed = Vec::new();
-            GzDecoder::new(&request.body[..]).read_to_end(&mut decompressed).unwrap();
-            assert_eq!(decompressed, payload);
-        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ enum Topic {
     Retry,
     Note,
     Drop(DropReason),
+    Split,
     Refused,
     Recovery,
     Full,
@@ -136,6 +137,15 @@ impl Report {
         if let Some(kept_back) = self.may_say(Topic::Retry) {
             let wait = humantime::format_duration(Duration::from_millis(saturated(wait.as_millis())));
             warn!(exporter = self.id, %signal, cause, wait = %wait, kept_back, "cannot deliver, will try again");
+        }
+    }
+
+    /// A batch is too large and goes on in two halves.
+    pub(crate) fn split(&self, signal: Signal, items: usize, failure: &Failure) {
+        self.metrics.split();
+        if let Some(kept_back) = self.may_say(Topic::Split) {
+            info!(exporter = self.id, %signal, items, cause = failure.cause, kept_back,
+                "a batch is too large and is sent in halves");
         }
     }
 

@@ -1,7 +1,7 @@
 //! One batch at a time, from the queue to its end: delivered, or given up for a reason that is counted.
 //!
-//! Every batch a worker takes ends in exactly one call to [`Report::delivered`] or [`Report::dropped`], unless it is on disk
-//! and stays there. Once the exporter
+//! Every batch a worker takes, or every piece of one that is too large to be sent whole, ends in exactly one call to
+//! [`Report::delivered`] or [`Report::dropped`], unless it is on disk and stays there. Once the exporter
 //! is stopping nothing here outlasts the deadline: not an attempt, not a wait. When the exporter's settings change, an attempt
 //! that is under way is finished, and whatever has not arrived by then goes the new way, with all its patience.
 
@@ -53,9 +53,9 @@ impl Shop {
         while !self.is_one_too_many(&way)
             && let Some(Job { batch, receipt }) = self.queue.pop().await
         {
-            let (signal, items) = (batch.signal, batch.items);
-            if let Err(failure) = self.deliver(batch, &mut way, &mut stop).await {
-                if failure.reason == DropReason::Shutdown && self.queue.keeps(receipt).await {
+            let signal = batch.signal;
+            if let Err((failure, items)) = self.deliver_all(batch, &mut way, &mut stop).await {
+                if self.queue.keeps(receipt).await {
                     // What else waits is kept as well, and no more likely to get through.
                     return;
                 }
@@ -63,6 +63,33 @@ impl Shop {
             }
             self.queue.done(receipt).await;
         }
+    }
+
+    /// Delivers a batch, in pieces where it is too large, down to a single item. Drops the pieces that cannot be delivered,
+    /// and nothing else.
+    ///
+    /// # Errors
+    /// The exporter has to stop; with how many items are left.
+    async fn deliver_all(&self, batch: Batch, way: &mut Way, stop: &mut Deadline) -> Result<(), (Failure, usize)> {
+        let mut pieces = vec![batch];
+        while let Some(piece) = pieces.pop() {
+            let Err(failure) = self.deliver(piece.clone(), way, stop).await else { continue };
+            match failure.reason {
+                DropReason::Shutdown => {
+                    let left = pieces.iter().fold(piece.items, |sum, piece| sum.saturating_add(piece.items));
+                    return Err((failure, left));
+                }
+                DropReason::TooLarge => match piece.halves() {
+                    Some((first, second)) => {
+                        self.report.split(piece.signal, piece.items, &failure);
+                        pieces.extend([second, first]);
+                    }
+                    None => self.report.dropped(piece.signal, piece.items, &failure),
+                },
+                _ => self.report.dropped(piece.signal, piece.items, &failure),
+            }
+        }
+        Ok(())
     }
 
     /// Whether a worker should go; then it is counted no more.

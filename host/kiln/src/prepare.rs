@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_config::{Config, ExporterKind, Instance, PluginSettings, Role, Secret};
+use kiln_config::{Config, Instance, PluginSettings, Role, Secret};
 use kiln_egress::Credentials;
 use kiln_policy::{
     Credential, NotAllowed, Origin, OriginRange, PluginKind, Policy, PolicyError, ProxyRule, ValidSignature,
@@ -163,16 +163,8 @@ impl Preparation {
         for secret in self.ready.iter().flat_map(|prepared| prepared.settings.secrets.values()) {
             redaction.protect_for_good(secret.expose());
         }
-        for exporter in &config.exporters {
-            let ExporterKind::OtlpHttp(otlp_http) = &exporter.kind else { continue };
-            let destinations = [&otlp_http.metrics, &otlp_http.traces, &otlp_http.logs];
-            let headers = destinations.into_iter().flat_map(|destination| &destination.headers);
-            for value in headers.map(|(_, value)| value.expose().trim()) {
-                redaction.protect_for_good(value);
-                // The token of `Bearer token`.
-                value.split_once(' ').into_iter().for_each(|(_, token)| redaction.protect_for_good(token));
-            }
-        }
+        let secrets = config.exporters.iter().flat_map(|exporter| exporter.kind.secrets());
+        secrets.for_each(|secret| redaction.protect_for_good(&secret));
     }
 
     fn check(&mut self, place: &Place<'_>, config: &Config, file: &Arc<ComponentFile>) {

@@ -10,12 +10,14 @@ mod batch;
 mod edit;
 mod encode;
 mod join;
+mod json;
 mod logs;
 mod metrics;
 mod point_body;
 mod points;
 mod shape;
 mod spans;
+mod split;
 mod view;
 mod wire;
 
@@ -23,6 +25,7 @@ pub use attribute::{Attribute, AttributeValue, Attributes, ListItem, MAX_ATTRIBU
 pub use batch::{Batch, Signal, UnknownSignal};
 pub use edit::{Edit, EditError, Edits, GaugeAggregation};
 pub use encode::{Amount, Invalid, Scope};
+pub use json::to_json;
 pub use logs::{LogItems, LogRecord, LogsPayload, Severity};
 pub use metrics::{Metric, MetricBody, MetricItems, MetricsPayload, Temporality};
 pub use point_body::{Exemplar, PointBody};

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_config::{
-    Compression, Config, DEFAULT_MAX_BYTES, Errors, ExporterKind, Fsync, Limits, LoadingLimits, LogEncoding, OnFull,
-    OtlpHttp, Queue, Reloading, Retry, Role, Storage, Verbosity,
+    Compression, Config, DEFAULT_MAX_BYTES, Encoding, Errors, ExporterKind, Fsync, Limits, LoadingLimits, LogEncoding,
+    OnFull, OtlpHttp, Queue, Reloading, Retry, Role, Storage, Tls, TlsVersion, Verbosity,
 };
 use kiln_otlp::Signal;
 use proptest::prelude::*;

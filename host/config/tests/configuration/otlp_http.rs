@@ -67,9 +67,17 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
     let headers: Vec<_> = otlp.logs.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     assert_eq!(headers, [("x-number", "1.10"), ("x-flag", "true")]);
     for (bad, expected) in [
-        ("{ compression: zstd }", "unknown value; use `gzip` or `none`"),
+        ("{ compression: snappy }", "unknown value; use `gzip`, `none` or `zstd`"),
+        ("{ encoding: text }", "unknown value; use `json` or `proto`"),
+        ("{ proxy_url: 'hunter2:3128' }", "not the URL of a proxy"),
         ("{ timeout: 0s }", "must be from 1ms to"),
-        ("{ tls: { insecure: true } }", "this version has no TLS settings"),
+        ("{ endpoint: 'https://a', tls: { insecure: true } }", "contradicts an endpoint with `https`"),
+        ("{ tls: { ca_file: ca.pem } }", "a relative path; write where the file is from the root on"),
+        ("{ tls: { cert_file: /c.pem } }", "needs both `cert_file` and `key_file`"),
+        ("{ tls: { key_pem: hunter2 } }", "keys are read from files"),
+        ("{ tls: { server_name_override: a } }", "must be for the host of the endpoint"),
+        ("{ tls: { min_version: '1.1' } }", "did you mean `1.2`?"),
+        ("{ tls: { cafile: /c.pem } }", "did you mean `ca_file`?"),
         ("{ retry_on_failure: { multiplier: 0.5 } }", "must be from 1 to 100"),
         ("{ retry_on_failure: { multiplier: .inf } }", "expected a number, found text"),
         ("{ retry_on_failure: { randomization_factor: 2 } }", "must be from 0 to 1"),
@@ -138,15 +146,83 @@ fn variables_describe_an_exporter_without_an_endpoint() {
         ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "a=hunter2%0a", "is no list of headers"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "must be a number of milliseconds"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "must be a number of milliseconds"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "must be `gzip` or `none`"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "asks for a protocol this version does not speak"),
-        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem", "has no effect"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "snappy", "must be `gzip`, `zstd` or `none`"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "must be `http/protobuf` or `http/json` for this exporter"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem", "is a relative path"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key.pem", "needs a certificate"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/c.pem", "needs a private key"),
     ] {
         let errors = parse_with(&otlp_http_exporter("{}"), &[(variable, value)]).unwrap_err().to_string();
         let expected = format!("kiln.yaml:3:3: exporters.otlp_http: environment variable `{variable}` {expected}");
         assert!(errors.starts_with(&expected), "{errors}");
         assert!(!errors.contains('\n') && !errors.contains("hunter2"), "{errors}");
     }
+}
+
+/// Every option of the specification, for all signals and for one.
+#[test]
+fn every_variable_of_the_specification_can_differ_by_signal() {
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/etc/client.pem"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/etc/client.key"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "/etc/logs/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE", "/etc/logs/client.pem"),
+        ("OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "/etc/logs/client.key"),
+    ];
+    let otlp = read_otlp_http("{}", &variables);
+    let files = |directory: &str| Tls {
+        ca_file: Some(format!("{directory}/ca.pem").into()),
+        identity: Some((format!("{directory}/client.pem").into(), format!("{directory}/client.key").into())),
+        ..Tls::default()
+    };
+    for destination in [&otlp.metrics, &otlp.traces] {
+        assert_eq!((destination.encoding, &destination.tls), (Encoding::Json, &files("/etc")));
+    }
+    assert_eq!((otlp.logs.encoding, &otlp.logs.tls), (Encoding::Protobuf, &files("/etc/logs")));
+    assert_eq!((otlp.logs.compression, otlp.metrics.compression), (Compression::Zstd, Compression::Gzip));
+
+    let in_file = read_otlp_http("{ tls: { insecure_skip_verify: true }, encoding: proto }", &variables);
+    assert_eq!(in_file.logs.tls, Tls { insecure_skip_verify: true, ..Tls::default() }, "`tls` counts as a whole");
+    assert_eq!(in_file.metrics.encoding, Encoding::Protobuf);
+    let elsewhere = read_otlp_http("{ endpoint: 'https://file' }", &variables);
+    assert_eq!((elsewhere.metrics.encoding, elsewhere.logs.tls), (Encoding::Protobuf, Tls::default()));
+}
+
+#[test]
+fn tls_and_proxy_are_read_as_the_collector_has_them() {
+    let otlp = read_otlp_http(
+        "{ endpoint: 'https://a', proxy_url: 'http://me:hunter2@proxy:3128', tls: { ca_file: /ca.pem, cert_file: /c.pem, \
+         key_file: /c.key, include_system_ca_certs_pool: true, min_version: 1.3, insecure: false } }",
+        &[],
+    );
+    let tls = Tls {
+        ca_file: Some("/ca.pem".into()),
+        include_system_authorities: true,
+        identity: Some(("/c.pem".into(), "/c.key".into())),
+        insecure_skip_verify: false,
+        min_version: TlsVersion::V1_3,
+    };
+    assert_eq!(otlp.traces.tls, tls);
+    assert_eq!(otlp.proxy.as_ref().unwrap().expose(), "http://me:hunter2@proxy:3128");
+    assert!(!format!("{otlp:?}").contains("hunter2"));
+    assert_eq!(ExporterKind::OtlpHttp(Box::new(otlp)).secrets(), ["hunter2"]);
+    let plain = read_otlp_http("{ endpoint: 'http://a', tls: { insecure: true } }", &[]);
+    assert_eq!(plain.traces.tls, Tls::default(), "as it is pasted from a Collector");
+}
+
+#[test]
+fn a_header_may_be_kept_in_a_file() {
+    let directory = std::env::temp_dir().join(format!("kiln-header-{}", std::process::id()));
+    std::fs::write(&directory, "sesame99\n").unwrap();
+    let keys =
+        format!("{{ endpoint: 'http://a', headers: {{ Authorization: 'Bearer ${{file:{}}}' }} }}", directory.display());
+    let otlp = read_otlp_http(&keys, &[]);
+    std::fs::remove_file(&directory).unwrap();
+    assert_eq!(otlp.metrics.headers[0].1.expose(), "Bearer sesame99");
 }
 
 fn with_data_dir(exporters: &str) -> String {

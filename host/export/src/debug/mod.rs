@@ -122,7 +122,7 @@ mod tests {
     }
 
     fn request(signal: Signal, items: usize, body: impl Into<Bytes>) -> Request {
-        Request { signal, items, body: body.into(), is_gzip: false }
+        Request { signal, items, body: body.into(), compression: kiln_config::Compression::None }
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use kiln_config::{Compression, Debug, Destination, OtlpHttp, Queue, Retry, Secret, Verbosity};
+use kiln_config::{Compression, Debug, Destination, Encoding, OtlpHttp, Queue, Retry, Secret, Tls, Verbosity};
 use kiln_otlp::Signal;
 use kiln_telemetry::metrics::Format;
 use std::time::Duration;
@@ -71,8 +71,10 @@ fn otlp_http(retry: Retry, headers: Vec<(String, Secret)>) -> ExporterKind {
     let destination = Destination {
         url: "http://localhost:4318/v1/metrics".parse().unwrap(),
         headers,
+        encoding: Encoding::Protobuf,
         compression: Compression::Gzip,
         timeout: Duration::from_secs(1),
+        tls: Tls::default(),
     };
     ExporterKind::OtlpHttp(Box::new(OtlpHttp {
         metrics: destination.clone(),
@@ -80,6 +82,7 @@ fn otlp_http(retry: Retry, headers: Vec<(String, Secret)>) -> ExporterKind {
         logs: destination,
         retry,
         queue: Queue::default(),
+        proxy: None,
     }))
 }
 

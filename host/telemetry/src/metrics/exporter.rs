@@ -16,7 +16,7 @@ pub enum DropReason {
     Rejected,
     /// The backend took the request except for these items.
     PartiallyRejected,
-    /// The request is larger than OTLP lets a client send.
+    /// A single item is larger than OTLP lets a client send, or than the backend takes.
     TooLarge,
     /// The backend's answer is larger than OTLP lets a client read, so what became of the items is unknown.
     AnswerTooLarge,
@@ -84,6 +84,7 @@ pub(super) struct Families {
     in_flight: Labelled<Gauge, 1>,
     request_duration: Labelled<Histogram, 2>,
     retries: Labelled<Counter, 1>,
+    splits: Labelled<Counter, 1>,
 }
 
 impl Families {
@@ -155,6 +156,11 @@ impl Families {
                 "Requests sent again after a retryable failure",
                 ["exporter"],
             ),
+            splits: declare.counter(
+                "kiln_exporter_splits_total",
+                "Batches that were too large for a request and were sent in halves",
+                ["exporter"],
+            ),
         }
     }
 
@@ -170,6 +176,7 @@ impl Families {
             retryable: self.request_duration.with([id, "retryable"]),
             permanent: self.request_duration.with([id, "permanent"]),
             retries: self.retries.with([id]),
+            splits: self.splits.with([id]),
         }
     }
 }
@@ -231,6 +238,7 @@ pub struct ExporterMetrics {
     retryable: Histogram,
     permanent: Histogram,
     retries: Counter,
+    splits: Counter,
 }
 
 impl ExporterMetrics {
@@ -270,6 +278,11 @@ impl ExporterMetrics {
             RequestOutcome::Permanent => &self.permanent,
         };
         durations.observe(took.as_secs_f64());
+    }
+
+    /// A batch is sent in halves.
+    pub fn split(&self) {
+        self.splits.inc();
     }
 
     /// A request is sent again.
