@@ -15,7 +15,8 @@ use crate::bindings::{BindingsError, write_contract};
 const MANIFEST: &str = "plugin.toml";
 const SCRIPT: &str = "build.sh";
 const DIRECTORY: &str = "build";
-const MODULE: &str = "module.wasm";
+/// Apart from the plugin, so that the directory of that can be a plugins directory.
+const MODULE: &str = "unpacked/module.wasm";
 
 /// A plugin that was built.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub fn build(directory: &Path, output: Option<&Path>, kiln: &Path, tools: &Path)
         return Err(BuildError::NoScript(directory));
     }
     let module = working.join(MODULE);
-    remove(&module)?;
+    prepare(&module)?;
     let status = Command::new("bash")
         .arg(&script)
         .current_dir(&directory)
@@ -72,13 +73,13 @@ pub fn build(directory: &Path, output: Option<&Path>, kiln: &Path, tools: &Path)
 }
 
 /// What an earlier build left must not pass for the result of this one.
-fn remove(module: &Path) -> Result<(), BuildError> {
-    match fs::remove_file(module) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(BuildError::Write { path: module.to_owned(), error })
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
+fn prepare(module: &Path) -> Result<(), BuildError> {
+    let made = module.parent().map_or(Ok(()), fs::create_dir_all);
+    let removed = made.and_then(|()| match fs::remove_file(module) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    });
+    removed.map_err(|error| BuildError::Write { path: module.to_owned(), error })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
