@@ -2,10 +2,15 @@
 //
 // Go's collector moves nothing, so memory that the host writes to or reads from has only to be kept: what the host asks for
 // is pinned until the next call of the plugin begins.
+//
+// The collector is off. While the host asks for memory nothing of the host may be called, not even the clock that the
+// collector reads, and Go cannot be told to wait with it. What garbage there is ends with the instance, which Kiln starts
+// afresh before its memory is used up; what it has put into its state is still there.
 package runtime
 
 import (
 	"runtime"
+	"runtime/debug"
 	"unsafe"
 )
 
@@ -60,10 +65,20 @@ func Allocate(pinner *runtime.Pinner, size, align uintptr) unsafe.Pointer {
 	return memory
 }
 
-var arrived runtime.Pinner
+var (
+	arrived  runtime.Pinner
+	switched bool
+)
 
-// Unpin lets go of what the host has passed; what of it is in use is kept by being used.
-func Unpin() { arrived.Unpin() }
+// Unpin lets go of what the host has passed; what of it is in use is kept by being used. Every call of the plugin begins
+// with it.
+func Unpin() {
+	if !switched {
+		switched = true
+		debug.SetGCPercent(-1)
+	}
+	arrived.Unpin()
+}
 
 //go:wasmexport cabi_realloc
 func realloc(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer {
