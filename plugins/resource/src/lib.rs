@@ -1,13 +1,22 @@
-//! Inserts, updates and deletes attributes of the resource.
+//! Changes attributes of the resource.
 //!
 //! Configurations mean what they mean to the Collector's resource processor: actions run in their order, each on what
-//! the one before left. What is asked of the host is only the difference between the first and the last state of an
-//! attribute, so a batch that is already right is not touched.
+//! the one before left. What is asked of the host is only the difference between the first and the last state of the
+//! attributes, so a batch that is already right is not touched.
+
+mod action;
+mod condition;
+mod pattern;
+mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use kiln_plugin::processor::{Edit, ProcessError, View};
 use kiln_plugin::telemetry::{Attribute, AttributeValue};
 use kiln_plugin::{ConfigError, Processor, ProcessorHost};
 use serde::Deserialize;
+
+use crate::action::{Action, RawAction};
 
 kiln_plugin::manifest!("plugin.toml");
 kiln_plugin::export_processor!(Resource);
@@ -18,108 +27,45 @@ pub struct Config {
     attributes: Vec<RawAction>,
 }
 
-#[derive(Debug, Deserialize)]
-struct RawAction {
-    key: String,
-    value: Option<serde_json::Value>,
-    action: Verb,
-}
+/// The attributes of a resource while actions run.
+type Attributes = BTreeMap<String, AttributeValue>;
 
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Verb {
-    Insert,
-    Update,
-    Upsert,
-    Delete,
-}
-
-/// One action; the ones that set have a value.
-#[derive(Debug)]
-enum Action {
-    Insert(AttributeValue),
-    Update(AttributeValue),
-    Upsert(AttributeValue),
-    Delete,
-}
-
-impl Action {
-    /// `None` where there is nothing to set: the empty text is what a variable without a value leaves behind.
-    fn new(raw: &RawAction, index: usize) -> Result<Option<Self>, ConfigError> {
-        let invalid = |message: &str| Err(ConfigError::new(format!("/attributes/{index}/value"), message));
-        let value = match (&raw.value, raw.action) {
-            (None, Verb::Delete) => return Ok(Some(Self::Delete)),
-            (Some(_), Verb::Delete) => return invalid("delete takes no value: leave it out"),
-            (None, _) => return invalid("is missing: every action but delete needs one"),
-            (Some(value), _) => value,
-        };
-        let value = match value {
-            serde_json::Value::String(text) if text.is_empty() => return Ok(None),
-            serde_json::Value::String(text) => AttributeValue::from(text.as_str()),
-            serde_json::Value::Bool(value) => AttributeValue::from(*value),
-            serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(integer), _) => AttributeValue::from(integer),
-                (None, Some(float)) if number.is_f64() => AttributeValue::from(float),
-                (None, _) => return invalid("is too large for an attribute: 64 bits, signed"),
-            },
-            _ => return invalid("must be a string, a number or a boolean"),
-        };
-        Ok(Some(match raw.action {
-            Verb::Insert => Self::Insert(value),
-            Verb::Update => Self::Update(value),
-            Verb::Upsert => Self::Upsert(value),
-            Verb::Delete => Self::Delete,
-        }))
-    }
-
-    fn apply<'a>(&'a self, current: Option<&'a AttributeValue>) -> Option<&'a AttributeValue> {
-        match (self, current) {
-            (Self::Insert(_), Some(current)) => Some(current),
-            (Self::Insert(value) | Self::Upsert(value), _) | (Self::Update(value), Some(_)) => Some(value),
-            (Self::Update(_), None) | (Self::Delete, _) => None,
-        }
-    }
-}
-
-/// The processor: for each key, in the order they were first named, what happens to it.
+/// The processor: what happens to each resource, in this order.
 #[derive(Debug)]
 pub struct Resource {
-    keys: Vec<(String, Vec<Action>)>,
+    actions: Vec<Action>,
 }
 
 impl Processor for Resource {
     type Config = Config;
 
     fn configure(config: Config) -> Result<Self, ConfigError> {
-        let mut keys: Vec<(String, Vec<Action>)> = Vec::new();
-        for (index, raw) in config.attributes.iter().enumerate() {
-            if raw.key.is_empty() {
-                return Err(ConfigError::new(format!("/attributes/{index}/key"), "is empty"));
-            }
-            let Some(action) = Action::new(raw, index)? else { continue };
-            match keys.iter_mut().find(|(key, _)| *key == raw.key) {
-                Some((_, actions)) => actions.push(action),
-                None => keys.push((raw.key.clone(), vec![action])),
-            }
-        }
-        Ok(Self { keys })
+        let read = |(index, raw)| Action::read(raw, &format!("/attributes/{index}"));
+        let actions = config.attributes.into_iter().enumerate().filter_map(|numbered| read(numbered).transpose());
+        Ok(Self { actions: actions.collect::<Result<_, _>>()? })
     }
 
     fn process(&mut self, _host: &mut ProcessorHost, view: &View) -> Result<Vec<Edit>, ProcessError> {
-        let mut edits = Vec::new();
-        for (index, resource) in (0_u32..).zip(&view.resources) {
-            edits.extend(self.keys.iter().filter_map(|(key, actions)| edit(index, key, actions, &resource.attributes)));
-        }
-        Ok(edits)
+        let resources = (0_u32..).zip(&view.resources);
+        Ok(resources.flat_map(|(index, resource)| self.edits(index, &resource.attributes)).collect())
     }
 }
 
-fn edit(resource: u32, key: &str, actions: &[Action], attributes: &[Attribute]) -> Option<Edit> {
-    let before = attributes.iter().find(|attribute| attribute.key == key).map(|attribute| &attribute.value);
-    let after = actions.iter().fold(before, |current, action| action.apply(current));
-    match after {
-        _ if before == after => None,
-        Some(value) => Some(Edit::set_resource_attribute(resource, key, value.clone())),
-        None => Some(Edit::remove_resource_attribute(resource, key)),
+impl Resource {
+    fn edits(&self, index: u32, attributes: &[Attribute]) -> Vec<Edit> {
+        // A key that is there twice, against the rules, is what it is first, and is set once.
+        let mut before = Attributes::new();
+        for Attribute { key, value } in attributes {
+            before.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+        let mut after = before.clone();
+        self.actions.iter().for_each(|action| action.run(&mut after));
+        let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let edit = |key: &String| match after.get(key) {
+            now if value::is_same(before.get(key), now) => None,
+            Some(value) => Some(Edit::set_resource_attribute(index, key, value.clone())),
+            None => Some(Edit::remove_resource_attribute(index, key)),
+        };
+        keys.into_iter().filter_map(edit).collect()
     }
 }

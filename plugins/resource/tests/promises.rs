@@ -115,7 +115,7 @@ fn values_keep_their_types() {
         { "key": "b", "value": false, "action": "insert" },
     ]);
     let set = |key, value: AttributeValue| Edit::set_resource_attribute(0, key, value);
-    let expected = [set("s", "1".into()), set("i", (-1).into()), set("f", 1.5.into()), set("b", false.into())];
+    let expected = [set("b", false.into()), set("f", 1.5.into()), set("i", (-1).into()), set("s", "1".into())];
     assert_eq!(edits(values, &view(&[&[]])), expected);
 }
 
@@ -130,8 +130,137 @@ fn a_configuration_that_makes_no_sense_is_refused_where_it_is_wrong() {
     assert_eq!(refused(json!([{ "key": "a", "value": u64::MAX, "action": "insert" }])).0, "/attributes/0/value");
     assert_eq!(refused(json!([{ "key": "a", "value": [1], "action": "insert" }])).0, "/attributes/0/value");
     assert_eq!(refused(json!([{ "key": "", "value": 1, "action": "insert" }])).0, "/attributes/0/key");
-    assert!(refused(json!([{ "key": "a", "value": 1, "action": "hash" }])).1.contains("hash"));
+    assert!(refused(json!([{ "key": "a", "value": 1, "action": "rename" }])).1.contains("rename"));
     assert!(try_configure(json!([{ "key": "a", "value": 1, "action": "insert" }])).is_ok());
+}
+
+#[test]
+fn a_value_comes_from_another_attribute_if_that_is_there() {
+    let copy = |action: &str| json!([{ "key": "env", "from_attribute": "stage", "action": action }]);
+    let there = [Attribute::new("stage", 7)];
+    assert_eq!(edits(copy("insert"), &view(&[&there, &[]])), [Edit::set_resource_attribute(0, "env", 7)]);
+    let both = [Attribute::new("stage", 7), Attribute::new("env", "dev")];
+    assert_eq!(edits(copy("insert"), &view(&[&both])), []);
+    assert_eq!(edits(copy("update"), &view(&[&both])), [Edit::set_resource_attribute(0, "env", 7)]);
+    // What the action before has left is what the next one sees.
+    let renamed = json!([
+        { "key": "env", "from_attribute": "stage", "action": "upsert" },
+        { "key": "stage", "action": "delete" },
+    ]);
+    let expected = [Edit::set_resource_attribute(0, "env", 7), Edit::remove_resource_attribute(0, "stage")];
+    assert_eq!(edits(renamed, &view(&[&there])), expected);
+}
+
+/// Scenario: values of every kind are hashed, one of them text.
+/// Guarantees: the digest is that of `printf VALUE | sha256sum`, numbers as the Collector writes them; lists and what is empty stay.
+#[test]
+fn a_hash_is_that_of_the_collector() {
+    let hash = json!([{ "key": "a", "action": "hash" }]);
+    let hashed = |value: AttributeValue| edits(hash.clone(), &view(&[&[Attribute { key: "a".to_owned(), value }]]));
+    let set = |digest: &str| [Edit::set_resource_attribute(0, "a", digest)];
+    // printf secret | sha256sum
+    assert_eq!(hashed("secret".into()), set("2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"));
+    // printf '\52\0\0\0\0\0\0\0' | sha256sum
+    assert_eq!(hashed(42.into()), set("ed049108bc18f2c64369e8d0ea42850bdd1a7d1dd340cfde716315579702a76c"));
+    assert_eq!(hashed(AttributeValue::TextList(vec!["secret".to_owned()])), []);
+    assert_eq!(hashed("".into()), []);
+    assert_eq!(edits(hash, &view(&[&[]])), []);
+}
+
+#[test]
+fn extract_takes_attributes_out_of_a_text() {
+    let pattern = r"^job-(?P<databricks.job.id>[0-9]+)-run-(?P<databricks.run.id>[0-9]+)(?:-.*)?$";
+    let extract = json!([
+        { "key": "cluster", "pattern": pattern, "action": "extract" },
+        { "key": "databricks.job.id", "converted_type": "int", "action": "convert" },
+    ]);
+    let found = edits(extract.clone(), &view(&[&[Attribute::new("cluster", "job-12-run-34-main")]]));
+    let expected = [
+        Edit::set_resource_attribute(0, "databricks.job.id", 12),
+        Edit::set_resource_attribute(0, "databricks.run.id", "34"),
+    ];
+    assert_eq!(found, expected);
+    for other in
+        [Attribute::new("cluster", "shared"), Attribute::new("cluster", 12), Attribute::new("other", "job-1-run-2")]
+    {
+        assert_eq!(edits(extract.clone(), &view(&[&[other]])), []);
+    }
+}
+
+/// Scenario: an expression on which a backtracking engine takes for ever, and a text made for it.
+/// Guarantees: it ends.
+#[test]
+fn no_expression_takes_for_ever() {
+    let text = "b".repeat(10_000);
+    let extract = json!([{ "key": "a", "pattern": "(?P<x>(?:b|b|bb)*)c$", "action": "extract" }]);
+    assert_eq!(edits(extract, &view(&[&[Attribute::new("a", text.as_str())]])), []);
+}
+
+#[test]
+fn convert_changes_the_type_or_nothing() {
+    let converted = |to: &str, value: AttributeValue| {
+        let convert = json!([{ "key": "a", "converted_type": to, "action": "convert" }]);
+        match edits(convert, &view(&[&[Attribute { key: "a".to_owned(), value }]])).pop() {
+            Some(Edit::SetResourceAttribute(set)) => Some(set.value),
+            None => None,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(converted("int", "12".into()), Some(12.into()));
+    assert_eq!(converted("int", 12.9.into()), Some(12.into()));
+    assert_eq!(converted("int", true.into()), Some(1.into()));
+    assert_eq!(converted("double", "1.5".into()), Some(1.5.into()));
+    assert_eq!(converted("double", 2.into()), Some(2.0.into()));
+    assert_eq!(converted("string", 2.into()), Some("2".into()));
+    assert_eq!(converted("string", false.into()), Some("false".into()));
+    for (to, value) in [("int", "twelve".into()), ("int", f64::NAN.into()), ("int", 1e300.into()), ("int", 1.into())] {
+        assert_eq!(converted(to, value), None, "{to}");
+    }
+}
+
+#[test]
+fn an_action_is_for_the_resources_its_condition_holds_for() {
+    let when = |when: Value| json!([{ "key": "env", "value": "prod", "action": "upsert", "when": when }]);
+    let text = [Attribute::new("cloud", "aws-eu")];
+    let number = [Attribute::new("cloud", 1)];
+    let set = [Edit::set_resource_attribute(0, "env", "prod")];
+    for (condition, holds_for_text, holds_for_number, holds_for_none) in [
+        (json!({ "key": "cloud", "equals": "aws-eu" }), true, false, false),
+        (json!({ "key": "cloud", "equals": 1 }), false, true, false),
+        (json!({ "key": "cloud", "matches": "^aws" }), true, false, false),
+        (json!({ "key": "cloud", "present": true }), true, true, false),
+        (json!({ "key": "cloud", "present": false }), false, false, true),
+    ] {
+        for (resource, holds) in [(&text[..], holds_for_text), (&number[..], holds_for_number), (&[], holds_for_none)] {
+            let expected: &[Edit] = if holds { &set } else { &[] };
+            assert_eq!(edits(when(condition.clone()), &view(&[resource])), expected, "{condition} on {resource:?}");
+        }
+    }
+    for wrong in [
+        json!({ "key": "a" }),
+        json!({ "key": "a", "equals": 1, "present": true }),
+        json!({ "key": "a", "matches": "(" }),
+    ] {
+        assert!(try_configure(when(wrong.clone())).unwrap_err().field.starts_with("/attributes/0/when"), "{wrong}");
+    }
+}
+
+#[test]
+fn what_does_not_go_with_an_action_is_refused() {
+    for (action, field) in [
+        (json!({ "key": "a", "action": "delete", "from_attribute": "b" }), "from_attribute"),
+        (json!({ "key": "a", "action": "hash", "value": 1 }), "value"),
+        (json!({ "key": "a", "action": "insert", "value": 1, "from_attribute": "b" }), "from_attribute"),
+        (json!({ "key": "a", "action": "insert", "value": 1, "pattern": "(?P<b>.)" }), "pattern"),
+        (json!({ "key": "a", "action": "extract" }), "pattern"),
+        (json!({ "key": "a", "action": "extract", "pattern": "no group" }), "pattern"),
+        (json!({ "key": "a", "action": "extract", "pattern": "(unnamed)" }), "pattern"),
+        (json!({ "key": "a", "action": "convert" }), "converted_type"),
+        (json!({ "key": "a", "action": "upsert", "value": 1, "converted_type": "int" }), "converted_type"),
+    ] {
+        let error = try_configure(json!([action])).unwrap_err();
+        assert_eq!(error.field, format!("/attributes/0/{field}"), "{action}: {}", error.message);
+    }
 }
 
 /// The Collector's meaning, written down naively.
