@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::component_id::ComponentId;
 use crate::document::{self, Entry, MAX_BYTES, Node};
 use crate::error::{Errors, Problem, Report, Warning, YamlPath};
-use crate::exporter::Exporter;
+use crate::exporter::{Exporter, ExporterKind};
 use crate::instance::{Instance, Role};
 use crate::loading_limits::LoadingLimits;
 use crate::otel_environment::OtelEnvironment;
@@ -186,6 +186,7 @@ impl<'a> Reading<'a> {
         let mut instances = self.instances(Role::Receiver, receivers, &used_receivers);
         instances.extend(self.instances(Role::Processor, processors, &used_processors));
         let exporters = self.exporters(exporters, &used_exporters, data_dir.as_deref());
+        self.check_signals(&pipelines, &exporters);
 
         Config {
             plugins_dir: plugins_dir.unwrap_or_else(|| self.base_dir.join(DEFAULT_PLUGINS_DIR)),
@@ -257,9 +258,32 @@ impl<'a> Reading<'a> {
                 let problem = Problem::Unsupported("another exporter's queue has this directory; give each its own");
                 self.report.error(entry.key_at, &path, problem);
             }
+            if let ExporterKind::File(file) = &exporter.kind
+                && exporters.iter().any(|other| matches!(&other.kind, ExporterKind::File(it) if it.path == file.path))
+            {
+                let problem = Problem::Unsupported("another exporter writes to this file; give each its own");
+                self.report.error(entry.key_at, &value.path.key("path"), problem);
+            }
             exporters.extend(Some(exporter).filter(|_| in_use));
         }
         exporters
+    }
+
+    /// Not every exporter takes every signal.
+    fn check_signals(&self, pipelines: &[Pipeline], exporters: &[Exporter]) {
+        let service = YamlPath::default().key("service").key("pipelines");
+        for pipeline in pipelines {
+            let used = exporters.iter().filter(|exporter| pipeline.exporters.contains(&exporter.id));
+            if used.into_iter().any(|exporter| !exporter.kind.takes(pipeline.signal)) {
+                let key = pipeline
+                    .name
+                    .as_ref()
+                    .map_or_else(|| pipeline.signal.name().to_owned(), |name| format!("{}/{name}", pipeline.signal));
+                let path = service.key(&key).key("exporters");
+                let problem = Problem::Unsupported("`prometheus` takes metrics only; use another exporter here");
+                self.report.error(pipeline.at, &path, problem);
+            }
+        }
     }
 
     fn check_use(&self, id: &ComponentId, entry: &Entry, value: &Value<'_>, used: &BTreeSet<&ComponentId>) -> bool {

@@ -2,12 +2,18 @@
 
 use std::path::Path;
 
+use kiln_otlp::Signal;
+
 use crate::component_id::ComponentId;
 use crate::document::Entry;
 use crate::error::{Location, Problem};
+use crate::file::File;
 use crate::otel_environment::OtelEnvironment;
+use crate::otlp_grpc::OtlpGrpc;
 use crate::otlp_http::OtlpHttp;
+use crate::prometheus::Prometheus;
 use crate::reader::{Section, Value};
+use crate::sending_queue::Queue;
 use crate::suggestion::Nearest;
 
 /// One destination.
@@ -26,6 +32,12 @@ pub struct Exporter {
 pub enum ExporterKind {
     /// `otlp_http`, or `otlphttp` as it used to be called.
     OtlpHttp(Box<OtlpHttp>),
+    /// `otlp`, or `otlp_grpc`.
+    OtlpGrpc(Box<OtlpGrpc>),
+    /// `prometheus`.
+    Prometheus(Box<Prometheus>),
+    /// `file`.
+    File(Box<File>),
     /// `debug`.
     Debug(Debug),
 }
@@ -54,21 +66,36 @@ impl ExporterKind {
     pub fn secrets(&self) -> Vec<String> {
         match self {
             Self::OtlpHttp(settings) => settings.secrets(),
-            Self::Debug(_) => Vec::new(),
+            Self::OtlpGrpc(settings) => settings.secrets(),
+            Self::Prometheus(_) | Self::File(_) | Self::Debug(_) => Vec::new(),
         }
+    }
+
+    /// Its queue, if it has one that is configured.
+    #[must_use]
+    pub fn queue(&self) -> Option<&Queue> {
+        match self {
+            Self::OtlpHttp(settings) => Some(&settings.queue),
+            Self::OtlpGrpc(settings) => Some(&settings.queue),
+            Self::File(settings) => Some(&settings.queue),
+            Self::Prometheus(_) | Self::Debug(_) => None,
+        }
+    }
+
+    /// Whether it takes telemetry of this kind.
+    #[must_use]
+    pub fn takes(&self, signal: Signal) -> bool {
+        !matches!(self, Self::Prometheus(_)) || signal == Signal::Metrics
     }
 }
 
-const KINDS: [&str; 2] = ["debug", "otlp_http"];
+const KINDS: [&str; 5] = ["debug", "file", "otlp", "otlp_http", "prometheus"];
 
 impl Exporter {
     /// The directory of its queue, if that is on disk.
     #[must_use]
     pub fn storage(&self) -> Option<&Path> {
-        match &self.kind {
-            ExporterKind::OtlpHttp(settings) => settings.queue.storage.as_ref().map(|storage| &*storage.directory),
-            ExporterKind::Debug(_) => None,
-        }
+        self.kind.queue()?.storage.as_ref().map(|storage| &*storage.directory)
     }
 
     /// Reads one entry of `exporters`; `None` if it is not one that exists.
@@ -79,22 +106,21 @@ impl Exporter {
         environment: &OtelEnvironment<'_>,
         data_dir: Option<&Path>,
     ) -> Option<Self> {
-        let unknown = |problem| {
-            value.report.error(entry.key_at, &value.path, problem);
-            None
-        };
         let kind = match id.kind() {
             "otlp_http" | "otlphttp" => {
                 ExporterKind::OtlpHttp(Box::new(OtlpHttp::read(value.section(), entry.key_at, environment, data_dir)?))
             }
             "debug" => ExporterKind::Debug(Debug::read(value.section())),
-            "otlp" | "otlp_grpc" | "otlpgrpc" => {
-                return unknown(Problem::Unsupported(
-                    "this version does not speak OTLP over gRPC; use `otlp_http` with the backend's HTTP endpoint, \
-                     usually port 4318 instead of 4317",
-                ));
+            "otlp" | "otlp_grpc" => {
+                ExporterKind::OtlpGrpc(Box::new(OtlpGrpc::read(value.section(), entry.key_at, environment, data_dir)?))
             }
-            other => return unknown(Problem::UnknownExporter(Nearest::find(other, KINDS))),
+            "prometheus" => ExporterKind::Prometheus(Box::new(Prometheus::read(value.section(), entry.key_at)?)),
+            "file" => ExporterKind::File(Box::new(File::read(value.section(), entry.key_at, data_dir)?)),
+            other => {
+                let problem = Problem::UnknownExporter(Nearest::find(other, KINDS));
+                value.report.error(entry.key_at, &value.path, problem);
+                return None;
+            }
         };
         Some(Self { id, kind, at: entry.key_at })
     }

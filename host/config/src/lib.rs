@@ -11,14 +11,17 @@ mod config;
 mod document;
 mod error;
 mod exporter;
+mod file;
 mod grants;
 mod instance;
 mod limits;
 mod loading_limits;
 mod otel_environment;
+mod otlp_grpc;
 mod otlp_http;
 mod pipeline;
 mod policy_settings;
+mod prometheus;
 mod reader;
 mod reloading;
 mod schema;
@@ -36,6 +39,7 @@ pub use component_id::{ComponentId, InvalidComponentId};
 pub use config::{Config, DEFAULT_SHUTDOWN_TIMEOUT, Examined};
 pub use error::{ConfigError, Errors, Location, Warning};
 pub use exporter::{Debug, Exporter, ExporterKind, Verbosity};
+pub use file::{DEFAULT_BACKUPS, DEFAULT_FILE_BYTES, File};
 pub use instance::{
     DEFAULT_COLLECTION_INTERVAL, DEFAULT_INITIAL_DELAY, DEFAULT_PROCESSOR_TIMEOUT, DEFAULT_RECEIVER_TIMEOUT, Instance,
     PluginBody, Role,
@@ -48,9 +52,11 @@ pub use limits::{
     DEFAULT_STATE_ENTRIES, DEFAULT_STRING_BYTES, Limits,
 };
 pub use loading_limits::{DEFAULT_CACHE_BYTES, DEFAULT_COMPILE_MEMORY, DEFAULT_COMPILE_TIME, LoadingLimits};
+pub use otlp_grpc::{DEFAULT_GRPC_TIMEOUT, OtlpGrpc};
 pub use otlp_http::{Compression, DEFAULT_TIMEOUT, Destination, Encoding, OtlpHttp, Retry};
 pub use pipeline::Pipeline;
 pub use policy_settings::PolicySettings;
+pub use prometheus::{DEFAULT_MAX_SERIES, DEFAULT_METRIC_EXPIRATION, Prometheus};
 pub use reloading::Reloading;
 pub use secret::Secret;
 pub use sending_queue::{DEFAULT_MAX_BYTES, Fsync, OnFull, Queue, Storage};

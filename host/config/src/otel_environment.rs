@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::error::Problem;
+use crate::otlp_grpc::read_endpoint;
 use crate::otlp_http::{COMPRESSIONS, Compression, Encoding, check_header, parse_url, with_signal_path};
 use crate::secret::Secret;
 use crate::tls::Tls;
@@ -19,6 +20,13 @@ use crate::units::MAX_DURATION;
 /// The environment, as an exporter sees it.
 pub(crate) struct OtelEnvironment<'a> {
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// The transport of the exporter that reads the variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http,
+    Grpc,
 }
 
 /// What the variables say about one signal.
@@ -34,29 +42,30 @@ pub(crate) struct Variables {
 
 impl OtelEnvironment<'_> {
     /// Reads the variables that apply to `signal`; what is wrong with them goes to `problem`.
-    pub(crate) fn read(&self, signal: Signal, problem: &dyn Fn(Problem)) -> Variables {
+    pub(crate) fn read(&self, signal: Signal, protocol: Protocol, problem: &dyn Fn(Problem)) -> Variables {
         let reject = |variable: &Variable, reason: &str| {
             problem(Problem::Environment { variable: variable.name.clone(), reason: reason.to_owned() });
         };
-        let encoding = self.option("PROTOCOL", signal).and_then(|protocol| match protocol.value.as_str() {
-            "http/protobuf" => Some(Encoding::Protobuf),
-            "http/json" => Some(Encoding::Json),
-            _ => {
-                reject(&protocol, "must be `http/protobuf` or `http/json` for this exporter");
+        let encoding = self.option("PROTOCOL", signal).and_then(|wanted| match (protocol, wanted.value.as_str()) {
+            (Protocol::Http, "http/protobuf") | (Protocol::Grpc, "grpc") => Some(Encoding::Protobuf),
+            (Protocol::Http, "http/json") => Some(Encoding::Json),
+            (Protocol::Http, _) => {
+                reject(&wanted, "must be `http/protobuf` or `http/json` for this exporter; for `grpc` use `otlp`");
+                None
+            }
+            (Protocol::Grpc, _) => {
+                reject(&wanted, "must be `grpc` for this exporter; for `http/protobuf` use `otlp_http`");
                 None
             }
         });
+        let url = match protocol {
+            Protocol::Http => self.http_endpoint(signal, &reject),
+            Protocol::Grpc => self.grpc_endpoint(signal, &reject),
+        };
         Variables {
             encoding,
             tls: self.tls(signal, &reject),
-            url: self.option("ENDPOINT", signal).and_then(|variable| match parse_url(&variable.value) {
-                Ok(url) if variable.for_one_signal => Some(url),
-                Ok(url) => Some(with_signal_path(&url, signal)),
-                Err(reason) => {
-                    reject(&variable, &format!("is no endpoint: {reason}"));
-                    None
-                }
-            }),
+            url,
             headers: self.option("HEADERS", signal).and_then(|variable| match parse_headers(&variable.value) {
                 Ok(headers) => Some(headers),
                 Err(reason) => {
@@ -79,6 +88,39 @@ impl OtelEnvironment<'_> {
                 }
                 timeout
             }),
+        }
+    }
+
+    fn http_endpoint(&self, signal: Signal, reject: &dyn Fn(&Variable, &str)) -> Option<Url> {
+        let variable = self.option("ENDPOINT", signal)?;
+        match parse_url(&variable.value) {
+            Ok(url) if variable.for_one_signal => Some(url),
+            Ok(url) => Some(with_signal_path(&url, signal)),
+            Err(reason) => {
+                reject(&variable, &format!("is no endpoint: {reason}"));
+                None
+            }
+        }
+    }
+
+    /// `INSECURE` is for endpoints that do not say it themselves.
+    fn grpc_endpoint(&self, signal: Signal, reject: &dyn Fn(&Variable, &str)) -> Option<Url> {
+        let insecure = self.option("INSECURE", signal).and_then(|variable| {
+            let value = variable.value.to_ascii_lowercase();
+            let parsed = value.parse::<bool>().ok();
+            if parsed.is_none() {
+                reject(&variable, "must be `true` or `false`");
+            }
+            parsed
+        });
+        let variable = self.option("ENDPOINT", signal)?;
+        let insecure = insecure.filter(|_| !variable.value.contains("://"));
+        match read_endpoint(&variable.value, insecure) {
+            Ok(url) => Some(url),
+            Err(reason) => {
+                reject(&variable, &format!("is no endpoint: {reason}"));
+                None
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use kiln_otlp::Signal;
 use url::Url;
 
 use crate::error::{Location, Problem};
-use crate::otel_environment::{OtelEnvironment, Variables};
+use crate::otel_environment::{OtelEnvironment, Protocol, Variables};
 use crate::reader::{Section, Value};
 use crate::secret::Secret;
 use crate::sending_queue::Queue;
@@ -24,7 +24,7 @@ const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Anything shorter is a typing error.
-const SHORTEST: Duration = Duration::from_millis(1);
+pub(crate) const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The spellings of the specification, and the Collector's for what that adds.
 pub(crate) const COMPRESSIONS: [(&str, Compression); 3] =
@@ -132,13 +132,7 @@ impl OtlpHttp {
     }
 
     pub(crate) fn secrets(&self) -> Vec<String> {
-        let headers = [&self.metrics, &self.traces, &self.logs].into_iter().flat_map(|it| &it.headers);
-        let mut secrets = Vec::new();
-        for value in headers.map(|(_, value)| value.expose().trim()) {
-            secrets.push(value.to_owned());
-            // The token of `Bearer token`.
-            secrets.extend(value.split_once(' ').map(|(_, token)| token.to_owned()));
-        }
+        let mut secrets = secrets_of([&self.metrics, &self.traces, &self.logs]);
         let proxy = self.proxy.as_ref().and_then(|proxy| Url::parse(proxy.expose()).ok());
         secrets.extend(proxy.and_then(|proxy| proxy.password().map(str::to_owned)));
         secrets
@@ -202,7 +196,8 @@ impl Written {
         };
         let url = own.clone().or_else(|| self.base.as_ref().map(|base| with_signal_path(base, signal)));
         // Variables describe the destination in variables: their headers must not reach one that is in the file.
-        let variables = if url.is_none() { environment.read(signal, problem) } else { Variables::default() };
+        let variables =
+            if url.is_none() { environment.read(signal, Protocol::Http, problem) } else { Variables::default() };
         let url = match url.or(variables.url) {
             Some(url) => url,
             None => with_signal_path(&parse_url(DEFAULT_ENDPOINT).ok()?, signal),
@@ -225,7 +220,7 @@ impl Written {
 
 impl Retry {
     /// What waits on disk can wait for ever: it takes no memory, and it must not be given up while there is room.
-    fn read(mut section: Section<'_>, is_stored: bool) -> Self {
+    pub(crate) fn read(mut section: Section<'_>, is_stored: bool) -> Self {
         let mut defaults = Self::default();
         if is_stored {
             defaults.max_elapsed_time = None;
@@ -256,7 +251,17 @@ impl Retry {
     }
 }
 
-fn read_headers(value: &Value<'_>) -> Vec<(String, Secret)> {
+/// The values of headers, and the token of `Bearer token`.
+pub(crate) fn secrets_of(destinations: [&Destination; 3]) -> Vec<String> {
+    let mut secrets = Vec::new();
+    for value in destinations.into_iter().flat_map(|it| &it.headers).map(|(_, value)| value.expose().trim()) {
+        secrets.push(value.to_owned());
+        secrets.extend(value.split_once(' ').map(|(_, token)| token.to_owned()));
+    }
+    secrets
+}
+
+pub(crate) fn read_headers(value: &Value<'_>) -> Vec<(String, Secret)> {
     let mut headers: Vec<(String, Secret)> = Vec::new();
     for (entry, value) in value.section().entries() {
         let name = entry.key.to_ascii_lowercase();

@@ -156,11 +156,11 @@ impl Answer {
     }
 }
 
-fn delivered(rejected: usize, note: Option<String>) -> Outcome {
+pub(crate) fn delivered(rejected: usize, note: Option<String>) -> Outcome {
     Outcome::Delivered { rejected, note }
 }
 
-fn partial_success(signal: Signal, body: &Bytes) -> Result<(i64, String), prost::DecodeError> {
+pub(crate) fn partial_success(signal: Signal, body: &Bytes) -> Result<(i64, String), prost::DecodeError> {
     let partial = match signal {
         Signal::Metrics => ExportMetricsServiceResponse::decode(body.clone())?
             .partial_success

@@ -7,6 +7,8 @@ use kiln_config::Compression;
 use kiln_otlp::{Batch, Signal};
 use kiln_telemetry::metrics::DropReason;
 
+use crate::prometheus::Lost;
+
 /// A batch in the form it leaves in: made once, sent as often as it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -33,6 +35,11 @@ pub(crate) enum Outcome {
         rejected: usize,
         /// Why, or a warning.
         note: Option<String>,
+    },
+    /// It was taken by an exporter that keeps it itself, except for what is lost.
+    Taken {
+        /// What could not be taken, each reason once.
+        lost: Vec<Lost>,
     },
     /// Another attempt may work, not before `told` if the server said so.
     Retry {

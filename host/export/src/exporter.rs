@@ -3,6 +3,7 @@
 //! [`Exporter::new`] checks everything that can be checked without a network, so `kiln validate` can do so too.
 //! [`Exporter::start`] gives it a queue and workers. [`ExporterHandle::drain`] ends it by a deadline and says what is lost.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +15,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::debug::Printer;
+use crate::file::Lines;
+use crate::otlp_grpc::OtlpGrpc;
 use crate::otlp_http::{InvalidOtlpHttp, OtlpHttp};
+use crate::prometheus::{Exposition, ListenError, Listening};
 use crate::queue::SYNC_INTERVAL;
 use crate::queue::{DiskQueue, MemoryQueue, NotTaken, Queue, Staged, Storage, StorageError, Unit};
 use crate::report::{Items, Report};
@@ -22,8 +26,8 @@ use crate::retry::{InvalidRetry, RetryPolicy};
 use crate::target::Target;
 use crate::worker::{Deadline, Outlet, Shop, stopping};
 
-/// The debug exporter prints in the order batches come, so it has one worker; a few may wait for a slow terminal.
-const DEBUG_QUEUE: usize = 16;
+/// What is on a page or on a terminal does not wait long.
+const UNCONFIGURED_QUEUE: usize = 16;
 
 /// A checked exporter that is not running yet.
 #[derive(Debug)]
@@ -32,6 +36,18 @@ pub struct Exporter {
     outlet: Outlet,
     queue_size: usize,
     storage: Option<kiln_config::Storage>,
+    /// Where it is to listen, if it does.
+    endpoint: Option<SocketAddr>,
+    listening: Option<Listening>,
+}
+
+/// An exporter whose address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("exporter `{id}`: {source}; it is configured at `exporters.{id}.endpoint`")]
+pub struct NotListening {
+    id: String,
+    #[source]
+    source: ListenError,
 }
 
 /// An exporter that cannot be run with its settings.
@@ -64,28 +80,56 @@ impl Exporter {
 
     fn build(id: &str, kind: &ExporterKind) -> Result<Self, Problem> {
         let id = id.to_owned();
-        Ok(match kind {
-            ExporterKind::OtlpHttp(settings) => Self {
-                id,
-                outlet: Outlet {
-                    target: Target::OtlpHttp(Box::new(OtlpHttp::new(settings)?)),
-                    retry: RetryPolicy::new(&settings.retry)?,
-                    workers: settings.queue.num_consumers,
-                },
-                queue_size: settings.queue.queue_size,
-                storage: settings.queue.storage.clone(),
-            },
-            ExporterKind::Debug(settings) => Self {
-                id,
-                outlet: Outlet {
-                    target: Target::Debug(Printer::to_stdout(settings.verbosity)),
-                    retry: RetryPolicy::NEVER,
-                    workers: 1,
-                },
-                queue_size: DEBUG_QUEUE,
-                storage: None,
-            },
+        let (target, retry) = match kind {
+            ExporterKind::OtlpHttp(settings) => {
+                (Target::OtlpHttp(Box::new(OtlpHttp::new(settings)?)), RetryPolicy::new(&settings.retry)?)
+            }
+            ExporterKind::OtlpGrpc(settings) => {
+                (Target::OtlpGrpc(Box::new(OtlpGrpc::new(settings)?)), RetryPolicy::new(&settings.retry)?)
+            }
+            ExporterKind::File(settings) => (Target::File(Lines::new(settings)), RetryPolicy::new(&settings.retry)?),
+            ExporterKind::Prometheus(settings) => (Target::Prometheus(Exposition::new(settings)), RetryPolicy::NEVER),
+            ExporterKind::Debug(settings) => {
+                (Target::Debug(Printer::to_stdout(settings.verbosity)), RetryPolicy::NEVER)
+            }
+        };
+        let workers = match kind {
+            ExporterKind::OtlpHttp(_) | ExporterKind::OtlpGrpc(_) => {
+                kind.queue().map_or(1, |queue| queue.num_consumers)
+            }
+            // One thing that is written to, in the order batches come.
+            ExporterKind::File(_) | ExporterKind::Prometheus(_) | ExporterKind::Debug(_) => 1,
+        };
+        let endpoint = match kind {
+            ExporterKind::Prometheus(settings) => Some(settings.endpoint),
+            _ => None,
+        };
+        Ok(Self {
+            id,
+            outlet: Outlet { target, retry, workers },
+            queue_size: kind.queue().map_or(UNCONFIGURED_QUEUE, |queue| queue.queue_size),
+            storage: kind.queue().and_then(|queue| queue.storage.clone()),
+            endpoint,
+            listening: None,
         })
+    }
+
+    /// Takes the address it is to listen on, if it listens on any. Without it, nobody can read what it shows.
+    ///
+    /// # Errors
+    /// The address is taken, or not one of this machine.
+    pub fn listen(&mut self) -> Result<(), NotListening> {
+        if let Some(endpoint) = self.endpoint {
+            let bound = Listening::bind(endpoint);
+            self.listening = Some(bound.map_err(|source| NotListening { id: self.id.clone(), source })?);
+        }
+        Ok(())
+    }
+
+    /// Where it listens, with the port that was picked.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listening.as_ref()?.address().ok()
     }
 
     /// The exporter's id.
@@ -128,7 +172,21 @@ impl Exporter {
         if let Queue::Disk(queue) = &shop.queue {
             tasks.spawn(sync_now_and_then(Arc::clone(queue), stop_seen));
         }
-        let handle = ExporterHandle { shop, stop: Arc::new(stop), tasks: Arc::new(Mutex::new(Some(tasks))) };
+        let mut server = JoinSet::new();
+        if let Some(listening) = self.listening {
+            let current = shop.outlet.subscribe();
+            let exposition = move || match &current.borrow().target {
+                Target::Prometheus(exposition) => Some(exposition.clone()),
+                _ => None,
+            };
+            server.spawn(listening.serve(exposition, metrics.page(&self.id)));
+        }
+        let handle = ExporterHandle {
+            shop,
+            stop: Arc::new(stop),
+            tasks: Arc::new(Mutex::new(Some(tasks))),
+            server: Arc::new(Mutex::new(server)),
+        };
         handle.employ();
         handle
     }
@@ -147,6 +205,8 @@ pub struct ExporterHandle {
     stop: Arc<watch::Sender<Option<Instant>>>,
     /// Workers, and what else runs for the exporter; `None` once it was drained.
     tasks: Arc<Mutex<Option<JoinSet<()>>>>,
+    /// Shows what there is to show, until the exporter is drained.
+    server: Arc<Mutex<JoinSet<()>>>,
 }
 
 /// How a drain ended.
@@ -254,6 +314,7 @@ impl ExporterHandle {
             return DrainReport { undelivered: self.shop.report.undelivered() };
         };
         while tasks.join_next().await.is_some() {}
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         if let Queue::Disk(queue) = &self.shop.queue {
             queue.sync().await;
             self.shop.report.kept(queue.len().await);

@@ -13,9 +13,12 @@ mod attempt;
 mod client;
 mod debug;
 mod exporter;
+mod file;
+mod otlp_grpc;
 mod otlp_http;
 mod payload;
 mod printable;
+mod prometheus;
 mod queue;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
@@ -28,6 +31,6 @@ mod scripted;
 mod target;
 mod worker;
 
-pub use exporter::{DrainReport, Exporter, ExporterHandle, InvalidExporter};
+pub use exporter::{DrainReport, Exporter, ExporterHandle, InvalidExporter, NotListening};
 pub use queue::{Closed, NotTaken, Staged, Storage, StorageError, Unit};
 pub use report::Items;

@@ -23,7 +23,7 @@ use crate::client::{InvalidClient, Purpose, root_cause};
 use crate::payload::prepare;
 
 /// OTLP 1.11: a client must not read a larger answer, counted after decompression.
-const MAX_ANSWER: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// The answer to a failure is read for its message only.
 const MAX_COMPLAINT: usize = 64 * 1024;
 /// Shorter values are too likely to be part of ordinary words to be blotted out of messages.
@@ -142,36 +142,44 @@ impl OtlpHttp {
 
 impl Route {
     fn new(destination: &Destination, client: reqwest::Client) -> Result<Self, InvalidOtlpHttp> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &destination.headers {
-            let (name, value) = header(name, value)?;
-            headers.append(name, value);
-        }
-        let secrets = destination.headers.iter().flat_map(|(_, value)| secrets(value)).collect();
         Ok(Self {
             client,
             url: destination.url.clone(),
-            headers,
+            headers: header_map(destination)?,
             encoding: destination.encoding,
             compression: destination.compression,
             timeout: destination.timeout,
-            secrets,
+            secrets: destination.headers.iter().flat_map(|(_, value)| secrets(value)).collect(),
         })
     }
 
-    /// What went wrong before there was an answer. Without the URL, which may carry a credential, but with the host.
     fn describe(&self, error: &reqwest::Error) -> String {
-        let host = self.url.host_str().unwrap_or_default();
-        let port = self.url.port_or_known_default().unwrap_or_default();
-        let text = if error.is_connect() {
-            format!("cannot connect to {host}:{port}: {}", root_cause(error))
-        } else if error.is_timeout() {
-            format!("no answer from {host}:{port} within {}", humantime::format_duration(self.timeout))
-        } else {
-            format!("no answer from {host}:{port}: {}", root_cause(error))
-        };
-        harmless(&text, &self.secrets)
+        describe(error, &self.url, self.timeout, &self.secrets)
     }
+}
+
+/// What went wrong before there was an answer. Without the URL, which may carry a credential, but with the host.
+pub(crate) fn describe(error: &reqwest::Error, url: &Url, timeout: Duration, secrets: &[String]) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    let text = if error.is_connect() {
+        format!("cannot connect to {host}:{port}: {}", root_cause(error))
+    } else if error.is_timeout() {
+        format!("no answer from {host}:{port} within {}", humantime::format_duration(timeout))
+    } else {
+        format!("no answer from {host}:{port}: {}", root_cause(error))
+    };
+    harmless(&text, secrets)
+}
+
+/// The headers an operator has set.
+pub(crate) fn header_map(destination: &Destination) -> Result<HeaderMap, InvalidOtlpHttp> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &destination.headers {
+        let (name, value) = header(name, value)?;
+        headers.append(name, value);
+    }
+    Ok(headers)
 }
 
 fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), InvalidOtlpHttp> {
@@ -186,7 +194,7 @@ fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), Inval
 }
 
 /// The value, and the credential in it if it has the form `Bearer …`.
-fn secrets(value: &Secret) -> impl Iterator<Item = String> + use<'_> {
+pub(crate) fn secrets(value: &Secret) -> impl Iterator<Item = String> + use<'_> {
     let whole = value.expose().trim();
     let credential = whole.split_once(' ').map_or(whole, |(_, credential)| credential.trim());
     [whole, credential].into_iter().filter(|text| text.len() >= MIN_SECRET).map(str::to_owned)

@@ -14,7 +14,9 @@ use kiln_telemetry::{Component, Status};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use crate::answer::harmless;
 use crate::attempt::{Failure, Outcome};
+use crate::prometheus::Lost;
 
 /// How often the same kind of trouble is worth a line.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -102,7 +104,7 @@ impl Report {
     /// An attempt was answered, or not.
     pub(crate) fn requested(&self, outcome: &Outcome, took: Duration) {
         let outcome = match outcome {
-            Outcome::Delivered { .. } => RequestOutcome::Ok,
+            Outcome::Delivered { .. } | Outcome::Taken { .. } => RequestOutcome::Ok,
             Outcome::Retry { .. } => RequestOutcome::Retryable,
             Outcome::Failed(_) => RequestOutcome::Permanent,
         };
@@ -122,6 +124,21 @@ impl Report {
             && let Some(kept_back) = self.may_say(Topic::Note)
         {
             warn!(exporter = self.id, %signal, note, kept_back, "the backend took a batch with a warning");
+        }
+        self.recovered();
+    }
+
+    /// A batch was taken by an exporter that keeps it itself, except for what is lost.
+    pub(crate) fn taken(&self, signal: Signal, items: usize, lost: &[Lost]) {
+        let count = lost.iter().fold(0_usize, |sum, lost| sum.saturating_add(lost.items));
+        self.metrics.sent(signal, items.saturating_sub(count));
+        for Lost { reason, items, cause } in lost {
+            self.metrics.failed(signal, *reason, *items);
+            if let Some(kept_back) = self.may_say(Topic::Drop(*reason)) {
+                let cause = harmless(cause, &[]);
+                warn!(exporter = self.id, %signal, items, reason = reason.name(), cause, kept_back,
+                    "some of a batch cannot be shown and is lost");
+            }
         }
         self.recovered();
     }

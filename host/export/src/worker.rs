@@ -130,6 +130,10 @@ impl Shop {
                     self.report.delivered(request.signal, request.items, rejected, note.as_deref());
                     return Ok(End::Delivered);
                 }
+                Outcome::Taken { lost } => {
+                    self.report.taken(request.signal, request.items, &lost);
+                    return Ok(End::Delivered);
+                }
                 Outcome::Failed(failure) => return Err(failure),
                 Outcome::Retry { cause, told } => match waits.next(began.elapsed(), told, chance()) {
                     None => return Err(Failure { reason: DropReason::RetriesExhausted, cause }),

@@ -95,10 +95,13 @@ impl Change {
             match Exporter::new(&id, &exporter.kind) {
                 Err(error) => wrong.push(error.to_string()),
                 Ok(checked) if !is_new => self.changed_exporters.push((id, checked)),
-                Ok(checked) => match waiting.open(&checked, &exporter.kind, kiln.data.as_ref()) {
-                    Ok(storage) => self.new_exporters.push((id, checked, storage)),
-                    Err(error) => wrong.push(error),
-                },
+                Ok(mut checked) => {
+                    let opened = waiting.open(&checked, &exporter.kind, kiln.data.as_ref());
+                    match opened.and_then(|storage| checked.listen().map(|()| storage).map_err(|it| it.to_string())) {
+                        Ok(storage) => self.new_exporters.push((id, checked, storage)),
+                        Err(error) => wrong.push(error),
+                    }
+                }
             }
         }
         if wrong.is_empty() { Ok(waiting) } else { Err(wrong) }

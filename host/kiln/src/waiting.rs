@@ -31,7 +31,7 @@ impl Waiting {
         kind: &ExporterKind,
         data: Option<&DataDir>,
     ) -> Result<Option<Storage>, String> {
-        let is_on_disk = matches!(kind, ExporterKind::OtlpHttp(settings) if settings.queue.storage.is_some());
+        let is_on_disk = kind.queue().is_some_and(|queue| queue.storage.is_some());
         let Some(data) = data.filter(|_| is_on_disk) else { return Ok(None) };
         let committed = |instance: &str| data.committed(instance);
         let opened = tokio::task::block_in_place(|| exporter.open_storage(&committed));

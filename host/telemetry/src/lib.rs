@@ -12,6 +12,7 @@ mod logs;
 pub mod metrics;
 mod redaction;
 mod reload_door;
+mod serve;
 mod server;
 
 pub use denials::{DenialRecord, DenialRecorder, Denials, Denied, DeniedCapability, MAX_RECORDS, Subject};
@@ -20,4 +21,5 @@ pub use logs::{LogError, LogFormat, LogSettings};
 pub use metrics::{Descriptor, Metrics, catalogue};
 pub use redaction::{MIN_BYTES, Protected, REDACTED, Redaction};
 pub use reload_door::{ReloadAnswer, ReloadDoor, ReloadRequests};
+pub use serve::serve;
 pub use server::{BindError, Server};

@@ -2,43 +2,25 @@
 //! late. No answer shows a secret that Kiln knows.
 //!
 //! It is reachable by whoever reaches the address, so it only ever reads, but for `POST /-/reload`, which has a door of its
-//! own ([`ReloadDoor`]): GET and HEAD, no bodies, one exchange per
-//! connection, a bounded number of connections, and a deadline over the whole exchange that a client slow in either
-//! direction cannot stretch. A scrape a minute does not miss kept-alive connections.
+//! own ([`ReloadDoor`]): GET and HEAD, no bodies, and clients that are held to bounds ([`serve`]).
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Router};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
-use tracing::{debug, warn};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::metrics::Format;
-use crate::reload_door::{self, Peer, ReloadDoor};
+use crate::reload_door::{self, ReloadDoor};
+use crate::serve::serve;
 use crate::{DenialRecord, Health, Metrics, Redaction};
-
-/// A whole exchange: reading the request, answering, the client reading the answer.
-const EXCHANGE: Duration = Duration::from_secs(10);
-/// More clients than this wait in the kernel's backlog.
-const MAX_CONNECTIONS: usize = 32;
-/// The request line and all headers together; the least that hyper allows.
-const MAX_HEAD_BYTES: usize = 8 * 1024;
-const MAX_HEADERS: usize = 64;
-/// Before accepting again when the process is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -94,53 +76,8 @@ impl Server {
     /// Answers until `stop` turns true or its sender is gone, then finishes the exchanges under way.
     ///
     /// Returns within ten seconds of the signal whatever clients do.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let limit = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut connections = JoinSet::new();
-        loop {
-            let accept = async {
-                // The semaphore is never closed.
-                let permit = Arc::clone(&limit).acquire_owned().await.ok();
-                (permit, self.listener.accept().await)
-            };
-            let (permit, accepted) = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => break,
-                // Collects finished tasks, so that the set does not grow with every scrape.
-                Some(_) = connections.join_next() => continue,
-                accepted = accept => accepted,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let router = self.router.clone().layer(Extension(Peer(peer)));
-                    connections.spawn(async move {
-                        serve(stream, router).await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, address = %self.address, "cannot accept a connection for health and metrics");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-        drop(self.listener);
-        while connections.join_next().await.is_some() {}
-    }
-}
-
-async fn serve(stream: TcpStream, router: Router) {
-    let exchange = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(EXCHANGE)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .max_headers(MAX_HEADERS)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match timeout(EXCHANGE, exchange).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "a client of the telemetry endpoint went away"),
-        Err(_) => debug!("a client of the telemetry endpoint was too slow"),
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        serve(self.listener, self.router, "health and metrics", stop).await;
     }
 }
 
@@ -188,6 +125,7 @@ pub(crate) fn plain(status: StatusCode, text: String) -> Response {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::task::JoinHandle;
 
     use super::*;

@@ -1,6 +1,7 @@
 //! What an operator writes, and what becomes of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod exporters;
 mod otlp_http;
 mod substitution;
 
@@ -216,7 +217,7 @@ receivers:
   databricks: {}
 exporters:
   otlphtp: {}
-  otlp: {}
+  otlp: { endpoint: 'a:4317/x' }
   debug: { verbosity: loud, x: 1 }
 service:
   shutdown_timeout: [1]
@@ -231,7 +232,7 @@ kiln.yaml:6:15: receivers.databricks.limits.memmory: unknown key; did you mean `
 kiln.yaml:6:43: receivers.databricks.limits.concurrency: expected a whole number, found text
 kiln.yaml:7:3: receivers.databricks: the key appears twice, first at 4:3; remove one of them
 kiln.yaml:9:3: exporters.otlphtp: no exporter with this name exists; did you mean `otlp_http`?
-kiln.yaml:10:3: exporters.otlp: this version does not speak OTLP over gRPC; use `otlp_http` with the backend's HTTP endpoint, usually port 4318 instead of 4317
+kiln.yaml:10:21: exporters.otlp.endpoint: an endpoint for gRPC has no path; remove it, or use `otlp_http`
 kiln.yaml:11:23: exporters.debug.verbosity: unknown value; use `basic`, `detailed` or `normal`
 kiln.yaml:11:29: exporters.debug.x: unknown key; use `verbosity`
 kiln.yaml:13:21: service.shutdown_timeout: expected a duration such as `30s`, found a list

@@ -6,7 +6,7 @@ fn read_otlp_http(keys: &str, env: &[(&str, &str)]) -> OtlpHttp {
     let config = parse_with(&otlp_http_exporter(keys), env).unwrap_or_else(|errors| panic!("{errors}"));
     match &config.exporters[0].kind {
         ExporterKind::OtlpHttp(otlp) => (**otlp).clone(),
-        other @ ExporterKind::Debug(_) => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -147,7 +147,11 @@ fn variables_describe_an_exporter_without_an_endpoint() {
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "must be a number of milliseconds"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "must be a number of milliseconds"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "snappy", "must be `gzip`, `zstd` or `none`"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "must be `http/protobuf` or `http/json` for this exporter"),
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "grpc",
+            "must be `http/protobuf` or `http/json` for this exporter; for `grpc` use",
+        ),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "ca.pem", "is a relative path"),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key.pem", "needs a certificate"),
         ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/c.pem", "needs a private key"),
@@ -245,7 +249,7 @@ fn a_queue_on_disk_has_bounds_and_patience_of_its_own() {
         .iter()
         .map(|exporter| match &exporter.kind {
             ExporterKind::OtlpHttp(settings) => (settings.queue.clone(), settings.retry.max_elapsed_time),
-            ExporterKind::Debug(_) => panic!(),
+            _ => panic!(),
         })
         .collect();
     let storage = |directory: &str, max_bytes, on_full, fsync| {

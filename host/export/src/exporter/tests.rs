@@ -11,7 +11,14 @@ use crate::scripted::Scripted;
 /// An exporter called `e` with a scripted backend and room for 100 batches.
 pub(crate) fn scripted(target: Scripted, retry: &Retry, workers: usize) -> Exporter {
     let (target, retry) = (Target::Scripted(target), RetryPolicy::new(retry).unwrap());
-    Exporter { id: "e".to_owned(), outlet: Outlet { target, retry, workers }, queue_size: 100, storage: None }
+    Exporter {
+        id: "e".to_owned(),
+        outlet: Outlet { target, retry, workers },
+        queue_size: 100,
+        storage: None,
+        endpoint: None,
+        listening: None,
+    }
 }
 
 /// A running exporter called `e` with a scripted backend and room for 100 batches.
@@ -94,6 +101,8 @@ async fn enqueue_waits_while_the_queue_is_full() {
         outlet: Outlet { target: Target::Scripted(target.clone()), retry: RetryPolicy::NEVER, workers: 1 },
         queue_size: 1,
         storage: None,
+        endpoint: None,
+        listening: None,
     }
     .start(None, &Metrics::new(""), &Health::default());
     exporter.enqueue(batch(1)).await.unwrap();

@@ -68,6 +68,11 @@ impl Difference {
                 immovable.push(format!("`exporters.{id}.sending_queue`"));
             }
         }
+        for (id, kind) in &desired.exporters {
+            if running.exporters.get(id).is_some_and(|now| !is_same_endpoint(now, kind)) {
+                immovable.push(format!("`exporters.{id}.endpoint`"));
+            }
+        }
         if !immovable.is_empty() {
             return Err(Immovable(immovable));
         }
@@ -133,11 +138,16 @@ fn fixed(running: Option<&Fixed>, desired: Option<&Fixed>) -> Vec<String> {
 
 /// A queue stays where it is and as large as it is; how many take from it may change.
 fn is_same_queue(now: &ExporterKind, then: &ExporterKind) -> bool {
+    match (now.queue(), then.queue()) {
+        (Some(now), Some(then)) => *now == kiln_config::Queue { num_consumers: now.num_consumers, ..then.clone() },
+        _ => true,
+    }
+}
+
+/// What listens stays where it listens: a new address could be bound only once the old one is given up.
+fn is_same_endpoint(now: &ExporterKind, then: &ExporterKind) -> bool {
     match (now, then) {
-        (ExporterKind::OtlpHttp(now), ExporterKind::OtlpHttp(then)) => {
-            let consumers = now.queue.num_consumers;
-            now.queue == kiln_config::Queue { num_consumers: consumers, ..then.queue.clone() }
-        }
+        (ExporterKind::Prometheus(now), ExporterKind::Prometheus(then)) => now.endpoint == then.endpoint,
         _ => true,
     }
 }

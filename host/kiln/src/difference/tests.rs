@@ -110,6 +110,21 @@ fn what_cannot_change_is_named_by_its_key() {
     }
 }
 
+#[test]
+fn the_address_of_a_page_cannot_change_and_the_rest_of_it_can() {
+    let page = |keys: &str| {
+        let exporter = format!("exporters:\n  prometheus: {{ endpoint: {keys} }}\n");
+        let text =
+            BASE.replace("exporters:\n", &exporter).replace("[debug, otlp_http]", "[debug, otlp_http, prometheus]");
+        blueprint(&text)
+    };
+    let running = page("'localhost:8889'");
+    let moved = Difference::between(&running, &page("'localhost:8890'")).unwrap_err().to_string();
+    assert!(moved.starts_with("`exporters.prometheus.endpoint` cannot change while Kiln runs"), "{moved}");
+    let renamed = Difference::between(&running, &page("'localhost:8889', namespace: x")).unwrap();
+    assert_eq!(renamed.to_string(), "exporters.prometheus changed");
+}
+
 /// Scenario: what an instance is made of differs in one part at a time, which no configuration alone can do.
 /// Guarantees: each part makes it another one: the file, what it may do, its secrets, its proxy.
 #[test]

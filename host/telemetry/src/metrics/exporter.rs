@@ -30,11 +30,17 @@ pub enum DropReason {
     QueueFull,
     /// They could not be read from the queue on disk.
     Damaged,
+    /// The exporter's format has no form for them.
+    Unsupported,
+    /// What they would be called is something else already.
+    Conflict,
+    /// The exporter shows as many series as it may.
+    SeriesLimit,
 }
 
 impl DropReason {
     /// Every reason, in the order the documentation lists them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Rejected,
         Self::PartiallyRejected,
         Self::TooLarge,
@@ -44,6 +50,9 @@ impl DropReason {
         Self::Unwritable,
         Self::QueueFull,
         Self::Damaged,
+        Self::Unsupported,
+        Self::Conflict,
+        Self::SeriesLimit,
     ];
 
     /// The word in the `reason` label and in logs.
@@ -59,6 +68,9 @@ impl DropReason {
             Self::Unwritable => "unwritable",
             Self::QueueFull => "queue_full",
             Self::Damaged => "damaged",
+            Self::Unsupported => "unsupported",
+            Self::Conflict => "conflict",
+            Self::SeriesLimit => "series_limit",
         }
     }
 }
@@ -192,6 +204,9 @@ struct PerReason {
     unwritable: Counter,
     queue_full: Counter,
     damaged: Counter,
+    unsupported: Counter,
+    conflict: Counter,
+    series_limit: Counter,
 }
 
 impl PerReason {
@@ -207,6 +222,9 @@ impl PerReason {
             unwritable: series(DropReason::Unwritable),
             queue_full: series(DropReason::QueueFull),
             damaged: series(DropReason::Damaged),
+            unsupported: series(DropReason::Unsupported),
+            conflict: series(DropReason::Conflict),
+            series_limit: series(DropReason::SeriesLimit),
         }
     }
 
@@ -221,6 +239,9 @@ impl PerReason {
             DropReason::Unwritable => &self.unwritable,
             DropReason::QueueFull => &self.queue_full,
             DropReason::Damaged => &self.damaged,
+            DropReason::Unsupported => &self.unsupported,
+            DropReason::Conflict => &self.conflict,
+            DropReason::SeriesLimit => &self.series_limit,
         }
     }
 }

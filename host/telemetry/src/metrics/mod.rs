@@ -15,6 +15,7 @@ mod exporter;
 mod exposition;
 mod instance;
 mod loading;
+mod page;
 mod process;
 mod processor;
 mod receiver;
@@ -35,6 +36,7 @@ pub use self::exporter::{DropReason, ExporterMetrics, InFlight, RequestOutcome};
 pub use self::exposition::Format;
 pub use self::instance::{CallOutcome, Function, InstanceMetrics};
 pub use self::loading::{CompileOutcome, LoadingMetrics};
+pub use self::page::PageMetrics;
 pub use self::processor::ProcessorMetrics;
 pub use self::receiver::{CollectionOutcome, ReceiverMetrics};
 pub use self::reload::{ReloadMetrics, ReloadOutcome};
@@ -55,6 +57,7 @@ struct Inner {
     processor: processor::Families,
     exporter: exporter::Families,
     storage: storage::Families,
+    page: page::Families,
     instance: instance::Families,
     egress: egress::Families,
     loading: loading::Families,
@@ -73,6 +76,7 @@ impl Metrics {
         let processor = processor::Families::declare(&mut declare);
         let exporter = exporter::Families::declare(&mut declare);
         let storage = storage::Families::declare(&mut declare);
+        let page = page::Families::declare(&mut declare);
         let instance = instance::Families::declare(&mut declare);
         let egress = egress::Families::declare(&mut declare);
         let loading = loading::Families::declare(&mut declare);
@@ -86,6 +90,7 @@ impl Metrics {
             processor,
             exporter,
             storage,
+            page,
             instance,
             egress,
             loading,
@@ -113,6 +118,11 @@ impl Metrics {
     /// Handles for the queue on disk of the exporter with this component id.
     pub fn storage(&self, id: &str) -> StorageMetrics {
         self.inner.storage.handles(id)
+    }
+
+    /// Handles for the page of the exporter with this component id.
+    pub fn page(&self, id: &str) -> PageMetrics {
+        self.inner.page.handles(id)
     }
 
     /// Handles of the plugin instance with this component id.
@@ -191,6 +201,7 @@ mod tests {
         storage.damaged(1);
         storage.discarded(1);
         metrics.exporter("otlp_http");
+        metrics.page("prometheus").scraped(1, 2);
         let instance = metrics.instance("databricks/prod");
         instance.limit_hit("memory");
         instance.failed("trap");

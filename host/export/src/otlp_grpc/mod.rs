@@ -1,0 +1,184 @@
+//! OTLP over gRPC: one batch, one unary call, one status.
+//!
+//! A call is a POST over HTTP/2 with a prefix of five bytes before its message and its status in the trailers, so the client
+//! that speaks OTLP/HTTP speaks this as well, with the same TLS and the same proxies. What a status means is in `status`. The
+//! bounds are those of OTLP/HTTP: 64 MiB before compression, 4 MiB of an answer.
+
+mod status;
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use kiln_config::{Compression, Destination, Encoding};
+use kiln_otlp::{Batch, Signal};
+use kiln_telemetry::metrics::DropReason;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Client, Url};
+
+use self::status::{Status, Trailers};
+use crate::answer::harmless;
+use crate::attempt::{Failure, Outcome, Request};
+use crate::client::Purpose;
+use crate::otlp_http::{InvalidOtlpHttp, MAX_ANSWER, describe, header_map, secrets};
+use crate::payload::prepare;
+
+/// Whether the message is compressed, and how long it is.
+const PREFIX: usize = 5;
+
+/// Sends batches to one backend.
+#[derive(Debug)]
+pub(crate) struct OtlpGrpc {
+    metrics: Route,
+    traces: Route,
+    logs: Route,
+}
+
+/// Where one signal goes.
+struct Route {
+    client: Client,
+    url: Url,
+    headers: HeaderMap,
+    compression: Compression,
+    timeout: Duration,
+    /// What must not show when a backend quotes it.
+    secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Route").field("headers", &self.headers).finish_non_exhaustive()
+    }
+}
+
+impl OtlpGrpc {
+    pub(crate) fn new(settings: &kiln_config::OtlpGrpc) -> Result<Self, InvalidOtlpHttp> {
+        let mut clients: Vec<(Destination, Client)> = Vec::new();
+        let mut route = |destination: &Destination| {
+            let is_alike =
+                |other: &Destination| other.tls == destination.tls && other.url.scheme() == destination.url.scheme();
+            let client = match clients.iter().find(|(other, _)| is_alike(other)) {
+                Some((_, client)) => client.clone(),
+                None => {
+                    let is_tls = destination.url.scheme() == "https";
+                    Purpose { tls: &destination.tls, proxy: None, is_tls, is_http2: true }.client()?
+                }
+            };
+            clients.push((destination.clone(), client.clone()));
+            Route::new(destination, client)
+        };
+        Ok(Self { metrics: route(&settings.metrics)?, traces: route(&settings.traces)?, logs: route(&settings.logs)? })
+    }
+
+    fn route(&self, signal: Signal) -> &Route {
+        match signal {
+            Signal::Metrics => &self.metrics,
+            Signal::Traces => &self.traces,
+            Signal::Logs => &self.logs,
+        }
+    }
+
+    /// Turns a batch into the message of its calls.
+    pub(crate) async fn prepare(&self, batch: Batch) -> Result<Request, Failure> {
+        let request = prepare(batch.clone(), Encoding::Protobuf, self.route(batch.signal).compression).await?;
+        let Ok(length) = u32::try_from(request.body.len()) else {
+            return Err(Failure { reason: DropReason::TooLarge, cause: "the message is larger than 4 GiB".to_owned() });
+        };
+        let mut body = BytesMut::with_capacity(PREFIX + request.body.len());
+        body.put_u8(u8::from(request.compression != Compression::None));
+        body.put_u32(length);
+        body.extend_from_slice(&request.body);
+        Ok(Request { body: body.freeze(), ..request })
+    }
+
+    /// One attempt.
+    pub(crate) async fn send(&self, request: &Request) -> Outcome {
+        let route = self.route(request.signal);
+        let mut call = route
+            .client
+            .post(route.url.clone())
+            .headers(route.headers.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
+            .header("te", HeaderValue::from_static("trailers"))
+            .header("grpc-timeout", timeout_text(route.timeout))
+            .timeout(route.timeout)
+            .body(request.body.clone());
+        let encoding = match request.compression {
+            Compression::None => None,
+            Compression::Gzip => Some("gzip"),
+            Compression::Zstd => Some("zstd"),
+        };
+        if let Some(encoding) = encoding {
+            call = call.header("grpc-encoding", HeaderValue::from_static(encoding));
+        }
+        match call.send().await {
+            Ok(response) => route.read(response, request).await,
+            Err(error) if error.is_builder() => Outcome::failed(DropReason::Rejected, route.describe(&error)),
+            Err(error) => Outcome::Retry { cause: route.describe(&error), told: None },
+        }
+    }
+}
+
+impl Route {
+    fn new(destination: &Destination, client: Client) -> Result<Self, InvalidOtlpHttp> {
+        Ok(Self {
+            client,
+            url: destination.url.clone(),
+            headers: header_map(destination)?,
+            compression: destination.compression,
+            timeout: destination.timeout,
+            secrets: destination.headers.iter().flat_map(|(_, value)| secrets(value)).collect(),
+        })
+    }
+
+    fn describe(&self, error: &reqwest::Error) -> String {
+        describe(error, &self.url, self.timeout, &self.secrets)
+    }
+
+    async fn read(&self, response: reqwest::Response, request: &Request) -> Outcome {
+        let status = response.status().as_u16();
+        let is_grpc =
+            response.headers().get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
+        // An answer without a message has its status in the head.
+        let mut trailers = Trailers::of(response.headers());
+        let mut message = BytesMut::new();
+        if status == 200 && is_grpc && trailers.is_none() {
+            let mut body = reqwest::Body::from(response);
+            while let Some(frame) = body.frame().await {
+                let frame = match frame {
+                    Ok(frame) => frame,
+                    Err(error) => {
+                        let cause = format!("the backend's answer broke off: {}", crate::client::root_cause(&error));
+                        return Outcome::Retry { cause: harmless(&cause, &self.secrets), told: None };
+                    }
+                };
+                match frame.into_data() {
+                    Ok(data) if message.len() + data.len() > MAX_ANSWER + PREFIX => {
+                        let cause =
+                            "the backend's answer is larger than the 4 MiB OTLP allows, so what it took is unknown";
+                        return Outcome::failed(DropReason::AnswerTooLarge, cause);
+                    }
+                    Ok(data) => message.extend_from_slice(&data),
+                    Err(frame) => trailers = frame.trailers_ref().and_then(Trailers::of),
+                }
+            }
+        }
+        let status = trailers.map_or_else(|| Status::without_trailers(status, is_grpc), Trailers::status);
+        status.outcome(request.signal, request.items, message_of(message.freeze()), &self.secrets)
+    }
+}
+
+/// The message behind its prefix; `None` if it is compressed, which was not asked for, or broken off.
+fn message_of(mut answer: Bytes) -> Option<Bytes> {
+    if answer.is_empty() {
+        return Some(answer);
+    }
+    let message = (answer.len() >= PREFIX).then(|| answer.split_off(PREFIX))?;
+    (answer.first() == Some(&0)).then_some(message)
+}
+
+/// At most eight digits and a unit.
+fn timeout_text(timeout: Duration) -> String {
+    let milliseconds = timeout.as_millis();
+    if milliseconds < 100_000_000 { format!("{milliseconds}m") } else { format!("{}S", timeout.as_secs()) }
+}
