@@ -7,12 +7,17 @@ use std::error::Error;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use kiln_config::{Secret, Tls, TlsVersion};
 use reqwest::{Certificate, Client, ClientBuilder, Identity, Proxy};
 
 /// Longer files hold no certificate.
 const MAX_BYTES: u64 = 1 << 20;
+/// A connection of HTTP/2 that was silent for so long is asked for a sign of life with the next request, and given up if there
+/// is none: a network that forgot it would otherwise swallow every request that is sent over it.
+const SILENCE: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(30) };
+const SIGN_OF_LIFE: Duration = if cfg!(test) { Duration::from_millis(300) } else { Duration::from_secs(10) };
 /// The form the OTLP exporter specification asks for, after the name of the distribution.
 const USER_AGENT: &str =
     concat!("kiln/", env!("CARGO_PKG_VERSION"), " OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
@@ -52,6 +57,7 @@ impl Purpose<'_> {
         let _first = rustls::crypto::ring::default_provider().install_default();
         // A credential belongs to the host it was configured for, and a redirected POST may arrive as a GET.
         let mut client = Client::builder().user_agent(USER_AGENT).redirect(reqwest::redirect::Policy::none());
+        client = client.http2_keep_alive_interval(SILENCE).http2_keep_alive_timeout(SIGN_OF_LIFE);
         if self.is_http2 {
             client = client.http2_prior_knowledge();
         }
@@ -114,4 +120,40 @@ pub(crate) fn root_cause(error: &dyn Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Scenario: a connection of HTTP/2 answers one request and then falls silent without being closed.
+    /// Guarantees: the next request is lost with it, and the one after that gets through on another connection.
+    #[tokio::test]
+    async fn a_connection_that_has_died_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut silent = Vec::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+                respond.send_response(http::Response::new(()), true).unwrap();
+                // As far as the answer; then nobody looks at it any more.
+                let _ = tokio::time::timeout(Duration::from_millis(50), connection.accept()).await;
+                silent.push(connection);
+            }
+        });
+        let tls = Tls::default();
+        let client = Purpose { tls: &tls, proxy: None, is_tls: false, is_http2: true }.client().unwrap();
+        let call = || client.post(&url).timeout(Duration::from_secs(60)).send();
+        call().await.unwrap();
+        let began = tokio::time::Instant::now();
+        assert!(call().await.is_err());
+        assert!(began.elapsed() < Duration::from_secs(60), "it was the time-out of the request");
+        call().await.unwrap();
+    }
 }
