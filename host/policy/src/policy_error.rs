@@ -116,8 +116,8 @@ pub enum PolicyError {
     },
     /// A directory is requested and not granted.
     #[error(
-        "requests files of {guest} ({reason}), which are not granted; to grant them, read-only, add\n    grants:\n      \
-         files: [ {{ host: {guest}, guest: {guest} }} ]\n    for {list}",
+        "requests files of {guest} ({reason}), namely {list}, which are not granted; to grant them, read-only, add\n    grants:\n      \
+         files: [ {{ host: {guest}, guest: {guest} }} ]",
         list = list(paths)
     )]
     FilesNotGranted {

@@ -53,8 +53,8 @@ fn what_is_not_granted_is_said_once_with_the_lines_to_add() {
     assert_eq!(
         errors,
         [
-            "requests files of /proc (the counters; the processes), which are not granted; to grant them, read-only, add\n    \
-             grants:\n      files: [ { host: /proc, guest: /proc } ]\n    for stat, net/dev, */stat",
+            "requests files of /proc (the counters; the processes), namely stat, net/dev, */stat, which are not granted; to grant \
+             them, read-only, add\n    grants:\n      files: [ { host: /proc, guest: /proc } ]",
             "requests the environment variable CLUSTER (an attribute), which is not granted; to grant it, add\n    \
              grants:\n      env: [ CLUSTER ]",
         ]
