@@ -6,6 +6,7 @@
 
 mod names;
 mod page;
+mod points;
 mod server;
 mod store;
 #[cfg(test)]

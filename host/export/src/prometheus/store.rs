@@ -5,19 +5,21 @@
 //! conflict, rather than that a graph jumps between the two. Once the first one does not come any more, as when an attribute
 //! of its resource has changed, the other takes over with its second point. A family has one type, and no name of a sample belongs to two.
 //!
-//! What bounds its growth: `max_series`, counted as the lines of the page, and `metric_expiration`.
+//! What bounds its growth: `max_series`, counted as the lines of the page; [`MAX_BYTES`] of labels and descriptions, for a
+//! series may have labels as long as it likes; and `metric_expiration`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kiln_telemetry::metrics::DropReason;
-use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Exemplar as OtlpExemplar, HistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint,
-    exemplar, metric, number_data_point,
-};
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use tokio::time::Instant;
 
-use super::names::{Labels, Naming, Nature, unit_word};
+use super::names::{Labels, Naming, unit_word};
+use super::points::{Point, read};
+
+/// Of labels, names and descriptions together: 640 bytes for each of the series there are by default.
+pub(super) const MAX_BYTES: usize = 64 << 20;
 
 /// No more exemplars of a histogram are kept than it has buckets, and of a counter one.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +106,8 @@ pub(super) struct Store {
     /// `target_info`: labels and when they were seen.
     pub(super) targets: BTreeMap<String, Instant>,
     pub(super) lines: usize,
+    /// Of labels, names and descriptions.
+    bytes: usize,
 }
 
 /// Points that come from the same place.
@@ -120,14 +124,6 @@ pub(super) struct Rules<'a> {
     pub(super) max_series: usize,
 }
 
-struct Point {
-    labels: Labels,
-    time: u64,
-    value: Value,
-    is_delta: bool,
-    is_gone: bool,
-}
-
 impl Store {
     /// Forgets what has not been seen for so long.
     pub(super) fn expire(&mut self, age: Duration, now: Instant) {
@@ -139,6 +135,10 @@ impl Store {
         self.families.retain(|_, family| !family.series.is_empty());
         let Self { families, names, .. } = self;
         names.retain(|_, family| families.contains_key(family));
+        let of_families = families
+            .iter()
+            .map(|(name, family)| family_bytes(name, family) + family.series.keys().map(String::len).sum::<usize>());
+        self.bytes = of_families.sum::<usize>() + self.targets.keys().map(String::len).sum::<usize>();
         self.lines = self.targets.len()
             + families.values().flat_map(|it| it.series.values()).map(|it| it.value.lines()).sum::<usize>();
     }
@@ -147,8 +147,9 @@ impl Store {
     pub(super) fn target(&mut self, labels: String, rules: Rules<'_>, now: Instant) {
         if let Some(seen) = self.targets.get_mut(&labels) {
             *seen = now;
-        } else if self.lines < rules.max_series {
+        } else if self.lines < rules.max_series && self.bytes + labels.len() <= MAX_BYTES {
             self.lines += 1;
+            self.bytes += labels.len();
             self.targets.insert(labels, now);
         }
     }
@@ -200,7 +201,8 @@ impl Store {
                     lose(DropReason::Conflict, cause);
                 }
                 Some(series) if point.is_gone => {
-                    self.lines -= series.value.lines();
+                    self.lines = self.lines.saturating_sub(series.value.lines());
+                    self.bytes = self.bytes.saturating_sub(labels.len());
                     if let Some(family) = self.families.get_mut(&family_name) {
                         family.series.remove(&labels);
                     }
@@ -224,6 +226,14 @@ impl Store {
                         lose(DropReason::SeriesLimit, cause);
                         continue;
                     }
+                    let is_known = self.families.contains_key(&family_name);
+                    let of_family = if is_known { 0 } else { sample.len() + family_name.len() + description.len() };
+                    if self.bytes + of_family + labels.len() > MAX_BYTES {
+                        let cause = format!("the labels of the page have as many bytes as they may, {MAX_BYTES}");
+                        lose(DropReason::SeriesLimit, cause);
+                        continue;
+                    }
+                    self.bytes += of_family + labels.len();
                     self.lines += lines;
                     for name in &names {
                         self.names.insert(name.clone(), family_name.clone());
@@ -294,6 +304,10 @@ impl Number {
     }
 }
 
+fn family_bytes(name: &str, family: &Family) -> usize {
+    name.len() + family.sample.len() + family.help.len()
+}
+
 fn sample_names(family: &str, sample: &str, r#type: Type) -> Vec<String> {
     let suffixes: &[&str] = match r#type {
         Type::Counter | Type::Gauge => &[],
@@ -309,112 +323,4 @@ fn sample_names(family: &str, sample: &str, r#type: Type) -> Vec<String> {
 /// FNV-1a: what differs by accident hashes apart, and nobody gains from what does not.
 pub(super) fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}
-
-const NO_RECORDED_VALUE: u32 = 1;
-
-/// The points of a metric; how many there are if they cannot be shown.
-fn read(data: Option<metric::Data>, labels: &Labels) -> Result<(Type, Nature, Vec<Point>), usize> {
-    let is_delta = |temporality| temporality == AggregationTemporality::Delta as i32;
-    Ok(match data {
-        None => (Type::Gauge, Nature::Gauge, Vec::new()),
-        Some(metric::Data::Gauge(gauge)) => {
-            let points = gauge.data_points.into_iter().map(|point| number(point, labels, false));
-            (Type::Gauge, Nature::Gauge, points.collect())
-        }
-        Some(metric::Data::Sum(sum)) => {
-            let is_delta = is_delta(sum.aggregation_temporality);
-            let points = sum.data_points.into_iter().map(|point| number(point, labels, is_delta)).collect();
-            if sum.is_monotonic {
-                (Type::Counter, Nature::Counter, points)
-            } else {
-                (Type::Gauge, Nature::Other, points)
-            }
-        }
-        Some(metric::Data::Histogram(histogram)) => {
-            let is_delta = is_delta(histogram.aggregation_temporality);
-            let points = histogram.data_points.into_iter().map(|point| distribution(point, labels, is_delta));
-            (Type::Histogram, Nature::Other, points.collect())
-        }
-        Some(metric::Data::Summary(summary)) => {
-            let points = summary.data_points.into_iter().map(|point| quantiles(point, labels));
-            (Type::Summary, Nature::Other, points.collect())
-        }
-        Some(metric::Data::ExponentialHistogram(histogram)) => return Err(histogram.data_points.len()),
-    })
-}
-
-fn with_attributes(labels: &Labels, attributes: &[opentelemetry_proto::tonic::common::v1::KeyValue]) -> Labels {
-    // Labels of the resource and the scope come before those of a point.
-    let mut labels = labels.clone();
-    labels.add(attributes.iter().map(|pair| (pair.key.as_str(), super::text(pair.value.as_ref()))));
-    labels
-}
-
-fn number(point: NumberDataPoint, labels: &Labels, is_delta: bool) -> Point {
-    let value = match point.value {
-        Some(number_data_point::Value::AsInt(value)) => Number::Whole(value),
-        Some(number_data_point::Value::AsDouble(value)) => Number::Real(value),
-        None => Number::Real(f64::NAN),
-    };
-    let exemplar = point.exemplars.into_iter().filter_map(read_exemplar).max_by_key(|exemplar| exemplar.time);
-    Point {
-        labels: with_attributes(labels, &point.attributes),
-        time: point.time_unix_nano,
-        value: Value::Number(value, exemplar),
-        is_delta,
-        is_gone: point.flags & NO_RECORDED_VALUE != 0,
-    }
-}
-
-fn distribution(point: HistogramDataPoint, labels: &Labels, is_delta: bool) -> Point {
-    // A histogram without buckets has the one that everything is in.
-    let (bounds, counts) = if point.bucket_counts.len() == point.explicit_bounds.len() + 1 {
-        (point.explicit_bounds, point.bucket_counts)
-    } else {
-        (Vec::new(), vec![point.count])
-    };
-    let mut labels = labels.clone();
-    // Each line has one of its own.
-    labels.set("le", "");
-    let labels = &labels;
-    let mut exemplars: Vec<_> = point.exemplars.into_iter().filter_map(read_exemplar).collect();
-    exemplars.sort_by_key(|exemplar| std::cmp::Reverse(exemplar.time));
-    let mut in_bucket = vec![false; counts.len()];
-    exemplars.retain(|exemplar| {
-        let bucket = bounds.iter().take_while(|bound| exemplar.value > **bound).count();
-        in_bucket.get_mut(bucket).is_some_and(|taken| !std::mem::replace(taken, true))
-    });
-    Point {
-        labels: with_attributes(labels, &point.attributes),
-        time: point.time_unix_nano,
-        value: Value::Histogram { count: point.count, sum: point.sum, bounds, counts, exemplars },
-        is_delta,
-        is_gone: point.flags & NO_RECORDED_VALUE != 0,
-    }
-}
-
-fn quantiles(point: SummaryDataPoint, labels: &Labels) -> Point {
-    let mut quantiles: Vec<_> = point.quantile_values.iter().map(|pair| (pair.quantile, pair.value)).collect();
-    quantiles.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-    quantiles.dedup_by(|(one, _), (other, _)| one == other);
-    let mut labels = labels.clone();
-    labels.set("quantile", "");
-    let labels = &labels;
-    Point {
-        labels: with_attributes(labels, &point.attributes),
-        time: point.time_unix_nano,
-        value: Value::Summary { count: point.count, sum: point.sum, quantiles },
-        is_delta: false,
-        is_gone: point.flags & NO_RECORDED_VALUE != 0,
-    }
-}
-
-fn read_exemplar(exemplar: OtlpExemplar) -> Option<Exemplar> {
-    let value = match exemplar.value? {
-        exemplar::Value::AsDouble(value) => Number::Real(value),
-        exemplar::Value::AsInt(value) => Number::Whole(value),
-    };
-    let OtlpExemplar { time_unix_nano: time, trace_id, span_id, .. } = exemplar;
-    Some(Exemplar { value: value.as_f64(), time, trace_id, span_id })
 }

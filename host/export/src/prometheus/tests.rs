@@ -317,6 +317,22 @@ async fn a_page_has_no_more_series_than_max_series() {
     assert_eq!(page.render(Format::Prometheus).2, 10);
 }
 
+/// Scenario: few series with labels that are very long; then they end.
+/// Guarantees: what is beyond the bytes of the page is lost with the reason `series_limit`; then there is room again.
+#[tokio::test]
+async fn a_page_has_no_more_bytes_of_labels_than_it_may() {
+    let page = Exposition::new(&settings());
+    let long = "x".repeat(store::MAX_BYTES / 4);
+    let named = |at: usize| gauge("g", vec![point(1.0, &[("a", &format!("{at}{long}"))])]);
+    for at in 0..3 {
+        assert_eq!(take(&page, vec![named(at)]).await, []);
+    }
+    assert_eq!(take(&page, vec![named(3)]).await, [(DropReason::SeriesLimit, 1)]);
+    let ended = NumberDataPoint { flags: 1, ..point(0.0, &[("a", &format!("0{long}"))]) };
+    assert_eq!(take(&page, vec![gauge("g", vec![ended])]).await, []);
+    assert_eq!(take(&page, vec![named(3)]).await, []);
+}
+
 #[tokio::test]
 async fn an_exponential_histogram_is_lost_with_its_reason() {
     let page = Exposition::new(&settings());
