@@ -7,11 +7,13 @@ TOOLS_ON_PATH=$KILN_CACHE/bin
 PYTHON_SPARK=$KILN_CACHE/venvs/pyspark
 PYTHON_SPARK_3=$KILN_CACHE/venvs/pyspark-3.5
 PYTHON_DATABRICKS=$KILN_CACHE/venvs/databricks-sdk
+PYTHON_GRPC=$KILN_CACHE/venvs/grpc
 
 readonly REQUIREMENTS_TOOLS=$KILN_ROOT/scripts/requirements/tools.txt
 readonly REQUIREMENTS_SPARK=$KILN_ROOT/scripts/requirements/pyspark.txt
 readonly REQUIREMENTS_SPARK_3=$KILN_ROOT/scripts/requirements/pyspark-3.5.txt
 readonly REQUIREMENTS_DATABRICKS=$KILN_ROOT/tests/databricks-sdk/requirements.txt
+readonly REQUIREMENTS_GRPC=$KILN_ROOT/tests/grpc/requirements.txt
 
 python_has_pip() { python3 -c 'import venv, ensurepip' 2>/dev/null; }
 
@@ -54,3 +56,7 @@ pyspark_3_install() { venv_install "$PYTHON_SPARK_3" "$REQUIREMENTS_SPARK_3"; }
 databricks_sdk_present() { venv_ready "$PYTHON_DATABRICKS" "$REQUIREMENTS_DATABRICKS"; }
 databricks_sdk_what() { say "$(venv_packages "$REQUIREMENTS_DATABRICKS"), from PyPI into $PYTHON_DATABRICKS: the client whose answers ours are compared with"; }
 databricks_sdk_install() { venv_install "$PYTHON_DATABRICKS" "$REQUIREMENTS_DATABRICKS"; }
+
+grpc_present() { venv_ready "$PYTHON_GRPC" "$REQUIREMENTS_GRPC"; }
+grpc_what() { say "$(venv_packages "$REQUIREMENTS_GRPC"), from PyPI into $PYTHON_GRPC: the server that has to understand our calls"; }
+grpc_install() { venv_install "$PYTHON_GRPC" "$REQUIREMENTS_GRPC"; }

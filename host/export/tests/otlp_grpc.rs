@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::collections::VecDeque;
-use std::io::Read;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Lines, Read};
 use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -324,7 +326,7 @@ async fn must_not_read_more_than_4_mib_of_an_answer() {
 }
 
 #[tokio::test]
-async fn should_retry_when_nobody_listens_and_when_http_1_is_spoken() {
+async fn should_retry_when_nobody_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = listener.local_addr().unwrap();
     drop(listener);
@@ -366,4 +368,66 @@ async fn speaks_tls_and_trusts_the_authority_that_is_named() {
         kiln.finish().await;
         assert_eq!(kiln.sent("metric_points"), arrives);
     }
+}
+
+/// gRPC's own library as a backend; ended when dropped.
+struct RealServer {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    port: u16,
+}
+
+impl RealServer {
+    fn start(python: &OsStr, script: &[&str]) -> Self {
+        let mut child = Command::new(python)
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/grpc/server.py"))
+            .args(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines.next().expect("the server has ended").unwrap().parse().unwrap();
+        Self { child, lines, port }
+    }
+
+    fn calls(&mut self, count: usize) -> Vec<serde_json::Value> {
+        self.lines.by_ref().take(count).map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    }
+}
+
+impl Drop for RealServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Scenario: a server made of gRPC's own library and the official messages answers with failures, a partial success and success.
+/// Guarantees: it understands every call, with its deadline and its credential; each answer has the consequence it should have.
+#[tokio::test]
+async fn a_server_of_grpcs_own_library_understands_every_call() {
+    let Some(python) = std::env::var_os("KILN_GRPC_PYTHON") else {
+        assert!(std::env::var_os("CI").is_none(), "KILN_GRPC_PYTHON is not set: run `scripts/test unit`");
+        return;
+    };
+    let script = ["UNAVAILABLE", "partial", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"];
+    let mut server = RealServer::start(&python, &script);
+    let kiln = Running::start(settings(&format!("http://127.0.0.1:{}", server.port)));
+    // A resource with nothing in it: field 1, a message of no bytes.
+    kiln.export(Signal::Metrics, 5, b"\x0a\x00").await;
+    kiln.export(Signal::Traces, 3, b"\x0a\x00").await;
+    kiln.export(Signal::Logs, 2, b"\x0a\x00").await;
+    kiln.finish().await;
+    let calls = server.calls(5);
+    let signals: Vec<_> = calls.iter().map(|call| call["signal"].as_str().unwrap()).collect();
+    assert_eq!(signals, ["metrics", "metrics", "traces", "logs", "logs"]);
+    for call in &calls {
+        assert_eq!((&call["bytes"], &call["authorization"]), (&2.into(), &"Bearer sesame99".into()), "{call}");
+        assert_eq!(call["seconds"], 30, "{call}");
+        assert!(call["user_agent"].as_str().unwrap().starts_with("kiln/"), "{call}");
+    }
+    assert_eq!((kiln.sent("metric_points"), kiln.lost("metric_points", "partially_rejected")), (4, 1));
+    assert_eq!((kiln.sent("spans"), kiln.lost("spans", "rejected")), (0, 3));
+    assert_eq!(kiln.sent("log_records"), 2);
 }
