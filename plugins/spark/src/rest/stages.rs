@@ -4,7 +4,8 @@
 //! for by its id: once it is not active any more, or once a job that has it has ended — which is how stages are found that
 //! began and ended between two collections. Every attempt is reported once; a stage whose job still runs may be
 //! attempted again, and is closed when no job needs it. A stage that was cancelled has ended before its tasks have, whose
-//! figures Spark still adds: it is given a few collections for that.
+//! figures Spark still adds: it is given a few collections for that. So is one whose job has not been found yet, because it
+//! began after jobs were read, or reading them failed: a stage is told of below its job.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +48,9 @@ struct Pending {
     job: Option<u64>,
     #[serde(default)]
     tries: u8,
+    /// In how many collections its job was not found.
+    #[serde(default)]
+    orphaned: u8,
 }
 
 /// What a collection found.
@@ -77,7 +81,7 @@ impl Stages {
         let active: BTreeSet<(u64, u64)> = reading.active.iter().filter_map(Stage::key).collect();
         self.expect_vanished(&active, jobs, found);
         self.active = active;
-        let ids: Vec<u64> = self.waiting().collect();
+        let ids = self.due(jobs, found);
         for ids in ids.chunks(AT_ONCE) {
             if !api.may_send() {
                 break;
@@ -111,11 +115,23 @@ impl Stages {
         self.pending.keys().copied().filter(move |id| !is_active(*id))
     }
 
+    /// Those of them whose job is known, or will not be.
+    fn due(&mut self, jobs: &Jobs, found: &Found) -> Vec<u64> {
+        let waiting: Vec<u64> = self.waiting().collect();
+        let is_due = |id: &u64| -> bool {
+            let Some(pending) = self.pending.get_mut(id) else { return false };
+            pending.job = pending.job.or_else(|| job_of(*id, jobs, found));
+            let is_due = pending.job.is_some() || pending.orphaned >= TRIES;
+            pending.orphaned = pending.orphaned.saturating_add(u8::from(!is_due));
+            is_due
+        };
+        waiting.into_iter().filter(is_due).collect()
+    }
+
     fn expect_vanished(&mut self, active: &BTreeSet<(u64, u64)>, jobs: &Jobs, found: &Found) {
         let vanished: Vec<u64> = self.active.difference(active).map(|(id, _)| *id).collect();
         for id in vanished {
-            let ended = || found.finished.iter().find(|(_, job)| job.stages().contains(id)).map(|(job, _)| *job);
-            self.ask_for(id, jobs.with_stage(id).or_else(ended));
+            self.ask_for(id, job_of(id, jobs, found));
         }
     }
 
@@ -136,12 +152,12 @@ impl Stages {
             self.overflow = self.overflow.saturating_add(1);
             self.closed.insert(id);
         } else {
-            self.pending.entry(id).or_insert(Pending { job, tries: 0 });
+            self.pending.entry(id).or_insert(Pending { job, ..Pending::default() });
         }
     }
 
     fn take(&mut self, id: u64, mut attempts: Vec<Stage>, jobs: &Jobs, reading: &mut Reading) {
-        let Pending { job, tries } = self.pending.get(&id).copied().unwrap_or_default();
+        let Pending { job, tries, .. } = self.pending.get(&id).copied().unwrap_or_default();
         let is_settled = |attempt: &Stage| attempt.is_finished() && (!attempt.has_active_tasks() || tries + 1 >= TRIES);
         attempts.retain(|attempt| attempt.key().is_some_and(|(stage, _)| stage == id));
         attempts.sort_by_key(Stage::key);
@@ -187,6 +203,12 @@ impl Stages {
             is_open
         });
     }
+}
+
+/// A job that has this stage, and runs or has just ended.
+fn job_of(stage: u64, jobs: &Jobs, found: &Found) -> Option<u64> {
+    let ended = || found.finished.iter().find(|(_, job)| job.stages().contains(stage)).map(|(job, _)| *job);
+    jobs.with_stage(stage).or_else(ended)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]

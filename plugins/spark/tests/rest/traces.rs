@@ -2,6 +2,7 @@
 
 use kiln_databricks_ids::{RunIds, task_span_id};
 use kiln_plugin::telemetry::{Span, SpanStatus};
+use kiln_plugin::testing::Reply;
 
 use super::*;
 
@@ -36,6 +37,33 @@ fn a_stage_is_a_child_of_its_job_and_a_failure_says_why() {
         assert!(matches!(&span.status, SpanStatus::Error(message) if message.contains("OutOfMemoryError")), "{span:?}");
         assert!(span.start_time >= driver::START * 1_000_000 && span.end_time >= span.start_time);
     }
+}
+
+/// Scenario: a job begins after a collection has read the jobs, so that its stage is seen first; in the next one, in which both
+/// have ended, the job cannot be found.
+/// Guarantees: the stage is told once, below its job, as soon as that is found.
+#[test]
+fn a_stage_waits_for_its_job_to_be_found() {
+    let (driver, _host, mut spark) = observed();
+    collect(&mut spark);
+    let (job, stage) = driver.with(|model| {
+        let job = model.begin_job(1);
+        let stage = (model.jobs[&job].stages[0], 0);
+        model.begin_stage(stage);
+        model.faults.push(("/jobs".to_owned(), driver::Fault::Reply(Reply::json(&json!([])))));
+        model.faults.push((format!("/jobs/{job}"), driver::Fault::Reply(Reply::status(404, "no such job"))));
+        (job, stage)
+    });
+    assert!(all_spans(&collect(&mut spark)).is_empty());
+    driver.with(|model| {
+        model.end_stage(stage, false);
+        model.end_job(job, false);
+    });
+    assert!(all_spans(&collect(&mut spark)).is_empty());
+    driver.with(|model| model.faults.clear());
+    let spans = all_spans(&collect(&mut spark));
+    assert_eq!(with(&spans, "spark.stage.id").parent_span_id, with(&spans, "spark.job.id").span_id);
+    assert!(all_spans(&collect(&mut spark)).is_empty());
 }
 
 #[test]
