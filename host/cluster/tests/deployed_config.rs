@@ -50,8 +50,8 @@ fn the_deployed_configuration_is_valid() {
     assert_eq!(settings.text("attributes.2.value"), Some("4711"));
     config.instances[0].body.settings(&schema_of("spark")).unwrap_or_else(|errors| panic!("{errors}"));
     let ExporterKind::OtlpHttp(exporter) = &config.exporters[0].kind else { panic!("{:?}", config.exporters[0]) };
-    assert_eq!(exporter.metrics.url.as_str(), "https://otlp.example.com/v1/metrics");
-    assert_eq!(exporter.metrics.headers.len(), 1);
+    assert_eq!(exporter.destinations.metrics.url.as_str(), "https://otlp.example.com/v1/metrics");
+    assert_eq!(exporter.destinations.metrics.headers.len(), 1);
 }
 
 /// Scenario: an all-purpose cluster, which has no job; and a start without the script, which has no endpoint.

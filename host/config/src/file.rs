@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Location, Problem};
-use crate::otlp_http::Retry;
 use crate::reader::Section;
+use crate::retry::Retry;
 use crate::sending_queue::{Fsync, Queue};
 
 /// Megabytes of the Collector, which are mebibytes.

@@ -8,6 +8,7 @@
 
 mod component_id;
 mod config;
+mod destination;
 mod document;
 mod error;
 mod exporter;
@@ -24,6 +25,7 @@ mod policy_settings;
 mod prometheus;
 mod reader;
 mod reloading;
+mod retry;
 mod schema;
 mod schema_error;
 mod secret;
@@ -37,6 +39,7 @@ mod units;
 
 pub use component_id::{ComponentId, InvalidComponentId};
 pub use config::{Config, DEFAULT_SHUTDOWN_TIMEOUT, Examined};
+pub use destination::{Compression, Destination, Encoding};
 pub use error::{ConfigError, Errors, Location, Warning};
 pub use exporter::{Debug, Exporter, ExporterKind, Verbosity};
 pub use file::{DEFAULT_BACKUPS, DEFAULT_FILE_BYTES, File};
@@ -53,11 +56,12 @@ pub use limits::{
 };
 pub use loading_limits::{DEFAULT_CACHE_BYTES, DEFAULT_COMPILE_MEMORY, DEFAULT_COMPILE_TIME, LoadingLimits};
 pub use otlp_grpc::{DEFAULT_GRPC_TIMEOUT, OtlpGrpc};
-pub use otlp_http::{Compression, DEFAULT_TIMEOUT, Destination, Encoding, OtlpHttp, Retry};
+pub use otlp_http::{DEFAULT_TIMEOUT, OtlpHttp};
 pub use pipeline::Pipeline;
 pub use policy_settings::PolicySettings;
 pub use prometheus::{DEFAULT_MAX_SERIES, DEFAULT_METRIC_EXPIRATION, Prometheus};
 pub use reloading::Reloading;
+pub use retry::Retry;
 pub use secret::Secret;
 pub use sending_queue::{DEFAULT_MAX_BYTES, Fsync, OnFull, Queue, Storage};
 pub use settings::PluginSettings;

@@ -10,9 +10,10 @@ use kiln_otlp::Signal;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::destination::{COMPRESSIONS, Compression, Encoding, check_header, parse_url};
 use crate::error::Problem;
 use crate::otlp_grpc::read_endpoint;
-use crate::otlp_http::{COMPRESSIONS, Compression, Encoding, check_header, parse_url, with_signal_path};
+use crate::otlp_http::with_signal_path;
 use crate::secret::Secret;
 use crate::tls::Tls;
 use crate::units::MAX_DURATION;

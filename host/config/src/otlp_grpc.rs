@@ -6,15 +6,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use kiln_otlp::Signal;
+use kiln_otlp::{PerSignal, Signal};
 use url::Url;
 
+use crate::destination::{
+    COMPRESSIONS, Compression, Destination, Encoding, SHORTEST_TIMEOUT, parse_url, read_headers, secrets_of,
+};
 use crate::error::{Location, Problem};
 use crate::otel_environment::{OtelEnvironment, Protocol, Variables};
-use crate::otlp_http::{
-    COMPRESSIONS, Compression, Destination, Encoding, Retry, SHORTEST, parse_url, read_headers, secrets_of,
-};
 use crate::reader::Section;
+use crate::retry::Retry;
 use crate::secret::Secret;
 use crate::sending_queue::Queue;
 use crate::tls::WrittenTls;
@@ -28,12 +29,8 @@ pub const DEFAULT_GRPC_TIMEOUT: Duration = Duration::from_secs(5);
 /// OTLP over gRPC.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OtlpGrpc {
-    /// Where metrics go; the URL names the method.
-    pub metrics: Destination,
-    /// Where traces go.
-    pub traces: Destination,
-    /// Where logs go.
-    pub logs: Destination,
+    /// Where each signal goes; the URL names the method.
+    pub destinations: PerSignal<Destination>,
     /// What happens to a batch that could not be sent.
     pub retry: Retry,
     /// What waits to be sent.
@@ -41,18 +38,8 @@ pub struct OtlpGrpc {
 }
 
 impl OtlpGrpc {
-    /// Where a signal goes.
-    #[must_use]
-    pub fn destination(&self, signal: Signal) -> &Destination {
-        match signal {
-            Signal::Metrics => &self.metrics,
-            Signal::Traces => &self.traces,
-            Signal::Logs => &self.logs,
-        }
-    }
-
     pub(crate) fn secrets(&self) -> Vec<String> {
-        secrets_of([&self.metrics, &self.traces, &self.logs])
+        secrets_of(&self.destinations)
     }
 
     pub(crate) fn read(
@@ -70,7 +57,7 @@ impl OtlpGrpc {
             endpoint,
             headers: section.get("headers").map(|headers| read_headers(&headers)),
             compression: section.get("compression").and_then(|compression| compression.choice(&COMPRESSIONS)),
-            timeout: section.get("timeout").and_then(|timeout| timeout.duration(SHORTEST..=MAX_DURATION)),
+            timeout: section.get("timeout").and_then(|timeout| timeout.duration(SHORTEST_TIMEOUT..=MAX_DURATION)),
             tls,
         };
         let queue = Queue::read(section.section("sending_queue"), data_dir);
@@ -88,11 +75,9 @@ impl OtlpGrpc {
             section.unsupported(key, remedy);
         }
         let problem = |problem: Problem| section.report.error(at, &section.path, problem);
-        let destination = |signal| written.destination(signal, environment, &problem);
-        let (metrics, traces, logs) =
-            (destination(Signal::Metrics), destination(Signal::Traces), destination(Signal::Logs));
+        let destinations = PerSignal::new(|signal| written.destination(signal, environment, &problem));
         section.finish();
-        Some(Self { metrics: metrics?, traces: traces?, logs: logs?, retry, queue })
+        Some(Self { destinations: destinations.transpose()?, retry, queue })
     }
 }
 

@@ -17,12 +17,13 @@ use tokio::time::Instant;
 use crate::debug::Printer;
 use crate::file::Lines;
 use crate::otlp_grpc::OtlpGrpc;
-use crate::otlp_http::{InvalidOtlpHttp, OtlpHttp};
+use crate::otlp_http::OtlpHttp;
 use crate::prometheus::{Exposition, ListenError, Listening};
 use crate::queue::SYNC_INTERVAL;
 use crate::queue::{DiskQueue, MemoryQueue, NotTaken, Queue, Staged, Storage, StorageError, Unit};
 use crate::report::{Items, Report};
 use crate::retry::{InvalidRetry, RetryPolicy};
+use crate::route::InvalidRoute;
 use crate::target::Target;
 use crate::worker::{Deadline, Outlet, Shop, stopping};
 
@@ -64,7 +65,7 @@ enum Problem {
     #[error("`retry_on_failure`: {0}")]
     Retry(#[from] InvalidRetry),
     #[error(transparent)]
-    OtlpHttp(#[from] InvalidOtlpHttp),
+    Otlp(#[from] InvalidRoute),
 }
 
 impl Exporter {

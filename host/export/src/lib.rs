@@ -25,6 +25,7 @@ mod queue;
 mod replaced;
 mod report;
 mod retry;
+mod route;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod scripted;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kiln_otlp::Signal;
+use kiln_otlp::{PerSignal, Signal};
 use kiln_queue::Recovery;
 use kiln_telemetry::metrics::{DropReason, ExporterMetrics, InFlight, RequestOutcome};
 use kiln_telemetry::{Component, Status};
@@ -62,7 +62,7 @@ pub(crate) struct Report {
     metrics: ExporterMetrics,
     health: Component,
     log: Mutex<Log>,
-    undelivered: Undelivered,
+    undelivered: PerSignal<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -80,17 +80,10 @@ struct Said {
     kept_back: u64,
 }
 
-#[derive(Debug, Default)]
-struct Undelivered {
-    metrics: AtomicU64,
-    traces: AtomicU64,
-    logs: AtomicU64,
-}
-
 impl Report {
     pub(crate) fn new(id: String, metrics: ExporterMetrics, health: Component) -> Self {
         health.set(Status::Ok);
-        Self { id, metrics, health, log: Mutex::default(), undelivered: Undelivered::default() }
+        Self { id, metrics, health, log: Mutex::default(), undelivered: PerSignal::default() }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -171,12 +164,7 @@ impl Report {
         self.metrics.failed(signal, failure.reason, items);
         self.in_trouble(&failure.cause);
         if failure.reason == DropReason::Shutdown {
-            let count = match signal {
-                Signal::Metrics => &self.undelivered.metrics,
-                Signal::Traces => &self.undelivered.traces,
-                Signal::Logs => &self.undelivered.logs,
-            };
-            count.fetch_add(saturated(items as u128), Ordering::Relaxed);
+            self.undelivered.of(signal).fetch_add(saturated(items as u128), Ordering::Relaxed);
         }
         if let Some(kept_back) = self.may_say(Topic::Drop(failure.reason)) {
             warn!(exporter = self.id, %signal, items, reason = failure.reason.name(), cause = failure.cause, kept_back,

@@ -14,7 +14,7 @@ use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use kiln_config::{Compression, Destination, Encoding, ExporterKind, OtlpGrpc, Queue, Retry, Secret, Tls};
 use kiln_export::{Exporter, ExporterHandle};
-use kiln_otlp::{Batch, Signal};
+use kiln_otlp::{Batch, PerSignal, Signal};
 use kiln_telemetry::metrics::Format;
 use kiln_telemetry::{Health, Metrics};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
@@ -166,9 +166,11 @@ fn settings(base: &str) -> OtlpGrpc {
         ..Retry::default()
     };
     OtlpGrpc {
-        metrics: destination(base, "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"),
-        traces: destination(base, "/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
-        logs: destination(base, "/opentelemetry.proto.collector.logs.v1.LogsService/Export"),
+        destinations: PerSignal {
+            metrics: destination(base, "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"),
+            traces: destination(base, "/opentelemetry.proto.collector.trace.v1.TraceService/Export"),
+            logs: destination(base, "/opentelemetry.proto.collector.logs.v1.LogsService/Export"),
+        },
         retry,
         queue: Queue { num_consumers: 1, ..Queue::default() },
     }
@@ -248,7 +250,7 @@ async fn must_call_the_service_of_each_signal_with_a_compressed_message() {
 async fn must_send_messages_as_they_are_when_compression_is_none() {
     let backend = Backend::start([], None).await;
     let mut settings = settings(&format!("http://{}", backend.address));
-    settings.metrics.compression = Compression::None;
+    settings.destinations.metrics.compression = Compression::None;
     let kiln = Running::start(settings);
     kiln.export(Signal::Metrics, 1, b"m").await;
     kiln.finish().await;
@@ -359,7 +361,8 @@ async fn speaks_tls_and_trusts_the_authority_that_is_named() {
     for (ca_file, arrives) in [(Some(ca_file), 1), (None, 0)] {
         let mut settings = settings(&base);
         let tls = Tls { ca_file, ..Tls::default() };
-        for destination in [&mut settings.metrics, &mut settings.traces, &mut settings.logs] {
+        let PerSignal { metrics, traces, logs } = &mut settings.destinations;
+        for destination in [metrics, traces, logs] {
             destination.tls = tls.clone();
         }
         settings.retry.enabled = false;

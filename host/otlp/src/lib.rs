@@ -13,6 +13,7 @@ mod join;
 mod json;
 mod logs;
 mod metrics;
+mod per_signal;
 mod point_body;
 mod points;
 mod shape;
@@ -28,6 +29,7 @@ pub use encode::{Amount, Invalid, Scope};
 pub use json::to_json;
 pub use logs::{LogItems, LogRecord, LogsPayload, Severity};
 pub use metrics::{Metric, MetricBody, MetricItems, MetricsPayload, Temporality};
+pub use per_signal::PerSignal;
 pub use point_body::{Exemplar, PointBody};
 pub use points::{
     ExponentialBuckets, ExponentialHistogramPoint, ExponentialHistogramPoints, HistogramPoint, HistogramPoints, Number,

@@ -43,10 +43,13 @@ fn endpoints_of_grpc_are_a_host_and_a_port_with_tls_unless_told_otherwise() {
             "https://e:1",
         ),
     ] {
-        assert_eq!(grpc(keys, env).metrics.url.as_str(), format!("{base}/{METRICS}"), "{keys} {env:?}");
+        assert_eq!(grpc(keys, env).destinations.metrics.url.as_str(), format!("{base}/{METRICS}"), "{keys} {env:?}");
     }
     let defaults = grpc("{ endpoint: 'a:4317' }", &[]);
-    assert_eq!((defaults.logs.timeout, defaults.logs.compression), (DEFAULT_GRPC_TIMEOUT, Compression::Gzip));
+    assert_eq!(
+        (defaults.destinations.logs.timeout, defaults.destinations.logs.compression),
+        (DEFAULT_GRPC_TIMEOUT, Compression::Gzip)
+    );
     assert_eq!((defaults.retry, defaults.queue), (Retry::default(), Queue::default()));
     for (keys, expected) in [
         ("{ endpoint: 'a:4317/v1' }", "an endpoint for gRPC has no path"),

@@ -107,9 +107,9 @@ service:
     assert_eq!(signals, Signal::ALL);
     assert_eq!(config.pipelines[0].processors, std::slice::from_ref(&resource.id));
     let ExporterKind::OtlpHttp(otlp) = &config.exporters[0].kind else { panic!() };
-    assert_eq!(otlp.metrics.url.as_str(), "https://otlp.example.com/v1/metrics");
-    assert_eq!(otlp.logs.headers[0].0, "authorization");
-    assert_eq!(otlp.logs.headers[0].1.expose(), "Bearer secret");
+    assert_eq!(otlp.destinations.metrics.url.as_str(), "https://otlp.example.com/v1/metrics");
+    assert_eq!(otlp.destinations.logs.headers[0].0, "authorization");
+    assert_eq!(otlp.destinations.logs.headers[0].1.expose(), "Bearer secret");
     assert!(!format!("{config:?}").contains("secret") && !format!("{config:?}").contains("dapi"));
     assert_eq!(config.warnings, []);
 }
@@ -445,8 +445,8 @@ proptest! {
         match parse_with(&text, &[("V", &value)]) {
             Ok(config) => {
                 let ExporterKind::OtlpHttp(otlp) = &config.exporters[0].kind else { panic!() };
-                prop_assert_eq!(otlp.metrics.headers.len(), 1);
-                prop_assert_eq!(otlp.metrics.headers[0].1.expose(), value);
+                prop_assert_eq!(otlp.destinations.metrics.headers.len(), 1);
+                prop_assert_eq!(otlp.destinations.metrics.headers[0].1.expose(), value);
             }
             Err(errors) => {
                 let errors = errors.to_string();

@@ -24,8 +24,11 @@ fn otlp_endpoints_follow_the_specification() {
         ("", "http://localhost:4318/v1/metrics", "http://localhost:4318/v1/traces"),
     ] {
         let otlp = read_otlp_http(keys, &[]);
-        assert_eq!((otlp.metrics.url.as_str(), otlp.traces.url.as_str()), (metrics, traces), "{keys}");
-        assert_eq!(otlp.destination(Signal::Traces), &otlp.traces);
+        assert_eq!(
+            (otlp.destinations.metrics.url.as_str(), otlp.destinations.traces.url.as_str()),
+            (metrics, traces),
+            "{keys}"
+        );
     }
     for (bad, expected) in [
         ("{ endpoint: 'localhost:4318' }", "must start with `http://` or `https://`"),
@@ -46,8 +49,8 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
     assert_eq!(otlp.retry, Retry::default());
     assert_eq!(otlp.retry.max_elapsed_time, Some(Duration::from_secs(300)));
     assert_eq!(otlp.queue, Queue { queue_size: 100, num_consumers: 4, storage: None });
-    assert_eq!(otlp.metrics.compression, Compression::Gzip);
-    assert_eq!(otlp.metrics.timeout, Duration::from_secs(30));
+    assert_eq!(otlp.destinations.metrics.compression, Compression::Gzip);
+    assert_eq!(otlp.destinations.metrics.timeout, Duration::from_secs(30));
     let otlp = read_otlp_http(
         "{ endpoint: 'http://a', compression: none, timeout: 5s, headers: { X-Number: 1.10, X-Flag: true }, \
          retry_on_failure: { enabled: false, initial_interval: 1s, max_interval: 2s, max_elapsed_time: 0, multiplier: 2, \
@@ -63,8 +66,12 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
         randomization_factor: 0.0,
     };
     assert_eq!((otlp.retry, otlp.queue), (retry, Queue { queue_size: 7, num_consumers: 1, storage: None }));
-    assert_eq!((otlp.logs.compression, otlp.logs.timeout), (Compression::None, Duration::from_secs(5)));
-    let headers: Vec<_> = otlp.logs.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+    assert_eq!(
+        (otlp.destinations.logs.compression, otlp.destinations.logs.timeout),
+        (Compression::None, Duration::from_secs(5))
+    );
+    let headers: Vec<_> =
+        otlp.destinations.logs.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     assert_eq!(headers, [("x-number", "1.10"), ("x-flag", "true")]);
     for (bad, expected) in [
         ("{ compression: snappy }", "unknown value; use `gzip`, `none` or `zstd`"),
@@ -119,26 +126,36 @@ fn variables_describe_an_exporter_without_an_endpoint() {
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", ""),
     ];
     let otlp = read_otlp_http("{}", &generic);
-    for destination in [&otlp.metrics, &otlp.logs] {
+    for destination in [&otlp.destinations.metrics, &otlp.destinations.logs] {
         assert_eq!(destination.headers[0].1.expose(), "secret one");
         assert_eq!(destination.timeout, Duration::from_millis(2500));
         assert_eq!(destination.compression, Compression::None);
     }
-    assert_eq!(otlp.metrics.url.as_str(), "https://env/otlp/v1/metrics");
-    assert_eq!(otlp.logs.url.as_str(), "https://env/otlp/v1/logs", "an empty variable is none");
-    assert_eq!(otlp.traces.url.as_str(), "https://traces/as/is");
-    assert_eq!(otlp.traces.headers[0].1.expose(), "two");
-    assert_eq!((otlp.traces.timeout, otlp.traces.compression), (Duration::from_millis(1), Compression::Gzip));
+    assert_eq!(otlp.destinations.metrics.url.as_str(), "https://env/otlp/v1/metrics");
+    assert_eq!(otlp.destinations.logs.url.as_str(), "https://env/otlp/v1/logs", "an empty variable is none");
+    assert_eq!(otlp.destinations.traces.url.as_str(), "https://traces/as/is");
+    assert_eq!(otlp.destinations.traces.headers[0].1.expose(), "two");
+    assert_eq!(
+        (otlp.destinations.traces.timeout, otlp.destinations.traces.compression),
+        (Duration::from_millis(1), Compression::Gzip)
+    );
 
     let in_file = read_otlp_http("{ headers: { a: b }, timeout: 3s, compression: gzip }", &generic);
-    assert_eq!(in_file.metrics.url.as_str(), "https://env/otlp/v1/metrics");
-    assert_eq!(in_file.metrics.headers[0].1.expose(), "b", "what the file says comes first");
-    assert_eq!((in_file.metrics.timeout, in_file.metrics.compression), (Duration::from_secs(3), Compression::Gzip));
+    assert_eq!(in_file.destinations.metrics.url.as_str(), "https://env/otlp/v1/metrics");
+    assert_eq!(in_file.destinations.metrics.headers[0].1.expose(), "b", "what the file says comes first");
+    assert_eq!(
+        (in_file.destinations.metrics.timeout, in_file.destinations.metrics.compression),
+        (Duration::from_secs(3), Compression::Gzip)
+    );
 
     let elsewhere = read_otlp_http("{ endpoint: 'https://file' }", &generic);
-    assert_eq!(elsewhere.traces.url.as_str(), "https://file/v1/traces");
-    assert_eq!(elsewhere.traces.headers, [], "credentials of variables stay with the endpoint of variables");
-    assert_eq!(elsewhere.metrics.timeout, Duration::from_secs(30));
+    assert_eq!(elsewhere.destinations.traces.url.as_str(), "https://file/v1/traces");
+    assert_eq!(
+        elsewhere.destinations.traces.headers,
+        [],
+        "credentials of variables stay with the endpoint of variables"
+    );
+    assert_eq!(elsewhere.destinations.metrics.timeout, Duration::from_secs(30));
 
     for (variable, value, expected) in [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "hunter2:4318", "is no endpoint: an endpoint must start with"),
@@ -183,17 +200,30 @@ fn every_variable_of_the_specification_can_differ_by_signal() {
         identity: Some((format!("{directory}/client.pem").into(), format!("{directory}/client.key").into())),
         ..Tls::default()
     };
-    for destination in [&otlp.metrics, &otlp.traces] {
+    for destination in [&otlp.destinations.metrics, &otlp.destinations.traces] {
         assert_eq!((destination.encoding, &destination.tls), (Encoding::Json, &files("/etc")));
     }
-    assert_eq!((otlp.logs.encoding, &otlp.logs.tls), (Encoding::Protobuf, &files("/etc/logs")));
-    assert_eq!((otlp.logs.compression, otlp.metrics.compression), (Compression::Zstd, Compression::Gzip));
+    assert_eq!(
+        (otlp.destinations.logs.encoding, &otlp.destinations.logs.tls),
+        (Encoding::Protobuf, &files("/etc/logs"))
+    );
+    assert_eq!(
+        (otlp.destinations.logs.compression, otlp.destinations.metrics.compression),
+        (Compression::Zstd, Compression::Gzip)
+    );
 
     let in_file = read_otlp_http("{ tls: { insecure_skip_verify: true }, encoding: proto }", &variables);
-    assert_eq!(in_file.logs.tls, Tls { insecure_skip_verify: true, ..Tls::default() }, "`tls` counts as a whole");
-    assert_eq!(in_file.metrics.encoding, Encoding::Protobuf);
+    assert_eq!(
+        in_file.destinations.logs.tls,
+        Tls { insecure_skip_verify: true, ..Tls::default() },
+        "`tls` counts as a whole"
+    );
+    assert_eq!(in_file.destinations.metrics.encoding, Encoding::Protobuf);
     let elsewhere = read_otlp_http("{ endpoint: 'https://file' }", &variables);
-    assert_eq!((elsewhere.metrics.encoding, elsewhere.logs.tls), (Encoding::Protobuf, Tls::default()));
+    assert_eq!(
+        (elsewhere.destinations.metrics.encoding, elsewhere.destinations.logs.tls),
+        (Encoding::Protobuf, Tls::default())
+    );
 }
 
 #[test]
@@ -210,12 +240,12 @@ fn tls_and_proxy_are_read_as_the_collector_has_them() {
         insecure_skip_verify: false,
         min_version: TlsVersion::V1_3,
     };
-    assert_eq!(otlp.traces.tls, tls);
+    assert_eq!(otlp.destinations.traces.tls, tls);
     assert_eq!(otlp.proxy.as_ref().unwrap().expose(), "http://me:hunter2@proxy:3128");
     assert!(!format!("{otlp:?}").contains("hunter2"));
     assert_eq!(ExporterKind::OtlpHttp(Box::new(otlp)).secrets(), ["hunter2"]);
     let plain = read_otlp_http("{ endpoint: 'http://a', tls: { insecure: true } }", &[]);
-    assert_eq!(plain.traces.tls, Tls::default(), "as it is pasted from a Collector");
+    assert_eq!(plain.destinations.traces.tls, Tls::default(), "as it is pasted from a Collector");
 }
 
 #[test]
@@ -226,7 +256,7 @@ fn a_header_may_be_kept_in_a_file() {
         format!("{{ endpoint: 'http://a', headers: {{ Authorization: 'Bearer ${{file:{}}}' }} }}", directory.display());
     let otlp = read_otlp_http(&keys, &[]);
     std::fs::remove_file(&directory).unwrap();
-    assert_eq!(otlp.metrics.headers[0].1.expose(), "Bearer sesame99");
+    assert_eq!(otlp.destinations.metrics.headers[0].1.expose(), "Bearer sesame99");
 }
 
 fn with_data_dir(exporters: &str) -> String {

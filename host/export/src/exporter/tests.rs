@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use kiln_config::{Compression, Debug, Destination, Encoding, OtlpHttp, Queue, Retry, Secret, Tls, Verbosity};
-use kiln_otlp::Signal;
+use kiln_otlp::{PerSignal, Signal};
 use kiln_telemetry::metrics::Format;
 use std::time::Duration;
 
@@ -84,9 +84,7 @@ fn otlp_http(retry: Retry, headers: Vec<(String, Secret)>) -> ExporterKind {
         tls: Tls::default(),
     };
     ExporterKind::OtlpHttp(Box::new(OtlpHttp {
-        metrics: destination.clone(),
-        traces: destination.clone(),
-        logs: destination,
+        destinations: PerSignal::new(|_| destination.clone()),
         retry,
         queue: Queue::default(),
         proxy: None,

@@ -10,18 +10,17 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use kiln_config::{Compression, Destination, Encoding};
-use kiln_otlp::{Batch, Signal};
+use kiln_config::{Compression, Encoding};
+use kiln_otlp::{Batch, PerSignal};
 use kiln_telemetry::metrics::DropReason;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 use self::status::{Status, Trailers};
 use crate::answer::harmless;
 use crate::attempt::{Failure, Outcome, Request};
-use crate::client::Purpose;
-use crate::otlp_http::{InvalidOtlpHttp, MAX_ANSWER, describe, header_map, secrets};
+use crate::otlp_http::MAX_ANSWER;
 use crate::payload::prepare;
+use crate::route::{InvalidRoute, Route, routes};
 
 /// Whether the message is compressed, and how long it is.
 const PREFIX: usize = 5;
@@ -29,58 +28,17 @@ const PREFIX: usize = 5;
 /// Sends batches to one backend.
 #[derive(Debug)]
 pub(crate) struct OtlpGrpc {
-    metrics: Route,
-    traces: Route,
-    logs: Route,
-}
-
-/// Where one signal goes.
-struct Route {
-    client: Client,
-    url: Url,
-    headers: HeaderMap,
-    compression: Compression,
-    timeout: Duration,
-    /// What must not show when a backend quotes it.
-    secrets: Vec<String>,
-}
-
-impl std::fmt::Debug for Route {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Route").field("headers", &self.headers).finish_non_exhaustive()
-    }
+    routes: PerSignal<Route>,
 }
 
 impl OtlpGrpc {
-    pub(crate) fn new(settings: &kiln_config::OtlpGrpc) -> Result<Self, InvalidOtlpHttp> {
-        let mut clients: Vec<(Destination, Client)> = Vec::new();
-        let mut route = |destination: &Destination| {
-            let is_alike =
-                |other: &Destination| other.tls == destination.tls && other.url.scheme() == destination.url.scheme();
-            let client = match clients.iter().find(|(other, _)| is_alike(other)) {
-                Some((_, client)) => client.clone(),
-                None => {
-                    let is_tls = destination.url.scheme() == "https";
-                    Purpose { tls: &destination.tls, proxy: None, is_tls, is_http2: true }.client()?
-                }
-            };
-            clients.push((destination.clone(), client.clone()));
-            Route::new(destination, client)
-        };
-        Ok(Self { metrics: route(&settings.metrics)?, traces: route(&settings.traces)?, logs: route(&settings.logs)? })
-    }
-
-    fn route(&self, signal: Signal) -> &Route {
-        match signal {
-            Signal::Metrics => &self.metrics,
-            Signal::Traces => &self.traces,
-            Signal::Logs => &self.logs,
-        }
+    pub(crate) fn new(settings: &kiln_config::OtlpGrpc) -> Result<Self, InvalidRoute> {
+        Ok(Self { routes: routes(&settings.destinations, None, true)? })
     }
 
     /// Turns a batch into the message of its calls.
     pub(crate) async fn prepare(&self, batch: Batch) -> Result<Request, Failure> {
-        let request = prepare(batch.clone(), Encoding::Protobuf, self.route(batch.signal).compression).await?;
+        let request = prepare(batch.clone(), Encoding::Protobuf, self.routes.of(batch.signal).compression).await?;
         let Ok(length) = u32::try_from(request.body.len()) else {
             return Err(Failure { reason: DropReason::TooLarge, cause: "the message is larger than 4 GiB".to_owned() });
         };
@@ -93,16 +51,12 @@ impl OtlpGrpc {
 
     /// One attempt.
     pub(crate) async fn send(&self, request: &Request) -> Outcome {
-        let route = self.route(request.signal);
+        let route = self.routes.of(request.signal);
         let mut call = route
-            .client
-            .post(route.url.clone())
-            .headers(route.headers.clone())
+            .post(request.body.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
             .header("te", HeaderValue::from_static("trailers"))
-            .header("grpc-timeout", timeout_text(route.timeout))
-            .timeout(route.timeout)
-            .body(request.body.clone());
+            .header("grpc-timeout", timeout_text(route.timeout));
         let encoding = match request.compression {
             Compression::None => None,
             Compression::Gzip => Some("gzip"),
@@ -112,60 +66,40 @@ impl OtlpGrpc {
             call = call.header("grpc-encoding", HeaderValue::from_static(encoding));
         }
         match call.send().await {
-            Ok(response) => route.read(response, request).await,
-            Err(error) if error.is_builder() => Outcome::failed(DropReason::Rejected, route.describe(&error)),
-            Err(error) => Outcome::Retry { cause: route.describe(&error), told: None },
+            Ok(response) => read(response, request, &route.secrets).await,
+            Err(error) => route.unanswered(&error),
         }
     }
 }
 
-impl Route {
-    fn new(destination: &Destination, client: Client) -> Result<Self, InvalidOtlpHttp> {
-        Ok(Self {
-            client,
-            url: destination.url.clone(),
-            headers: header_map(destination)?,
-            compression: destination.compression,
-            timeout: destination.timeout,
-            secrets: destination.headers.iter().flat_map(|(_, value)| secrets(value)).collect(),
-        })
-    }
-
-    fn describe(&self, error: &reqwest::Error) -> String {
-        describe(error, &self.url, self.timeout, &self.secrets)
-    }
-
-    async fn read(&self, response: reqwest::Response, request: &Request) -> Outcome {
-        let status = response.status().as_u16();
-        let is_grpc =
-            response.headers().get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
-        // An answer without a message has its status in the head.
-        let mut trailers = Trailers::of(response.headers());
-        let mut message = BytesMut::new();
-        if status == 200 && is_grpc && trailers.is_none() {
-            let mut body = reqwest::Body::from(response);
-            while let Some(frame) = body.frame().await {
-                let frame = match frame {
-                    Ok(frame) => frame,
-                    Err(error) => {
-                        let cause = format!("the backend's answer broke off: {}", crate::client::root_cause(&error));
-                        return Outcome::Retry { cause: harmless(&cause, &self.secrets), told: None };
-                    }
-                };
-                match frame.into_data() {
-                    Ok(data) if message.len() + data.len() > MAX_ANSWER + PREFIX => {
-                        let cause =
-                            "the backend's answer is larger than the 4 MiB OTLP allows, so what it took is unknown";
-                        return Outcome::failed(DropReason::AnswerTooLarge, cause);
-                    }
-                    Ok(data) => message.extend_from_slice(&data),
-                    Err(frame) => trailers = frame.trailers_ref().and_then(Trailers::of),
+async fn read(response: reqwest::Response, request: &Request, secrets: &[String]) -> Outcome {
+    let status = response.status().as_u16();
+    let is_grpc = response.headers().get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
+    // An answer without a message has its status in the head.
+    let mut trailers = Trailers::of(response.headers());
+    let mut message = BytesMut::new();
+    if status == 200 && is_grpc && trailers.is_none() {
+        let mut body = reqwest::Body::from(response);
+        while let Some(frame) = body.frame().await {
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(error) => {
+                    let cause = format!("the backend's answer broke off: {}", crate::client::root_cause(&error));
+                    return Outcome::Retry { cause: harmless(&cause, secrets), told: None };
                 }
+            };
+            match frame.into_data() {
+                Ok(data) if message.len() + data.len() > MAX_ANSWER + PREFIX => {
+                    let cause = "the backend's answer is larger than the 4 MiB OTLP allows, so what it took is unknown";
+                    return Outcome::failed(DropReason::AnswerTooLarge, cause);
+                }
+                Ok(data) => message.extend_from_slice(&data),
+                Err(frame) => trailers = frame.trailers_ref().and_then(Trailers::of),
             }
         }
-        let status = trailers.map_or_else(|| Status::without_trailers(status, is_grpc), Trailers::status);
-        status.outcome(request.signal, request.items, message_of(message.freeze()), &self.secrets)
     }
+    let status = trailers.map_or_else(|| Status::without_trailers(status, is_grpc), Trailers::status);
+    status.outcome(request.signal, request.items, message_of(message.freeze()), secrets)
 }
 
 /// The message behind its prefix; `None` if it is compressed, which was not asked for, or broken off.

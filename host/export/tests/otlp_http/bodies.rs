@@ -38,7 +38,7 @@ async fn must_declare_json_and_write_it_as_the_specification_says() {
     let answer = (StatusCode::OK, [("content-type", "application/json")], partial).into_response();
     let backend = Backend::start([Line::Answer(answer)]).await;
     let mut settings = settings(&backend);
-    settings.metrics.encoding = Encoding::Json;
+    settings.destinations.metrics.encoding = Encoding::Json;
     let kiln = Running::start(settings);
     kiln.exporter.enqueue(gauge(&[1.5, f64::NAN])).await.unwrap();
     kiln.finish().await;
@@ -57,7 +57,7 @@ async fn must_declare_json_and_write_it_as_the_specification_says() {
 async fn may_compress_with_zstd_and_says_so() {
     let backend = Backend::start([]).await;
     let mut settings = settings(&backend);
-    settings.metrics.compression = Compression::Zstd;
+    settings.destinations.metrics.compression = Compression::Zstd;
     let kiln = Running::start(settings);
     let numbers: Vec<_> = (0..10_000).map(f64::from).collect();
     kiln.exporter.enqueue(gauge(&numbers)).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_request_that_is_too_large_is_split_down_to_the_item_that_is() {
     let script = [status(413), status(413), ok(), ok(), status(413), status(413), status(413), ok(), ok()];
     let backend = Backend::start(script).await;
     let mut settings = settings(&backend);
-    settings.metrics.compression = Compression::None;
+    settings.destinations.metrics.compression = Compression::None;
     let kiln = Running::start(settings);
     kiln.exporter.enqueue(gauge(&[1.0, 2.0, 3.0, 4.0, 5.0])).await.unwrap();
     kiln.finish().await;

@@ -20,7 +20,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use kiln_config::{Compression, Destination, Encoding, ExporterKind, OtlpHttp, Queue, Retry, Secret, Tls};
 use kiln_export::{Exporter, ExporterHandle};
-use kiln_otlp::{Batch, Signal};
+use kiln_otlp::{Batch, PerSignal, Signal};
 use kiln_telemetry::metrics::Format;
 use kiln_telemetry::{Health, Metrics};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
@@ -148,9 +148,7 @@ fn destination(url: &str) -> Destination {
 
 fn settings(backend: &Backend) -> OtlpHttp {
     OtlpHttp {
-        metrics: destination(&backend.url("/v1/metrics")),
-        traces: destination(&backend.url("/v1/traces")),
-        logs: destination(&backend.url("/v1/logs")),
+        destinations: PerSignal::new(|signal| destination(&backend.url(&format!("/v1/{signal}")))),
         retry: eager(),
         queue: Queue { queue_size: 10, num_consumers: 1, storage: None },
         proxy: None,
@@ -199,7 +197,8 @@ impl Running {
 #[tokio::test]
 async fn must_post_each_signal_to_its_own_url_as_it_is() {
     let backend = Backend::start([]).await;
-    let settings = OtlpHttp { logs: destination(&backend.url("/in/logs/?tenant=a%20b")), ..settings(&backend) };
+    let mut settings = settings(&backend);
+    settings.destinations.logs = destination(&backend.url("/in/logs/?tenant=a%20b"));
     let kiln = Running::start(settings);
     kiln.export(Signal::Metrics, 1, b"m").await;
     kiln.export(Signal::Traces, 2, b"t").await;
@@ -229,7 +228,7 @@ async fn must_declare_protobuf_and_gzip_and_should_say_who_it_is() {
 async fn must_send_bodies_as_they_are_when_compression_is_none() {
     let backend = Backend::start([]).await;
     let mut settings = settings(&backend);
-    settings.metrics.compression = Compression::None;
+    settings.destinations.metrics.compression = Compression::None;
     let kiln = Running::start(settings);
     kiln.export(Signal::Metrics, 1, b"m").await;
     kiln.finish().await;
@@ -333,9 +332,7 @@ async fn should_retry_when_the_connection_ends_without_an_answer() {
     let mut destination = destination(&format!("http://{address}/v1/metrics"));
     destination.compression = Compression::None;
     let kiln = Running::start(OtlpHttp {
-        metrics: destination.clone(),
-        traces: destination.clone(),
-        logs: destination,
+        destinations: PerSignal::new(|_| destination.clone()),
         retry: eager(),
         queue: Queue { queue_size: 1, num_consumers: 1, storage: None },
         proxy: None,
@@ -359,7 +356,11 @@ async fn should_retry_when_nobody_listens() {
         max_elapsed_time: Some(Duration::from_secs(1)),
         ..eager()
     };
-    let kiln = Running::start(OtlpHttp { metrics: destination(&nobody), retry, ..settings(&backend) });
+    let kiln = Running::start(OtlpHttp {
+        destinations: PerSignal::new(|_| destination(&nobody)),
+        retry,
+        ..settings(&backend)
+    });
     kiln.export(Signal::Metrics, 4, b"m").await;
     kiln.finish().await;
     assert!(kiln.sample("kiln_exporter_retries_total{exporter=\"otlp_http\"}") > 0);
@@ -370,7 +371,7 @@ async fn should_retry_when_nobody_listens() {
 async fn should_retry_when_the_answer_takes_too_long() {
     let backend = Backend::start([Line::Never]).await;
     let mut settings = settings(&backend);
-    settings.metrics.timeout = Duration::from_millis(200);
+    settings.destinations.metrics.timeout = Duration::from_millis(200);
     let kiln = Running::start(settings);
     kiln.export(Signal::Metrics, 4, b"m").await;
     kiln.finish().await;

@@ -78,9 +78,7 @@ async fn tls_backend(authority: &Authority, of_clients: Option<&Authority>) -> S
 async fn arrives(url: &str, tls: &Tls) -> bool {
     let destination = Destination { tls: tls.clone(), ..destination(url) };
     let kiln = Running::start(OtlpHttp {
-        metrics: destination.clone(),
-        traces: destination.clone(),
-        logs: destination,
+        destinations: PerSignal::new(|_| destination.clone()),
         retry: Retry { enabled: false, ..eager() },
         queue: Queue::default(),
         proxy: None,
@@ -135,9 +133,7 @@ fn files_that_hold_no_certificate_are_found_before_anything_is_sent() {
     let error = |tls: Tls| {
         let destination = Destination { tls, ..destination("https://localhost/v1/metrics") };
         let settings = OtlpHttp {
-            metrics: destination.clone(),
-            traces: destination.clone(),
-            logs: destination,
+            destinations: PerSignal::new(|_| destination.clone()),
             retry: eager(),
             queue: Queue::default(),
             proxy: None,
@@ -165,7 +161,7 @@ fn files_that_hold_no_certificate_are_found_before_anything_is_sent() {
 async fn requests_go_through_the_proxy_that_is_configured() {
     let proxy = Backend::start([]).await;
     let mut settings = settings(&proxy);
-    settings.metrics = destination("http://otlp.example.invalid/v1/metrics");
+    settings.destinations.metrics = destination("http://otlp.example.invalid/v1/metrics");
     let authority = proxy.address;
     settings.proxy = Some(Secret::new(format!("http://me:pa55word@{authority}")));
     let kiln = Running::start(settings);

@@ -216,32 +216,6 @@ impl<M: Clone, const N: usize> Labelled<M, N> {
     }
 }
 
-/// One handle per signal, so that choosing between them is a `match` and not a look-up.
-#[derive(Clone, Debug)]
-pub(super) struct PerSignal<M> {
-    metrics: M,
-    traces: M,
-    logs: M,
-}
-
-impl<M> PerSignal<M> {
-    pub(super) fn new(mut handle: impl FnMut(kiln_otlp::Signal) -> M) -> Self {
-        Self {
-            metrics: handle(kiln_otlp::Signal::Metrics),
-            traces: handle(kiln_otlp::Signal::Traces),
-            logs: handle(kiln_otlp::Signal::Logs),
-        }
-    }
-
-    pub(super) fn of(&self, signal: kiln_otlp::Signal) -> &M {
-        match signal {
-            kiln_otlp::Signal::Metrics => &self.metrics,
-            kiln_otlp::Signal::Traces => &self.traces,
-            kiln_otlp::Signal::Logs => &self.logs,
-        }
-    }
-}
-
 /// Buckets for what crosses a network or runs a whole collection: 5 ms to 5 min.
 pub(super) fn slow_durations() -> Histogram {
     Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0])

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use kiln_otlp::Signal;
+use kiln_otlp::{PerSignal, Signal};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::declare::{Declarations, Labelled, PerSignal, count, slow_durations};
+use super::declare::{Declarations, Labelled, count, slow_durations};
 
 /// Why items were given up for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

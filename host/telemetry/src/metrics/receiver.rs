@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kiln_otlp::Signal;
+use kiln_otlp::{PerSignal, Signal};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::declare::{Declarations, Labelled, PerSignal, SecondsGauge, count, slow_durations};
+use super::declare::{Declarations, Labelled, SecondsGauge, count, slow_durations};
 
 /// How one collection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
