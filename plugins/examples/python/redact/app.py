@@ -1,7 +1,7 @@
-"""Replaces what matches a pattern in the values of attributes of resources.
+"""Replaces what matches a pattern in the values of attributes, of resources and of data points, spans and log records.
 
 Patterns are compiled once. Most values of a batch are alike, so what became of a value is remembered while the batch
-lasts.
+lasts. Points that have the same attributes afterwards are one series, so the host is asked to join them.
 """
 
 import json
@@ -12,9 +12,15 @@ from componentize_py_types import Err
 from wit_world import WitWorld as World
 from wit_world.imports.configuration import ConfigError
 from wit_world.imports.processing import (
+    Aggregate,
     Edit,
+    Edit_Aggregate,
+    Edit_SetPointAttribute,
     Edit_SetResourceAttribute,
+    GaugeAggregation,
+    MetricKind,
     SetAttribute,
+    Signal,
     View,
 )
 from wit_world.imports.telemetry import AttributeValue, AttributeValue_Text, AttributeValue_TextList
@@ -40,6 +46,16 @@ class Redact:
                 value = changed(attribute.value, redacted)
                 if value is not None:
                     edits.append(Edit_SetResourceAttribute(SetAttribute(index, attribute.key, value)))
+        metrics: set[int] = set()
+        for index, point in enumerate(view.points):
+            for attribute in point.attributes:
+                value = changed(attribute.value, redacted)
+                if value is not None:
+                    key = view.strings[attribute.key]
+                    edits.append(Edit_SetPointAttribute(SetAttribute(index, key, value)))
+                    metrics.add(point.metric)
+        if view.signal == Signal.METRICS:
+            edits.extend(joined(metric) for metric in sorted(metrics) if can_be_joined(view, metric))
         return edits
 
     def redacted(self, text: str) -> str:
@@ -59,6 +75,16 @@ class WitWorld(World):
 
     def process(self, view: View) -> list[Edit]:
         return self.redact.process(view)
+
+
+def can_be_joined(view: View, metric: int) -> bool:
+    """Quantiles have no sum, and to ask for one refuses the batch."""
+    return view.metrics[metric].kind != MetricKind.SUMMARY
+
+
+def joined(metric: int) -> Edit:
+    """The points of a metric that are alike become one."""
+    return Edit_Aggregate(Aggregate(metric, [], GaugeAggregation.LAST))
 
 
 def changed(value: AttributeValue, redacted) -> AttributeValue | None:

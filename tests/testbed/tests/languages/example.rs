@@ -26,7 +26,7 @@ impl Example {
         Self { folder, plugin, processor: None, shop: shop.url(), sink: sink.url() }
     }
 
-    /// Passes what the plugin emits through a processor that replaces the shop's address.
+    /// Passes what the plugin emits through a processor that replaces the shop's address, and every status by one.
     pub(crate) fn with_processor(mut self, name: &str) -> Self {
         copy_plugin(name, &self.folder.path().join("plugins"));
         self.processor = Some(name.to_owned());
@@ -39,7 +39,7 @@ impl Example {
         let (processors, passed) = match processor {
             Some(name) => (
                 format!(
-                    r#"processors: {{ {name}: {{ patterns: [ {{ pattern: "127[.]0[.]0[.]1", replacement: "<host>" }} ] }} }}"#
+                    r#"processors: {{ {name}: {{ patterns: [ {{ pattern: "127[.]0[.]0[.]1", replacement: "<host>" }}, {{ pattern: "paid|void", replacement: any }} ] }} }}"#
                 ),
                 name.as_str(),
             ),

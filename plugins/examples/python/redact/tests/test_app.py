@@ -5,7 +5,15 @@ import unittest
 
 import app
 from componentize_py_types import Err
-from wit_world.imports.processing import ResourceView, Signal, View
+from wit_world.imports.processing import (
+    MetricKind,
+    MetricView,
+    PointAttribute,
+    PointView,
+    ResourceView,
+    Signal,
+    View,
+)
 from wit_world.imports.telemetry import (
     Attribute,
     AttributeValue_Integer,
@@ -35,9 +43,27 @@ def edits(plugin):
     return [(edit.value.target, edit.value.key, edit.value.value.value) for edit in plugin.process(view())]
 
 
+def points(signal, *kinds):
+    """A point of each kind of metric, or a span or log record, that names somebody."""
+    metrics = [MetricView(0, 1, 2, kind) for kind in kinds]
+    ann = PointAttribute(0, AttributeValue_Text("ann@a.example"))
+    of = [PointView(index, [ann]) for index in range(max(len(kinds), 1))]
+    return View(signal, [ResourceView([])], metrics, of, ["user", "logins", "1"])
+
+
 class Redact(unittest.TestCase):
     def test_what_matches_is_replaced_and_nothing_else(self):
         self.assertEqual(edits(configured(MAIL)), [(0, "owners", ["***", "nobody"]), (1, "user", "***")])
+
+    def test_points_that_came_to_be_alike_are_joined(self):
+        edits = configured(MAIL).process(points(Signal.METRICS, MetricKind.SUM, MetricKind.SUMMARY))
+        self.assertEqual([(edit.value.target, edit.value.key) for edit in edits[:2]], [(0, "user"), (1, "user")])
+        self.assertEqual([(edit.value.metric, edit.value.without) for edit in edits[2:]], [(0, [])])
+
+    def test_spans_and_log_records_are_redacted_each_for_itself(self):
+        for signal in (Signal.SPANS, Signal.LOGS):
+            edits = configured(MAIL).process(points(signal))
+            self.assertEqual([edit.value.value.value for edit in edits], ["***"])
 
     def test_a_replacement_is_taken_as_it_is(self):
         self.assertEqual(edits(configured(MAIL | {"replacement": r"\1$&"}))[1], (1, "user", r"\1$&"))
