@@ -4,17 +4,19 @@
 //! that speaks OTLP/HTTP speaks this as well, with the same TLS and the same proxies. What a status means is in `status`. The
 //! bounds are those of OTLP/HTTP: 64 MiB before compression, 4 MiB of an answer.
 
+mod message;
 mod status;
 
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use http_body_util::BodyExt as _;
 use kiln_config::{Compression, Encoding};
 use kiln_otlp::{Batch, PerSignal};
 use kiln_telemetry::metrics::DropReason;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
+use self::message::{NoMessage, message_of};
 use self::status::{Status, Trailers};
 use crate::answer::harmless;
 use crate::attempt::{Failure, Outcome, Request};
@@ -77,6 +79,11 @@ async fn read(response: reqwest::Response, request: &Request, secrets: &[String]
     let is_grpc = response.headers().get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
     // An answer without a message has its status in the head.
     let mut trailers = Trailers::of(response.headers());
+    let encoding = response.headers().get("grpc-encoding").cloned();
+    let too_large = || {
+        let cause = "the backend's answer is larger than the 4 MiB OTLP allows, so what it took is unknown";
+        Outcome::failed(DropReason::AnswerTooLarge, cause)
+    };
     let mut message = BytesMut::new();
     if status == 200 && is_grpc && trailers.is_none() {
         let mut body = reqwest::Body::from(response);
@@ -89,26 +96,19 @@ async fn read(response: reqwest::Response, request: &Request, secrets: &[String]
                 }
             };
             match frame.into_data() {
-                Ok(data) if message.len() + data.len() > MAX_ANSWER + PREFIX => {
-                    let cause = "the backend's answer is larger than the 4 MiB OTLP allows, so what it took is unknown";
-                    return Outcome::failed(DropReason::AnswerTooLarge, cause);
-                }
+                Ok(data) if message.len() + data.len() > MAX_ANSWER + PREFIX => return too_large(),
                 Ok(data) => message.extend_from_slice(&data),
                 Err(frame) => trailers = frame.trailers_ref().and_then(Trailers::of),
             }
         }
     }
     let status = trailers.map_or_else(|| Status::without_trailers(status, is_grpc), Trailers::status);
-    status.outcome(request.signal, request.items, message_of(message.freeze()), secrets)
-}
-
-/// The message behind its prefix; `None` if it is compressed, which was not asked for, or broken off.
-fn message_of(mut answer: Bytes) -> Option<Bytes> {
-    if answer.is_empty() {
-        return Some(answer);
-    }
-    let message = (answer.len() >= PREFIX).then(|| answer.split_off(PREFIX))?;
-    (answer.first() == Some(&0)).then_some(message)
+    let message = match message_of(message.freeze(), encoding.as_ref().map(HeaderValue::as_bytes)) {
+        Ok(message) => Some(message),
+        Err(NoMessage::TooLarge) => return too_large(),
+        Err(NoMessage::Unreadable) => None,
+    };
+    status.outcome(request.signal, request.items, message, secrets)
 }
 
 /// At most eight digits and a unit.
