@@ -16,7 +16,7 @@ pub enum Fault {
         retry_after: Option<RetryAfter>,
     },
     /// Accepted with `partial_success` in the answer. What was sent is stored: a real backend would not say
-    /// which items it rejected.
+    /// which items it rejected. [`super::Received::rejected`] says how many.
     PartialSuccess {
         /// `rejected_data_points`, `rejected_spans` or `rejected_log_records`; with 0 it is a warning.
         rejected: i64,
@@ -25,11 +25,15 @@ pub enum Fault {
     },
     /// The connection is reset instead of an answer; nothing is stored.
     Reset,
+    /// The connection is reset before the body has been read to its end; nothing is stored.
+    ResetMidBody,
     /// Accepted, late. Stored only when it is answered: a sender that gave up before has to send again.
     Slow {
         /// By how many milliseconds.
         ms: u64,
     },
+    /// Accepted, with an answer that begins and never ends: a sender has to give up, and cannot know that it was stored.
+    Endless,
 }
 
 impl Fault {
@@ -51,6 +55,12 @@ pub enum RetryAfter {
 }
 
 impl RetryAfter {
+    /// How long it is until then.
+    pub(super) fn seconds(self) -> i64 {
+        let (Self::Seconds(seconds) | Self::DateIn(seconds)) = self;
+        i64::try_from(seconds).unwrap_or(i64::MAX)
+    }
+
     pub(super) fn header(self) -> String {
         match self {
             Self::Seconds(seconds) => seconds.to_string(),

@@ -1,9 +1,11 @@
 //! An OTLP backend that keeps everything it is sent and can be told to fail.
 //!
-//! `receive` is the protocol, `flatten` turns what it decodes into [`Telemetry`], [`Fault`] is how it
-//! misbehaves, and [`Sink`] is the handle a test holds.
+//! `receive` decides what becomes of a request, `http` and `grpc` are the two protocols it comes by, on one port;
+//! `flatten` turns what was decoded into [`Telemetry`], [`Fault`] is how it misbehaves, and [`Sink`] is the handle a test
+//! holds.
 //!
-//! Growth is bounded by what is sent, on purpose: a test wants to see all of it. [`Sink::forget`] empties it.
+//! Growth is bounded by what is sent, on purpose: a test wants to see all of it. [`Sink::forget`] empties it, and with
+//! [`Sink::count_only`] it keeps how much there was and not what.
 //!
 //! ```no_run
 //! use kiln_testbed::sink::{Fault, RetryAfter, Sink};
@@ -18,6 +20,8 @@
 
 mod faults;
 mod flatten;
+mod grpc;
+mod http;
 mod receive;
 mod telemetry;
 
@@ -28,12 +32,12 @@ use crate::faults::Faults;
 use crate::observed::{Observed, TimedOut};
 use crate::request::{Request, remember};
 use crate::server::{ANY_PORT, Server};
-use receive::{BODY_LIMIT, Decoded};
+use receive::BODY_LIMIT;
 use serde::Serialize;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// A request to the sink.
@@ -46,12 +50,14 @@ pub struct Received {
     pub signal: Option<Signal>,
     /// Size of the body as sent.
     pub wire_bytes: usize,
-    /// The body after decompression: the protobuf message itself.
+    /// The body after decompression: the protobuf message itself. Empty if it could not be read.
     #[serde(skip)]
     pub body: Vec<u8>,
     /// Points, spans or log records in it, if it was accepted.
     pub items: usize,
-    /// The status it was answered with; none if the connection was reset.
+    /// How many of them the answer said were rejected.
+    pub rejected: usize,
+    /// The status it was answered with, over gRPC the one of HTTP that means the same; none if the connection was reset.
     pub answer: Option<u16>,
 }
 
@@ -68,13 +74,16 @@ pub enum Signal {
 struct Shared {
     faults: Faults<Fault>,
     limit: AtomicUsize,
+    count_only: AtomicBool,
     state: Observed<Telemetry>,
 }
 
-/// A running OTLP/HTTP backend; ends when it is dropped.
+/// A running backend for OTLP over HTTP and gRPC; ends when it is dropped.
 pub struct Sink {
     shared: Arc<Shared>,
-    server: Server,
+    address: SocketAddr,
+    /// None while it is away.
+    server: Option<Server>,
 }
 
 impl Sink {
@@ -94,22 +103,39 @@ impl Sink {
         let shared = Arc::new(Shared {
             faults: Faults::default(),
             limit: AtomicUsize::new(BODY_LIMIT),
+            count_only: AtomicBool::new(false),
             state: Observed::new(Telemetry::default()),
         });
-        let server = Server::start("otlp-sink", listen, receive::router(shared.clone()))?;
-        Ok(Self { shared, server })
+        let server = Server::start("otlp-sink", listen, http::router(shared.clone()))?;
+        Ok(Self { shared, address: server.address(), server: Some(server) })
     }
 
     /// `http://127.0.0.1:PORT`: the generic endpoint, to which `/v1/metrics` and so on are appended.
     #[must_use]
     pub fn url(&self) -> String {
-        self.server.url()
+        format!("http://{}", self.address)
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.server.address()
+        self.address
+    }
+
+    /// Is gone: connections end, and new ones are refused. What was stored is kept.
+    pub fn go_away(&mut self) {
+        self.server = None;
+    }
+
+    /// Is there again, where it was.
+    ///
+    /// # Errors
+    /// Somebody else has the port now.
+    pub fn come_back(&mut self) -> io::Result<()> {
+        if self.server.is_none() {
+            self.server = Some(Server::start("otlp-sink", self.address, http::router(self.shared.clone()))?);
+        }
+        Ok(())
     }
 
     /// How it misbehaves.
@@ -121,6 +147,11 @@ impl Sink {
     /// Answers 413 to every request whose decompressed body is larger than this.
     pub fn limit_body(&self, bytes: usize) {
         self.shared.limit.store(bytes.min(BODY_LIMIT), Ordering::SeqCst);
+    }
+
+    /// From now on keeps of a request how many items and bytes it had, and nothing of what was in it.
+    pub fn count_only(&self) {
+        self.shared.count_only.store(true, Ordering::SeqCst);
     }
 
     /// Everything so far.
@@ -163,7 +194,7 @@ impl Sink {
 
 impl Received {
     fn new(request: Request, signal: Option<Signal>) -> Self {
-        Self { request, signal, wire_bytes: 0, body: Vec::new(), items: 0, answer: None }
+        Self { request, signal, wire_bytes: 0, body: Vec::new(), items: 0, rejected: 0, answer: None }
     }
 }
 
@@ -172,13 +203,17 @@ impl Shared {
         self.limit.load(Ordering::SeqCst)
     }
 
-    fn store(&self, received: Received, decoded: Option<Decoded>) {
+    fn store(&self, mut received: Received, mut decoded: Option<receive::Decoded>) {
+        if self.count_only.load(Ordering::SeqCst) {
+            received.body = Vec::new();
+            decoded = None;
+        }
         self.state.update(|telemetry| {
             remember(&mut telemetry.requests, received);
             match decoded {
-                Some(Decoded::Metrics(points)) => telemetry.points.extend(points),
-                Some(Decoded::Traces(spans)) => telemetry.spans.extend(spans),
-                Some(Decoded::Logs(logs)) => telemetry.logs.extend(logs),
+                Some(receive::Decoded::Metrics(points)) => telemetry.points.extend(points),
+                Some(receive::Decoded::Traces(spans)) => telemetry.spans.extend(spans),
+                Some(receive::Decoded::Logs(logs)) => telemetry.logs.extend(logs),
                 None => {}
             }
         });
