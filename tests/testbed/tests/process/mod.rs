@@ -15,12 +15,18 @@ pub(crate) struct Kiln {
 
 impl Kiln {
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same, with variables in its environment.
+    pub(crate) fn start_with(folder: &Path, environment: &[(&str, &Path)]) -> Self {
         let binary = std::env::var("KILN_BIN").expect("KILN_BIN: run `scripts/test cases`");
         let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
         let child = Command::new(binary)
             .arg("run")
             .current_dir(folder)
             .env_clear()
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -36,6 +42,10 @@ impl Kiln {
             assert!(Instant::now() < deadline, "kiln remembers nothing");
             std::thread::park_timeout(Duration::from_millis(5));
         }
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// With SIGTERM: it has time to put everything in order.
