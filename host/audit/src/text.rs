@@ -2,7 +2,7 @@
 
 use std::fmt::{Result, Write};
 
-use kiln_policy::{Capability, CredentialAlternative, Manifest, Origin, OriginRange, Visible};
+use kiln_policy::{Capability, Condition, CredentialAlternative, Manifest, Origin, OriginRange, Visible};
 
 use crate::inspection::{IMPOSSIBLE, Inspection, Verdict, contract};
 use crate::instance_grants::InstanceGrants;
@@ -141,14 +141,15 @@ fn requests(text: &mut String, manifest: &Manifest) -> Result {
     for request in files {
         let guest = request.guest.to_string();
         let (name, reason) = (Capability::Files, Visible(&request.reason));
-        writeln!(text, "  {name:<6} {}, read-only: {reason}", Visible(&guest))?;
+        writeln!(text, "  {name:<6} {}, read-only{}: {reason}", Visible(&guest), when(request.when.as_ref()))?;
         for path in &request.paths {
             writeln!(text, "           {}", Visible(&path.to_string()))?;
         }
     }
     for request in env {
         let variable = request.name.to_string();
-        writeln!(text, "  {:<6} {}: {}", Capability::Env, Visible(&variable), Visible(&request.reason))?;
+        let (name, reason) = (Capability::Env, Visible(&request.reason));
+        writeln!(text, "  {name:<6} {}{}: {reason}", Visible(&variable), when(request.when.as_ref()))?;
     }
     if let Some(request) = &manifest.requests.state {
         writeln!(text, "  {:<6} {}", Capability::State, Visible(&request.reason))?;
@@ -163,6 +164,10 @@ fn requests(text: &mut String, manifest: &Manifest) -> Result {
         }
     }
     Ok(())
+}
+
+fn when(condition: Option<&Condition>) -> String {
+    condition.map_or_else(String::new, |condition| format!(", {}", Visible(&condition.to_string())))
 }
 
 fn telemetry(text: &mut String, manifest: &Manifest) -> Result {

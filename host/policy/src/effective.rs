@@ -159,8 +159,8 @@ impl Policy {
             errors.push(PolicyError::TlsWithoutHttps { origins: grant.origin.clone() });
         }
         let files::Resolved { rules: files, unused: unused_files } =
-            files::resolve(&manifest.requests.files, &grants.files, &mut errors);
-        let env = files::resolve_environment(&manifest.requests.env, &grants.env, &mut errors);
+            files::resolve(&manifest.requests.files, &grants.files, &setting, &mut errors);
+        let env = files::resolve_environment(&manifest.requests.env, &grants.env, &setting, &mut errors);
         let unused_env = grants.env.iter().filter(|name| !env.contains(name)).cloned().collect();
         let is_used = |grant: &&HttpGrant| http.iter().any(|rule| rule.uses(&grant.origin));
         let unused = grants.http.iter().filter(|grant| !is_used(grant)).map(|grant| grant.origin.clone()).collect();

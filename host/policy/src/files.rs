@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::condition::{self, Condition};
 use crate::file_pattern::{self, FilePattern, Reach};
 use crate::policy_error::PolicyError;
+use crate::setting::Setting;
 
 /// Longer paths and names are a mistake.
 const MAX_BYTES: usize = 256;
@@ -21,6 +23,9 @@ pub struct FilesRequest {
     pub guest: GuestPath,
     /// Which files of it.
     pub paths: Vec<FilePattern>,
+    /// When it counts; always if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Condition>,
     /// For the person who grants it.
     pub reason: String,
 }
@@ -31,6 +36,9 @@ pub struct FilesRequest {
 pub struct EnvironmentRequest {
     /// Its name.
     pub name: VariableName,
+    /// When it counts; always if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Condition>,
     /// For the person who grants it.
     pub reason: String,
 }
@@ -105,10 +113,17 @@ pub(crate) struct Resolved {
     pub(crate) unused: Vec<HostPath>,
 }
 
-/// Intersects the requests for files with the grants of them.
-pub(crate) fn resolve(requests: &[FilesRequest], grants: &[FilesGrant], errors: &mut Vec<PolicyError>) -> Resolved {
+/// Intersects the requests for files that count with the grants of them.
+pub(crate) fn resolve<'a>(
+    requests: &[FilesRequest],
+    grants: &[FilesGrant],
+    setting: impl Fn(&str) -> Option<Setting<'a>>,
+    errors: &mut Vec<PolicyError>,
+) -> Resolved {
+    let requests = requests.iter().filter(|request| condition::holds(request.when.as_ref(), &setting));
+    let requests: Vec<&FilesRequest> = requests.collect();
     let mut rules: Vec<FilesRule> = Vec::new();
-    for request in requests {
+    for request in &requests {
         if let Some(rule) = rules.iter_mut().find(|rule| rule.guest == request.guest) {
             rule.requested_paths.extend(request.paths.iter().cloned());
             continue;
@@ -122,7 +137,7 @@ pub(crate) fn resolve(requests: &[FilesRequest], grants: &[FilesGrant], errors: 
                 granted_paths: grant.paths.clone(),
             }),
             (Some(_), Some(_)) => errors.push(PolicyError::FilesGrantedTwice { guest: request.guest.clone() }),
-            (None, _) => PolicyError::merge(errors, not_granted(requests, request)),
+            (None, _) => PolicyError::merge(errors, not_granted(&requests, request)),
         }
     }
     let is_used = |grant: &&FilesGrant| requests.iter().any(|request| request.guest.0 == grant.guest());
@@ -131,9 +146,10 @@ pub(crate) fn resolve(requests: &[FilesRequest], grants: &[FilesGrant], errors: 
 }
 
 /// One sentence for all requests of the same directory.
-fn not_granted(requests: &[FilesRequest], request: &FilesRequest) -> PolicyError {
+fn not_granted(requests: &[&FilesRequest], request: &FilesRequest) -> PolicyError {
     let alike = || requests.iter().filter(|other| other.guest == request.guest);
-    let reasons: Vec<_> = alike().map(|request| request.reason.as_str()).collect();
+    let mut reasons: Vec<_> = alike().map(|request| request.reason.as_str()).collect();
+    reasons.dedup();
     PolicyError::FilesNotGranted {
         guest: request.guest.clone(),
         paths: alike().flat_map(|request| request.paths.iter().cloned()).collect(),
@@ -141,17 +157,27 @@ fn not_granted(requests: &[FilesRequest], request: &FilesRequest) -> PolicyError
     }
 }
 
-/// Keeps the requested variables that are granted.
-pub(crate) fn resolve_environment(
+/// Keeps the variables that are requested, count, and are granted.
+pub(crate) fn resolve_environment<'a>(
     requests: &[EnvironmentRequest],
     grants: &[VariableName],
+    setting: impl Fn(&str) -> Option<Setting<'a>>,
     errors: &mut Vec<PolicyError>,
 ) -> Vec<VariableName> {
-    let (granted, missing): (Vec<_>, Vec<_>) = requests.iter().partition(|request| grants.contains(&request.name));
-    for EnvironmentRequest { name, reason } in missing {
-        errors.push(PolicyError::VariableNotGranted { name: name.clone(), reason: reason.clone() });
+    let requests = requests.iter().filter(|request| condition::holds(request.when.as_ref(), &setting));
+    let (mut names, mut missing) = (Vec::new(), Vec::new());
+    for EnvironmentRequest { name, reason, .. } in requests {
+        match grants.contains(name) {
+            // Two conditions that hold may want the same one.
+            true if names.contains(name) => {}
+            true => names.push(name.clone()),
+            false => missing.push((name.clone(), reason.clone())),
+        }
     }
-    granted.into_iter().map(|request| request.name.clone()).collect()
+    if !missing.is_empty() {
+        errors.push(PolicyError::VariablesNotGranted { variables: missing });
+    }
+    names
 }
 
 /// An absolute path of a directory as a plugin sees it, without `.`, `..` and empty names.

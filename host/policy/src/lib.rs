@@ -8,6 +8,7 @@
 //! explains a decision asks the same pure functions.
 
 mod address;
+mod condition;
 mod config_line;
 mod credential;
 mod declared;
@@ -38,6 +39,7 @@ mod visible;
 mod wasi;
 
 pub use address::{AddressDenied, AddressRule, AddressScope};
+pub use condition::Condition;
 pub use config_line::ConfigLine;
 pub use credential::{
     ClientAuthentication, ClientCredentialsRequest, CredentialAlternative, CredentialRequest, EndpointRequest,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::condition::Condition;
 use crate::credential::{CredentialAlternative, CredentialRequest};
 use crate::declared::{Declared, MetricDeclaration, MetricKind};
 use crate::name::PluginName;
@@ -141,6 +142,11 @@ impl Manifest {
                 return Err(ManifestError::NoPaths(request.guest.to_string()));
             }
         }
+        let of_files = self.requests.files.iter().filter_map(|request| request.when.as_ref());
+        let of_variables = self.requests.env.iter().filter_map(|request| request.when.as_ref());
+        if let Some(condition) = of_files.chain(of_variables).find(|condition| !condition.is_about(&self.config)) {
+            return Err(ManifestError::Condition(condition.clone()));
+        }
         let unexplained = self.requests.env.iter().find(|request| request.reason.trim().is_empty());
         unexplained.map_or(Ok(()), |request| Err(ManifestError::NoReason(format!("variable {}", request.name))))
     }
@@ -200,6 +206,9 @@ pub enum ManifestError {
     /// A request for a directory that names no file of it.
     #[error("the request for {0} needs paths, such as [\"stat\", \"net/dev\"]")]
     NoPaths(String),
+    /// A condition nobody can meet.
+    #[error("a request counts {0}, and [config] has no such property, or the text is empty: nobody could configure it")]
+    Condition(Condition),
     /// Names nobody can write.
     #[error("the request for {0} has names, which only the values of a field can be")]
     NamesOfLiteral(String),

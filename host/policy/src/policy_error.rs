@@ -134,16 +134,17 @@ pub enum PolicyError {
         /// The directory, as the plugin calls it.
         guest: GuestPath,
     },
-    /// An environment variable is requested and not granted.
+    /// Environment variables are requested and not granted.
     #[error(
-        "requests the environment variable {name} ({reason}), which is not granted; to grant it, add\n    grants:\n      \
-         env: [ {name} ]"
+        "requests {}, which {} not granted; to grant {}, add\n    grants:\n      env: [ {} ]",
+        wanted_variables(variables),
+        if variables.len() == 1 { "is" } else { "are" },
+        if variables.len() == 1 { "it" } else { "them" },
+        variable_names(variables)
     )]
-    VariableNotGranted {
-        /// Its name.
-        name: VariableName,
-        /// The reason the manifest gives.
-        reason: String,
+    VariablesNotGranted {
+        /// Their names, each with the reason the manifest gives.
+        variables: Vec<(VariableName, String)>,
     },
 }
 
@@ -185,7 +186,7 @@ impl PolicyError {
             | Self::MisplacedMetadata { .. }
             | Self::InsecureTokenEndpoint { .. }
             | Self::FilesNotGranted { .. }
-            | Self::VariableNotGranted { .. }
+            | Self::VariablesNotGranted { .. }
             | Self::StateNotGranted { .. } => false,
         }
     }
@@ -200,6 +201,21 @@ fn partial(set: &[ConfigField], missing: &[ConfigField]) -> String {
         is(set),
         is(missing)
     )
+}
+
+/// Variables with their reasons; those that follow one another with the same reason share it.
+fn wanted_variables(variables: &[(VariableName, String)]) -> String {
+    let groups = variables.chunk_by(|(_, before), (_, reason)| before == reason);
+    let groups = groups.map(|group| {
+        let reason = group.first().map_or("", |(_, reason)| reason.as_str());
+        format!("{} ({reason})", variable_names(group))
+    });
+    let kind = if variables.len() == 1 { "the environment variable" } else { "the environment variables" };
+    format!("{kind} {}", groups.collect::<Vec<_>>().join(", "))
+}
+
+fn variable_names(variables: &[(VariableName, String)]) -> String {
+    variables.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// `a, b, c`, as one reads what a rule covers.

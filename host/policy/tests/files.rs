@@ -110,3 +110,58 @@ fn requests_nobody_can_judge_are_refused() {
         assert!(error.contains(problem), "{request}: {error}");
     }
 }
+
+const CONDITIONAL: &str = "[config.properties.detectors]\ntype = 'array'\n\
+    [[requests.files]]\nguest = '/sys'\npaths = ['a']\nwhen = { config = 'detectors', has = 'cloud' }\nreason = 'the cloud'\n\
+    [[requests.env]]\nname = 'POD'\nwhen = { config = 'detectors', has = 'k8s' }\nreason = 'the pod'\n\
+    [[requests.env]]\nname = 'NODE'\nwhen = { config = 'detectors', has = 'k8s' }\nreason = 'the pod'\n\
+    [[requests.env]]\nname = 'REGION'\nwhen = { config = 'detectors', has = 'cloud' }\nreason = 'where'\n";
+
+fn resolve_for(config: &Value, grants: Value) -> Result<Policy, Vec<String>> {
+    let grants: Grants = serde_json::from_value(grants).unwrap();
+    let policy =
+        Policy::resolve(&manifest(CONDITIONAL), &grants, false, |field| kiln_policy::Setting::find(config, field));
+    policy.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+/// Scenario: requests with conditions, of which none, one or all hold.
+/// Guarantees: those that hold have to be granted, told of in one sentence each kind; the others cannot be.
+#[test]
+fn a_request_counts_only_if_its_condition_holds() {
+    let none = resolve_for(&json!({}), json!({ "env": ["POD"], "files": [{ "host": "/sys" }] })).unwrap();
+    assert!(!none.links(Capability::Env) && !none.links(Capability::Files));
+    assert_eq!((none.unused_env().len(), none.unused_files().len()), (1, 1));
+
+    let errors = resolve_for(&json!({ "detectors": ["k8s", "cloud"] }), json!({})).unwrap_err();
+    assert_eq!(
+        errors,
+        [
+            "requests files of /sys (the cloud), namely a, which are not granted; to grant them, read-only, add\n    \
+             grants:\n      files: [ { host: /sys, guest: /sys } ]",
+            "requests the environment variables POD, NODE (the pod), REGION (where), which are not granted; to grant them, \
+             add\n    grants:\n      env: [ POD, NODE, REGION ]",
+        ]
+    );
+    // A single text is a list of one.
+    let errors = resolve_for(&json!({ "detectors": "k8s" }), json!({ "env": ["NODE"] })).unwrap_err();
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("the environment variable POD (the pod), which is not granted"), "{errors:?}");
+    let granted = resolve_for(&json!({ "detectors": ["k8s"] }), json!({ "env": ["NODE", "POD"] })).unwrap();
+    assert_eq!(granted.env().iter().map(ToString::to_string).collect::<Vec<_>>(), ["POD", "NODE"]);
+    assert!(!granted.links(Capability::Files));
+}
+
+#[test]
+fn a_condition_nobody_can_meet_is_refused() {
+    let text = "name = 'example'\nversion = '1.0.0'\nkind = 'receiver'\ndescription = 'x'\nlicense = 'MIT'\nwit = '0.1'\n\
+         [config.properties.a]\ntype = 'string'\n";
+    let parse = |when: &str| {
+        let request = format!("[[requests.env]]\nname = 'A'\nwhen = {when}\nreason = 'x'\n");
+        Manifest::parse(&format!("{text}{request}")).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(parse("{ config = 'a', has = 'x' }"), Ok(()));
+    for when in ["{ config = 'b', has = 'x' }", "{ config = 'a', has = '' }", "{ config = 'a.b', has = 'x' }"] {
+        assert!(parse(when).unwrap_err().contains("nobody could configure it"), "{when}");
+    }
+    assert!(parse("{ config = 'a', has = 'x', not = 'y' }").is_err());
+}

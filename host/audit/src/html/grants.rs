@@ -1,6 +1,6 @@
 //! Who asked for what, and who granted it.
 
-use kiln_policy::Capability;
+use kiln_policy::{Capability, Condition};
 
 use super::escape::{author, code, lines, text};
 use super::{badge, verdict};
@@ -92,18 +92,20 @@ pub(super) fn requested(inspection: &Inspection) -> String {
     for request in &manifest.requests.files {
         let paths: Vec<_> = request.paths.iter().map(|path| code(&path.to_string())).collect();
         rows.push_str(&format!(
-            "<tr><td>{}</td><td>read files of {}<br>{}</td><td></td><td>{}</td></tr>\n",
+            "<tr><td>{}</td><td>read files of {}{}<br>{}</td><td></td><td>{}</td></tr>\n",
             code(Capability::Files.name()),
             code(&request.guest.to_string()),
+            when(request.when.as_ref()),
             paths.join(" "),
             author(&request.reason),
         ));
     }
     for request in &manifest.requests.env {
         rows.push_str(&format!(
-            "<tr><td>{}</td><td>read {}</td><td></td><td>{}</td></tr>\n",
+            "<tr><td>{}</td><td>read {}{}</td><td></td><td>{}</td></tr>\n",
             code(Capability::Env.name()),
             code(&request.name.to_string()),
+            when(request.when.as_ref()),
             author(&request.reason),
         ));
     }
@@ -131,4 +133,9 @@ pub(super) fn requested(inspection: &Inspection) -> String {
          <div class=\"wide\"><table>\n<tr><th></th><th>wants</th><th>signed in by the host with</th><th>reason</th></tr>\n\
          {rows}</table></div>\n</section>\n"
     )
+}
+
+/// When a request counts.
+fn when(condition: Option<&Condition>) -> String {
+    condition.map_or_else(String::new, |condition| format!("<br>{}", text(&condition.to_string())))
 }
