@@ -85,3 +85,16 @@ pub mod files {
 
     pub use wasi::filesystem::{preopens, types};
 }
+
+/// The environment variables a plugin is granted, through WASI.
+#[cfg(all(target_arch = "wasm32", feature = "env"))]
+pub mod env {
+    wit_bindgen::generate!({
+        path: "../../wit/wasi",
+        world: "env",
+        generate_all,
+        runtime_path: "::kiln_plugin::wit_bindgen::rt",
+    });
+
+    pub use wasi::cli::environment;
+}

@@ -141,7 +141,9 @@ mod instance {
         /// # Errors
         /// As the processor says, or the configuration is not of its type.
         pub fn configure_processor(&self, config: &str) -> Result<(), ConfigError> {
-            self.keep(P::configure(parse_config(config)?)?)
+            let mut processor = P::configure(parse_config(config)?)?;
+            processor.start(&mut ProcessorHost::new(Component))?;
+            self.keep(processor)
         }
 
         /// The export `process`.

@@ -56,6 +56,13 @@ impl Host {
         State(&self.0)
     }
 
+    /// The granted environment variables. Needs `[[requests.env]]` in the manifest.
+    #[cfg(feature = "env")]
+    #[must_use]
+    pub const fn env(&self) -> crate::env::Env<'_> {
+        crate::env::Env(&self.0)
+    }
+
     /// Files of the granted directories. Needs `[[requests.files]]` in the manifest.
     #[cfg(feature = "files")]
     #[must_use]
@@ -101,6 +108,20 @@ impl ProcessorHost {
         self.0.state()
     }
 
+    /// The granted environment variables. Needs `[[requests.env]]` in the manifest.
+    #[cfg(feature = "env")]
+    #[must_use]
+    pub const fn env(&self) -> crate::env::Env<'_> {
+        self.0.env()
+    }
+
+    /// Files of the granted directories. Needs `[[requests.files]]` in the manifest.
+    #[cfg(feature = "files")]
+    #[must_use]
+    pub const fn files(&self) -> crate::files::Files<'_> {
+        self.0.files()
+    }
+
     /// Writes to the operator's log.
     pub fn log(&self, level: Level, message: &str, attributes: &[Attribute]) {
         self.0.log(level, message, attributes);
@@ -110,5 +131,11 @@ impl ProcessorHost {
     #[must_use]
     pub fn now(&self) -> UnixNanos {
         self.0.now()
+    }
+
+    /// Nanoseconds since an arbitrary point, for measuring how long something takes.
+    #[must_use]
+    pub fn monotonic(&self) -> u64 {
+        self.0.monotonic()
     }
 }

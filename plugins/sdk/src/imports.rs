@@ -34,6 +34,9 @@ pub(crate) trait Imports {
     fn state_delete(&self, key: &str) -> Result<(), state::Error>;
     /// `state.keys`
     fn state_keys(&self, prefix: &str) -> Result<Vec<String>, state::Error>;
+    /// `wasi:cli/environment`: the value of a variable.
+    #[cfg(feature = "env")]
+    fn variable(&self, name: &str) -> Option<String>;
     /// `wasi:filesystem`: the whole of a file, unless it is larger than `limit` bytes.
     #[cfg(feature = "files")]
     fn read_file(&self, path: &str, limit: usize) -> Result<Vec<u8>, FileError>;
@@ -94,6 +97,11 @@ impl Imports for Component {
 
     fn state_keys(&self, prefix: &str) -> Result<Vec<String>, state::Error> {
         state::keys(prefix)
+    }
+
+    #[cfg(feature = "env")]
+    fn variable(&self, name: &str) -> Option<String> {
+        crate::env::component::variable(name)
     }
 
     #[cfg(feature = "files")]

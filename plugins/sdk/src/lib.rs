@@ -92,6 +92,8 @@ extern crate self as kiln_plugin;
 
 pub mod bindings;
 pub mod component;
+#[cfg(feature = "env")]
+pub mod env;
 #[cfg(feature = "files")]
 pub mod files;
 mod histogram;

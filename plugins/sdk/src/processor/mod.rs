@@ -52,6 +52,16 @@ pub trait Processor: Sized {
     /// The configuration satisfies the schema and still makes no sense; says which field.
     fn configure(config: Self::Config) -> Result<Self, ConfigError>;
 
+    /// Reads what it needs before the first batch, such as a granted file. The host calls it as a part of configuring: if
+    /// it fails, the instance does not run, and a reload that brings it is refused.
+    ///
+    /// # Errors
+    /// What it needs is not there or makes no sense; says which field of the configuration names it.
+    fn start(&mut self, host: &mut ProcessorHost) -> Result<(), ConfigError> {
+        let _ = host;
+        Ok(())
+    }
+
     /// Looks at a batch, or a part of a large one, and says what to change. What no edit names stays as it is.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ pub(crate) use script::Pieces;
 pub use script::Reply;
 pub use world::LogLine;
 
-use crate::host::Host;
+use crate::host::{Host, ProcessorHost};
 use crate::http::{Method, Request};
 use crate::processor::Processor;
 use crate::receiver::{CollectError, ConfigError, Outcome, Receiver, parse_config};
@@ -102,7 +102,11 @@ impl TestHost {
     /// # Panics
     /// The configuration lacks a field the schema requires, or names one it does not have.
     pub fn configure_processor<P: Processor>(&self, config: Value) -> Result<Instance<P>, ConfigError> {
-        Ok(Instance { plugin: P::configure(self.prepare(config)?)?, world: Rc::clone(&self.world) })
+        let mut plugin = P::configure(self.prepare(config)?)?;
+        self.world.begin();
+        let started = plugin.start(&mut ProcessorHost::new(self.world.clone()));
+        self.world.finish(started.is_ok());
+        started.map(|()| Instance { plugin, world: Rc::clone(&self.world) })
     }
 
     fn prepare<C: serde::de::DeserializeOwned>(&self, mut config: Value) -> Result<C, ConfigError> {
@@ -136,6 +140,12 @@ impl TestHost {
     #[must_use]
     pub fn take_requests(&self) -> Vec<String> {
         self.world.script.borrow_mut().take_sent()
+    }
+
+    /// Sets an environment variable of the host. The plugin sees it if its manifest requests it.
+    #[cfg(feature = "env")]
+    pub fn set_variable(&self, name: &str, value: &str) {
+        self.world.variables.borrow_mut().insert(name.to_owned(), value.to_owned());
     }
 
     /// Lets a directory of this machine stand for one the manifest requests files of.

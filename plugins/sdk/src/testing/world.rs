@@ -82,6 +82,9 @@ pub(crate) struct World {
     open_bodies: Rc<()>,
     has_state: bool,
     processor: Option<ProcessorDeclaration>,
+    /// The environment of the host, granted or not.
+    #[cfg(feature = "env")]
+    pub(super) variables: RefCell<BTreeMap<String, String>>,
     /// What stands for the granted directories.
     #[cfg(feature = "files")]
     pub(super) directories: RefCell<BTreeMap<String, PathBuf>>,
@@ -104,6 +107,8 @@ impl World {
             open_bodies: Rc::default(),
             has_state: manifest.requests.state.is_some(),
             processor: manifest.processor.clone(),
+            #[cfg(feature = "env")]
+            variables: RefCell::default(),
             #[cfg(feature = "files")]
             directories: RefCell::default(),
         }
@@ -257,6 +262,12 @@ impl Imports for World {
     fn state_keys(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
         self.check_state();
         Ok(self.state.borrow().current.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+    }
+
+    #[cfg(feature = "env")]
+    fn variable(&self, name: &str) -> Option<String> {
+        let is_granted = self.policy.borrow().env().iter().any(|granted| granted.as_str() == name);
+        if is_granted { self.variables.borrow().get(name).cloned() } else { None }
     }
 
     #[cfg(feature = "files")]
