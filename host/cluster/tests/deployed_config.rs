@@ -32,8 +32,6 @@ fn the_deployed_configuration_is_valid() {
         ("KILN_SPARK_ORIGIN", ENDPOINT),
         ("DB_CLUSTER_ID", "1122-101010-abcdefgh"),
         ("DB_CLUSTER_NAME", "a: b # \"c\" ${env:HOME} {\n- d"),
-        ("KILN_JOB_ID", "4711"),
-        ("KILN_RUN_ID", "1234"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otlp.example.com"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20s3cret"),
     ]);
@@ -43,11 +41,11 @@ fn the_deployed_configuration_is_valid() {
     let grants = serde_json::to_value(&config.instances[0].grants).unwrap();
     assert_eq!(grants["http"].as_array().unwrap().len(), 1, "{grants}");
     assert_eq!(grants["http"][0]["origin"], ENDPOINT);
-    let schema = schema_of("resource");
-    let settings = config.instances[1].body.settings(&schema).unwrap_or_else(|errors| panic!("{errors}"));
-    // Text, as in the workspace tier: a number would not join.
-    assert_eq!(settings.text("attributes.1.value"), Some("a: b # \"c\" ${env:HOME} {\n- d"));
-    assert_eq!(settings.text("attributes.2.value"), Some("4711"));
+    let schema = schema_of("resource-detection");
+    config.instances[1].body.settings(&schema).unwrap_or_else(|errors| panic!("{errors}"));
+    // Names of variables and not their values: nothing of a cluster's name is ever part of the file.
+    let grants = serde_json::to_value(&config.instances[1].grants).unwrap();
+    assert_eq!(grants["env"][1], "DB_CLUSTER_NAME", "{grants}");
     config.instances[0].body.settings(&schema_of("spark")).unwrap_or_else(|errors| panic!("{errors}"));
     let ExporterKind::OtlpHttp(exporter) = &config.exporters[0].kind else { panic!("{:?}", config.exporters[0]) };
     assert_eq!(exporter.destinations.metrics.url.as_str(), "https://otlp.example.com/v1/metrics");

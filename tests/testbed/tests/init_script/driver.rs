@@ -79,7 +79,7 @@ impl Driver {
         };
         copy(kiln, "bundle/kiln");
         copy(Path::new(CONFIGURATION), "bundle/kiln.yaml");
-        for plugin in ["spark.wasm", "resource.wasm"] {
+        for plugin in ["spark.wasm", "resource-detection.wasm"] {
             copy(&plugins.join(plugin), &format!("bundle/plugins/{plugin}"));
         }
         driver.render(kiln);

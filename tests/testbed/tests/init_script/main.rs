@@ -52,7 +52,8 @@ fn a_real_spark_application_is_observed_from_its_cluster_start_on() {
         resource("databricks.cluster.id") == Some(driver::CLUSTER_ID)
             && resource("databricks.cluster.name") == Some("job-123-run-456-main")
             && resource("databricks.job.id") == Some("123")
-            && resource("databricks.run.id") == Some("456")
+            // A number, as in the workspace tier: a text would not join.
+            && origin.resource.get("databricks.run.id").and_then(serde_json::Value::as_i64) == Some(456)
             && resource("spark.application.id") == Some(&application)
     };
     let arrived = |telemetry: &Telemetry| {
