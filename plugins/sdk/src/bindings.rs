@@ -21,7 +21,7 @@ wit_bindgen::generate!({
             import kiln:plugin/processing@0.1.0;
         }
     ",
-    path: "../../wit/v0.1",
+    path: "wit/v0.1",
     world: "kiln:sdk/everything",
     generate_all,
     generate_unused_types: true,
@@ -36,7 +36,7 @@ pub use kiln::plugin::*;
 #[cfg(all(target_arch = "wasm32", feature = "receiver"))]
 pub mod receiver {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit/v0.1",
         world: "receiver",
         pub_export_macro: true,
         runtime_path: "::kiln_plugin::wit_bindgen::rt",
@@ -57,7 +57,7 @@ pub mod receiver {
 #[cfg(all(target_arch = "wasm32", feature = "processor"))]
 pub mod processor {
     wit_bindgen::generate!({
-        path: "../../wit/v0.1",
+        path: "wit/v0.1",
         world: "processor",
         pub_export_macro: true,
         runtime_path: "::kiln_plugin::wit_bindgen::rt",
@@ -77,7 +77,7 @@ pub mod processor {
 #[cfg(all(target_arch = "wasm32", feature = "files"))]
 pub mod files {
     wit_bindgen::generate!({
-        path: "../../wit/wasi",
+        path: "wit/wasi",
         world: "files",
         generate_all,
         runtime_path: "::kiln_plugin::wit_bindgen::rt",
@@ -90,7 +90,7 @@ pub mod files {
 #[cfg(all(target_arch = "wasm32", feature = "env"))]
 pub mod env {
     wit_bindgen::generate!({
-        path: "../../wit/wasi",
+        path: "wit/wasi",
         world: "env",
         generate_all,
         runtime_path: "::kiln_plugin::wit_bindgen::rt",

@@ -39,6 +39,51 @@
 //! kiln_plugin::export_receiver!(Queue);
 //! ```
 //!
+//! and its test, which needs neither WebAssembly nor a network:
+//!
+//! ```
+//! # use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver};
+//! # kiln_plugin::manifest!("tests/example/plugin.toml");
+//! # #[derive(serde::Deserialize)] struct Config { host: String }
+//! # struct Queue { host: String }
+//! # impl Receiver for Queue {
+//! #     type Config = Config;
+//! #     fn configure(config: Config) -> Result<Self, ConfigError> { Ok(Self { host: config.host }) }
+//! #     fn collect(&mut self, host: &mut Host) -> Result<Outcome, CollectError> {
+//! #         let depth: i64 = host.http().get_json(&format!("{}/api/depth", self.host))?;
+//! #         let resource = telemetry::Resource { example_host: &self.host, example_region: None };
+//! #         let mut metrics = telemetry::Metrics::new(&resource);
+//! #         metrics.example_queue_depth(&telemetry::ExampleQueueDepth { queue: "main" }, depth);
+//! #         host.emit_metrics([metrics])?;
+//! #         Ok(Outcome::complete())
+//! #     }
+//! # }
+//! use kiln_plugin::testing::{Reply, TestHost};
+//! use serde_json::json;
+//!
+//! let host = TestHost::new(telemetry::MANIFEST);
+//! host.on_get("/api/depth", Reply::json(&7).then(Reply::status(503, "later")));
+//! let mut queue = host.configure::<Queue>(json!({ "host": "https://queue.example", "token": "secret" })).unwrap();
+//! assert_eq!(queue.collect().unwrap().metrics.value("example.queue.depth", &[("queue", "main")]), 7.0);
+//! assert!(matches!(queue.collect(), Err(CollectError::Unavailable(_))));
+//! ```
+//!
+//! # Where to find what
+//!
+//! | to | there is |
+//! | --- | --- |
+//! | ask a server, and read lists that come in pages | [`http`], [`http::Pages`] |
+//! | remember how far a receiver has come | [`Checkpoint`]; single values in [`state`] |
+//! | emit metrics; spans and log records | what [`manifest!`] makes; [`telemetry`] |
+//! | sum up durations and sizes | [`Histogram`] |
+//! | read answers that are not quite what the API documents | [`lenient`] |
+//! | look at a batch and change it | [`processor`] |
+//! | read granted files and variables | `files` and `env`, features of these names |
+//! | test all of it: scripted HTTP, a clock that is moved, state, files, variables | [`testing`] |
+//!
+//! The features `receiver` and `processor` name the world of a plugin. It needs one of them, and [`export_receiver!`] or
+//! [`export_processor!`].
+//!
 //! # What is not declared does not compile
 //!
 //! [`manifest!`] makes a method of every metric in `plugin.toml`, and only of those. This one is declared:
@@ -91,6 +136,7 @@
 extern crate self as kiln_plugin;
 
 pub mod bindings;
+mod checkpoint;
 pub mod component;
 #[cfg(feature = "env")]
 pub mod env;
@@ -111,6 +157,7 @@ pub mod telemetry;
 pub mod testing;
 mod time;
 
+pub use checkpoint::Checkpoint;
 pub use histogram::{Bounds, Histogram};
 pub use host::{Host, Level, ProcessorHost};
 pub use kiln_plugin_macros::manifest;

@@ -81,7 +81,7 @@ pub enum StateError {
 }
 
 impl StateError {
-    fn of(key: &str, error: StoreError) -> Self {
+    pub(crate) fn of(key: &str, error: StoreError) -> Self {
         let key = key.to_owned();
         match error {
             StoreError::Full(reason) => Self::Full { key, reason },

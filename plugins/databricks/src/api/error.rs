@@ -47,6 +47,7 @@ impl ApiError {
         Cow::Borrowed(match problem {
             Problem::Status { status, .. } => return Cow::Owned(status.to_string()),
             Problem::ContentType { .. } | Problem::Json(_) | Problem::NotUtf8 => "invalid_data",
+            Problem::PageTwice | Problem::TooManyPages(_) => "endless",
             Problem::Http(HttpError::Denied(_)) => "denied",
             Problem::Http(HttpError::InvalidRequest(_)) => "invalid_request",
             Problem::Http(HttpError::Timeout) => "timeout",

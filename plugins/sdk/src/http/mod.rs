@@ -3,6 +3,7 @@
 //! A status of 200 is not yet success: what is read as JSON must parse, and what is read as text must be text.
 
 mod body;
+mod paging;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +12,7 @@ use crate::bindings::collection::CollectError;
 pub use crate::bindings::http::{Error as HttpError, Header, Method, Request, Response};
 use crate::imports::{Backend, Imports};
 pub use body::{Body, BodyReader, Broken, Opened};
+pub use paging::{Pages, with_query};
 
 /// So much of an error's body is repeated to the operator.
 const EXCERPT_BYTES: usize = 200;
@@ -128,7 +130,9 @@ impl Http<'_> {
 fn page(url: &str, response: Result<Response, HttpError>) -> Result<Page, FetchError> {
     let fail = |problem| Err(FetchError { path: path_of(url).to_owned(), problem });
     match response {
-        Ok(response) if (200..300).contains(&response.status) => Ok(Page { path: path_of(url).to_owned(), response }),
+        Ok(response) if (200..300).contains(&response.status) => {
+            Ok(Page { path: path_of(url).to_owned(), url: url.to_owned(), response })
+        }
         Ok(response) => fail(Problem::Status { status: response.status, body: excerpt(&response.body) }),
         Err(error) => fail(Problem::Http(error)),
     }
@@ -153,6 +157,7 @@ fn excerpt(body: &[u8]) -> String {
 #[derive(Clone, Debug)]
 pub struct Page {
     path: String,
+    url: String,
     response: Response,
 }
 
@@ -240,6 +245,12 @@ pub enum Problem {
     /// Not text.
     #[error("the body is not UTF-8")]
     NotUtf8,
+    /// A list leads back to a page that was read.
+    #[error("the list leads to a page it has led to before")]
+    PageTwice,
+    /// A list is longer than the plugin reads.
+    #[error("the list has more than {0} pages")]
+    TooManyPages(usize),
 }
 
 const fn separator(body: &str) -> &'static str {
@@ -294,12 +305,13 @@ impl From<FetchError> for CollectError {
         match error.problem {
             Problem::Status { status: 401 | 403, .. } => Self::Unauthorized(message),
             Problem::Status { status: 408 | 425 | 429 | 500..=599, .. } => Self::Unavailable(message),
-            Problem::Status { .. } | Problem::ContentType { .. } | Problem::Json(_) | Problem::NotUtf8 => {
-                Self::InvalidData(message)
-            }
-            Problem::Http(HttpError::Denied(_) | HttpError::InvalidRequest(_) | HttpError::TooLarge(_)) => {
-                Self::Failed(message)
-            }
+            Problem::Status { .. }
+            | Problem::ContentType { .. }
+            | Problem::Json(_)
+            | Problem::NotUtf8
+            | Problem::PageTwice => Self::InvalidData(message),
+            Problem::Http(HttpError::Denied(_) | HttpError::InvalidRequest(_) | HttpError::TooLarge(_))
+            | Problem::TooManyPages(_) => Self::Failed(message),
             Problem::Http(_) => Self::Unavailable(message),
         }
     }
