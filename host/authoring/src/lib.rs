@@ -6,6 +6,7 @@
 
 mod bindings;
 mod build;
+pub mod contract;
 mod go;
 mod language;
 mod project;

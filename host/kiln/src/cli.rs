@@ -160,10 +160,11 @@ Example:
   kiln plugin list /etc/kiln/plugins")]
     List(List),
 
-    /// Write the reference of plugins as Markdown: configuration, metrics, spans, log records, attributes
+    /// Write the reference of plugins, or of the contract, as Markdown
     #[command(after_help = "\
 Examples:
   kiln plugin reference plugins/spark.wasm > spark.md
+  kiln plugin reference --contract > wit.md
   kiln plugin reference plugins/*.wasm")]
     Reference(Reference),
 }
@@ -291,8 +292,12 @@ pub(crate) struct List {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reference {
     /// The plugins
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "contract")]
     pub(crate) files: Vec<PathBuf>,
+
+    /// The contract between Kiln and its plugins instead: worlds, interfaces, functions and types
+    #[arg(long, conflicts_with = "files")]
+    pub(crate) contract: bool,
 }
 
 #[derive(Debug, clap::Args)]

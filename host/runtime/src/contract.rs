@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use kiln_policy::{Capability, Manifest, PluginKind};
-use wit_parser::{Resolve, SourceMap, WorldId};
+use wit_parser::{PackageId, Resolve, SourceMap, WorldId};
 
 const FILES: [(&str, &str); 4] = [
     ("host.wit", include_str!("../../../wit/v0.1/host.wit")),
@@ -23,6 +23,14 @@ pub fn contract_for(manifest: &Manifest) -> [(&'static str, Cow<'static, str>); 
         let is_world = name.strip_suffix(".wit") == Some(manifest.kind.name());
         (name, if is_world { Cow::Owned(cut(text, manifest)) } else { Cow::Borrowed(text) })
     })
+}
+
+/// The contract as a whole, understood.
+///
+/// # Errors
+/// It is not WIT, which its own tests rule out.
+pub fn whole_contract() -> Result<Resolve, String> {
+    parse(FILES.map(|(name, text)| (name, Cow::Borrowed(text)))).map(|(resolve, _)| resolve)
 }
 
 /// A line `import http;` is all there is to an import of a world.
@@ -41,15 +49,20 @@ fn cut(text: &str, manifest: &Manifest) -> String {
 /// # Errors
 /// The contract is not WIT, which its own tests rule out.
 pub fn resolve_contract(manifest: &Manifest) -> Result<(Resolve, WorldId), String> {
+    let (resolve, package) = parse(contract_for(manifest))?;
+    let world = resolve.select_world(&[package], Some(world_of(manifest.kind))).map_err(|error| error.to_string())?;
+    Ok((resolve, world))
+}
+
+fn parse(texts: [(&'static str, Cow<'static, str>); 4]) -> Result<(Resolve, PackageId), String> {
     let mut files = SourceMap::new();
-    for (name, text) in contract_for(manifest) {
+    for (name, text) in texts {
         files.push_str(name, text.as_ref());
     }
     let mut resolve = Resolve::default();
     let group = files.parse().map_err(|(_, error)| error.to_string())?;
     let package = resolve.push_group(group).map_err(|error| error.to_string())?;
-    let world = resolve.select_world(&[package], Some(world_of(manifest.kind))).map_err(|error| error.to_string())?;
-    Ok((resolve, world))
+    Ok((resolve, package))
 }
 
 /// The name of a kind's world.

@@ -39,7 +39,7 @@ pub use call_error::CallError;
 pub use compile_error::CompileError;
 pub use compiler::{CompileBounds, Compiler, compile_within};
 pub use component_file::{ComponentFile, FileError, MAX_FILE_BYTES, Surface};
-pub use contract::{contract_for, resolve_contract, world_of};
+pub use contract::{contract_for, resolve_contract, whole_contract, world_of};
 pub use directory::{Directory, DirectoryError, Refused};
 pub use engine::{Engine, EngineSpec};
 pub use instance::{Collection, Instance, InstanceSpec, PartialFailure};

@@ -18,6 +18,10 @@ use crate::exit::{Failure, print};
 use table::{Table, code, codes, text};
 
 pub(super) fn run(arguments: &Reference) -> Result<(), Failure> {
+    if arguments.contract {
+        let contract = kiln_runtime::whole_contract().map_err(Failure::Usage)?;
+        return print(&kiln_authoring::contract::page(&contract));
+    }
     let mut pages = Vec::new();
     for path in &arguments.files {
         let file = ComponentFile::parse(read(path)?)
