@@ -13,6 +13,7 @@ use crate::error::{Errors, Problem, Report, Warning, YamlPath};
 use crate::exporter::{Exporter, ExporterKind};
 use crate::instance::{Instance, Role};
 use crate::loading_limits::LoadingLimits;
+use crate::memory_limit::MemoryLimit;
 use crate::otel_environment::OtelEnvironment;
 use crate::pipeline::{self, Defined, Pipeline};
 use crate::policy_settings::PolicySettings;
@@ -49,6 +50,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// What turning plugin files into running code may use up.
     pub loading: LoadingLimits,
+    /// What telemetry and the process may take in memory.
+    pub memory: MemoryLimit,
     /// What makes it be read again.
     pub reloading: Reloading,
     /// How long a shutdown may drain.
@@ -170,6 +173,7 @@ impl<'a> Reading<'a> {
             .unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT);
         let reloading = Reloading::read(&mut service, telemetry.endpoint.is_some());
         let loading = LoadingLimits::read(service.section("limits"));
+        let memory = MemoryLimit::read(service.section("memory_limit"));
         service.unsupported("extensions", NO_EXTENSIONS);
         service.finish();
 
@@ -197,6 +201,7 @@ impl<'a> Reading<'a> {
             pipelines,
             telemetry,
             loading,
+            memory,
             reloading,
             shutdown_timeout,
             warnings: Vec::new(),

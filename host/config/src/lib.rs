@@ -17,6 +17,7 @@ mod grants;
 mod instance;
 mod limits;
 mod loading_limits;
+mod memory_limit;
 mod otel_environment;
 mod otlp_grpc;
 mod otlp_http;
@@ -55,6 +56,7 @@ pub use limits::{
     DEFAULT_STATE_ENTRIES, DEFAULT_STRING_BYTES, Limits,
 };
 pub use loading_limits::{DEFAULT_CACHE_BYTES, DEFAULT_COMPILE_MEMORY, DEFAULT_COMPILE_TIME, LoadingLimits};
+pub use memory_limit::MemoryLimit;
 pub use otlp_grpc::{DEFAULT_GRPC_TIMEOUT, OtlpGrpc};
 pub use otlp_http::{DEFAULT_TIMEOUT, OtlpHttp};
 pub use pipeline::Pipeline;
@@ -63,7 +65,8 @@ pub use prometheus::{DEFAULT_MAX_SERIES, DEFAULT_METRIC_EXPIRATION, Prometheus};
 pub use reloading::Reloading;
 pub use retry::Retry;
 pub use secret::Secret;
-pub use sending_queue::{DEFAULT_MAX_BYTES, Fsync, OnFull, Queue, Storage};
+pub use sending_queue::{DEFAULT_MAX_BYTES, Fsync, OnFull, Queue, Sizer, Storage};
 pub use settings::PluginSettings;
 pub use telemetry::{DEFAULT_ENDPOINT, LogEncoding, Logs, Telemetry};
 pub use tls::{Tls, TlsVersion};
+pub use units::Share;

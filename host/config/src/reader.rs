@@ -13,7 +13,7 @@ use crate::component_id::ComponentId;
 use crate::document::{Content, Entry, Node, Scalar, ScalarKind};
 use crate::error::{Location, Problem, Report, YamlPath};
 use crate::suggestion::Nearest;
-use crate::units::{format_duration, format_size, parse_duration, parse_size};
+use crate::units::{Share, format_duration, format_size, parse_duration, parse_share, parse_size};
 
 /// A value, how one gets to it, and where to report what is wrong with it.
 #[derive(Clone)]
@@ -180,6 +180,19 @@ impl<'a> Value<'a> {
             Ok(bytes) => self.within(bytes, &range, |value| format_size(*value)),
             Err(remedy) => {
                 self.malformed(scalar, "size", remedy);
+                None
+            }
+        }
+    }
+
+    /// A share of what there is, or a number of bytes within `range`.
+    pub(crate) fn share(&self, range: RangeInclusive<u64>) -> Option<Share> {
+        let scalar = self.scalar("a size such as `512MiB` or a share such as `80%`")?;
+        match parse_share(scalar.text.trim()) {
+            Ok(Share::Bytes(bytes)) => self.within(bytes, &range, |value| format_size(*value)).map(Share::Bytes),
+            Ok(share) => Some(share),
+            Err(remedy) => {
+                self.malformed(scalar, "size or share", remedy);
                 None
             }
         }

@@ -4,17 +4,30 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Problem;
 use crate::reader::Section;
-use crate::units::{GIB, MIB};
+use crate::units::{GIB, KIB, MIB};
 
 /// `sending_queue`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
-    /// Batches that may wait.
+    /// How much may wait, in the unit of [`Self::sizer`].
     pub queue_size: usize,
+    /// What [`Self::queue_size`] counts. On disk it is batches, for there bytes have a bound of their own.
+    pub sizer: Sizer,
     /// Requests that may be under way at once.
     pub num_consumers: usize,
     /// Where batches wait; in memory if it is `None`.
     pub storage: Option<Storage>,
+}
+
+/// What the size of a queue is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sizer {
+    /// Batches, each of which is a request.
+    Requests,
+    /// Data points, spans and log records.
+    Items,
+    /// Bytes of OTLP, uncompressed.
+    Bytes,
 }
 
 /// A queue on disk.
@@ -54,14 +67,19 @@ pub enum Fsync {
 pub const DEFAULT_MAX_BYTES: u64 = GIB;
 
 /// In memory a batch is a whole collection, so a tenth of the Collector's number goes as far.
-const IN_MEMORY: usize = 100;
+const IN_MEMORY: u64 = 100;
 /// On disk it is bytes that count; this many batches take some ten MiB of memory.
-const ON_DISK: usize = 100_000;
+const ON_DISK: u64 = 100_000;
+/// As many as one collection may bring.
+const ITEMS: u64 = 1_000_000;
+/// A quarter of what all batches may take in memory.
+const BYTES: u64 = 64 * MIB;
 const CONSUMERS: usize = 4;
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { queue_size: IN_MEMORY, num_consumers: CONSUMERS, storage: None }
+        let queue_size = usize::try_from(IN_MEMORY).unwrap_or(usize::MAX);
+        Self { queue_size, sizer: Sizer::Requests, num_consumers: CONSUMERS, storage: None }
     }
 }
 
@@ -73,18 +91,37 @@ impl Queue {
             enabled.error(Problem::Unsupported("the queue cannot be turned off; remove the key"));
         }
         let storage = Storage::read(&mut section, data_dir);
-        let mut number = |key, max, default| {
-            let value = section.get(key).and_then(|value| value.integer(1..=max));
-            value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default)
-        };
-        let queue_size = number("queue_size", 1_000_000, if storage.is_some() { ON_DISK } else { IN_MEMORY });
-        let num_consumers = number("num_consumers", 1000, CONSUMERS);
+        let sizer = sizer(&mut section, storage.is_some());
+        let queue_size = section.get("queue_size").and_then(|value| match sizer {
+            Sizer::Requests => value.integer(1..=1_000_000),
+            Sizer::Items => value.integer(1..=1_000_000_000),
+            Sizer::Bytes => value.size(KIB..=256 * GIB),
+        });
+        let queue_size = queue_size.unwrap_or(match (sizer, storage.is_some()) {
+            (Sizer::Requests, true) => ON_DISK,
+            (Sizer::Requests, false) => IN_MEMORY,
+            (Sizer::Items, _) => ITEMS,
+            (Sizer::Bytes, _) => BYTES,
+        });
+        let queue_size = usize::try_from(queue_size).unwrap_or(usize::MAX);
+        let num_consumers = section.get("num_consumers").and_then(|value| value.integer(1..=1000));
+        let num_consumers = num_consumers.and_then(|value| usize::try_from(value).ok()).unwrap_or(CONSUMERS);
         section.unsupported("batch", "batches are whole collections and are not regrouped; remove the key");
-        section.unsupported("sizer", "the queue is counted in batches, and in bytes on disk; remove the key");
         section.unsupported("block_on_overflow", "a full queue holds up the receivers unless `on_full` says otherwise");
         section.finish();
-        Self { queue_size, num_consumers, storage }
+        Self { queue_size, sizer, num_consumers, storage }
     }
+}
+
+fn sizer(section: &mut Section<'_>, is_on_disk: bool) -> Sizer {
+    let choices = [("requests", Sizer::Requests), ("items", Sizer::Items), ("bytes", Sizer::Bytes)];
+    let Some(value) = section.get("sizer") else { return Sizer::Requests };
+    let Some(sizer) = value.choice(&choices) else { return Sizer::Requests };
+    if is_on_disk && sizer != Sizer::Requests {
+        value.error(Problem::Unsupported("a queue on disk counts batches, and bytes with `max_bytes`; remove the key"));
+        return Sizer::Requests;
+    }
+    sizer
 }
 
 impl Storage {

@@ -24,6 +24,29 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
+/// A size, or a share of what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// So many bytes.
+    Bytes(u64),
+    /// So many hundredths, from 1 to 100.
+    Percent(u8),
+}
+
+/// Reads `80%`, or what [`parse_size`] reads.
+///
+/// # Errors
+/// What to write instead.
+pub(crate) fn parse_share(text: &str) -> Result<Share, String> {
+    let Some(percent) = text.strip_suffix('%') else {
+        return parse_size(text).map(Share::Bytes).map_err(|_| "write it as in `512MiB` or `80%`".to_owned());
+    };
+    match percent.trim_end().parse() {
+        Ok(percent @ 1..=100) => Ok(Share::Percent(percent)),
+        _ => Err("use a share from 1% to 100%".to_owned()),
+    }
+}
+
 /// Reads `30s`, `500ms`, `1m30s` or `0`.
 ///
 /// # Errors
@@ -133,6 +156,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn shares_are_sizes_or_percentages() {
+        assert_eq!(parse_share("80%"), Ok(Share::Percent(80)));
+        assert_eq!(parse_share("100 %"), Ok(Share::Percent(100)));
+        assert_eq!(parse_share("64MiB"), Ok(Share::Bytes(64 * MIB)));
+        for text in ["0%", "101%", "-1%", "1.5%", "%", "lots", ""] {
+            assert!(parse_share(text).is_err(), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_written_can_be_read(bytes in any::<u64>(), milliseconds in 1..=31_000_000_000_u64) {
@@ -143,7 +176,7 @@ mod tests {
 
         #[test]
         fn nothing_panics(text in any::<String>()) {
-            let _ = (parse_size(&text), parse_duration(&text));
+            let _ = (parse_size(&text), parse_share(&text), parse_duration(&text));
         }
     }
 }

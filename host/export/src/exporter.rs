@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kiln_config::{ComponentId, ExporterKind};
+use kiln_config::{ComponentId, ExporterKind, Sizer};
+use kiln_memory::Memory;
 use kiln_otlp::Batch;
 use kiln_telemetry::{ComponentKind, Health, Metrics};
 use tokio::sync::watch;
@@ -36,6 +37,7 @@ pub struct Exporter {
     id: String,
     outlet: Outlet,
     queue_size: usize,
+    sizer: Sizer,
     storage: Option<kiln_config::Storage>,
     /// Where it is to listen, if it does.
     endpoint: Option<SocketAddr>,
@@ -109,6 +111,7 @@ impl Exporter {
             id,
             outlet: Outlet { target, retry, workers },
             queue_size: kind.queue().map_or(UNCONFIGURED_QUEUE, |queue| queue.queue_size),
+            sizer: kind.queue().map_or(Sizer::Requests, |queue| queue.sizer),
             storage: kind.queue().and_then(|queue| queue.storage.clone()),
             endpoint,
             listening: None,
@@ -150,24 +153,32 @@ impl Exporter {
         self.storage.as_ref().map(open).transpose()
     }
 
-    /// Starts the workers, on the runtime that is current, with the queue on disk or else one in memory.
+    /// Starts the workers, on the runtime that is current, with the queue on disk or else one in memory. What they make of
+    /// batches is counted in `memory`.
     ///
     /// What is in a queue in memory when the last handle is dropped is lost uncounted; call [`ExporterHandle::drain`]
     /// first.
     #[must_use]
-    pub fn start(self, storage: Option<Storage>, metrics: &Metrics, health: &Health) -> ExporterHandle {
+    pub fn start(
+        self,
+        storage: Option<Storage>,
+        memory: &Memory,
+        metrics: &Metrics,
+        health: &Health,
+    ) -> ExporterHandle {
         let component = health.component(ComponentKind::Exporter, &self.id);
         let exporter_metrics = metrics.exporter(&self.id);
         let storage_metrics = || metrics.storage(&self.id);
         let report = Arc::new(Report::new(self.id.clone(), exporter_metrics.clone(), component));
         let queue = match storage {
-            None => Queue::Memory(Box::new(MemoryQueue::new(self.queue_size, exporter_metrics))),
+            None => Queue::Memory(Box::new(MemoryQueue::new(self.queue_size, self.sizer, exporter_metrics))),
             Some(storage) => {
-                Queue::Disk(DiskQueue::new(storage, exporter_metrics, storage_metrics(), Arc::clone(&report)))
+                let (memory, report) = (memory.clone(), Arc::clone(&report));
+                Queue::Disk(DiskQueue::new(storage, memory, exporter_metrics, storage_metrics(), report))
             }
         };
         let (outlet, _) = watch::channel(Arc::new(self.outlet));
-        let shop = Arc::new(Shop { queue, outlet, report, workers: AtomicUsize::new(0) });
+        let shop = Arc::new(Shop { queue, outlet, report, memory: memory.clone(), workers: AtomicUsize::new(0) });
         let (stop, stop_seen) = watch::channel(None);
         let mut tasks = JoinSet::new();
         if let Queue::Disk(queue) = &shop.queue {
@@ -238,15 +249,21 @@ impl ExporterHandle {
     /// # Errors
     /// The batch was not taken: whoever has it must not count it as delivered.
     pub async fn enqueue(&self, batch: Batch) -> Result<(), NotTaken> {
-        self.stage(&Unit::none(), vec![batch]).await.map(Staged::release)
+        self.stage(&Unit::none(), vec![batch], &|| {}).await.map(Staged::release)
     }
 
     /// Hands over the batches of a collection, waiting while the queue is full. A queue on disk keeps them to itself until
-    /// they are released; one in memory cannot and has them sent at once.
+    /// they are released; one in memory cannot and has them sent at once. `waits` is told, more than once perhaps, if there is
+    /// no room yet.
     ///
     /// # Errors
     /// The exporter is stopping, or its queue cannot be written. A queue in memory may have taken some of the batches.
-    pub async fn stage(&self, unit: &Unit, batches: Vec<Batch>) -> Result<Staged, NotTaken> {
+    pub async fn stage(
+        &self,
+        unit: &Unit,
+        batches: Vec<Batch>,
+        waits: &(dyn Fn() + Sync),
+    ) -> Result<Staged, NotTaken> {
         let mut batches = batches;
         batches.retain(|batch| batch.items > 0);
         if batches.is_empty() {
@@ -255,11 +272,11 @@ impl ExporterHandle {
         let offered: Vec<_> = batches.iter().map(|batch| (batch.signal, batch.items)).collect();
         let mut taken = 0;
         let result = match &self.shop.queue {
-            Queue::Disk(queue) => queue.stage(unit, &batches).await,
+            Queue::Disk(queue) => queue.stage(unit, &batches, waits).await,
             Queue::Memory(queue) => {
                 let mut result = Ok(Staged::default());
                 for batch in batches {
-                    if let Err(closed) = queue.push(batch).await {
+                    if let Err(closed) = queue.push(batch, waits).await {
                         result = Err(closed.into());
                         break;
                     }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use kiln_memory::Memory;
 use kiln_otlp::{Batch, Signal};
 use kiln_telemetry::metrics::DropReason;
 use tokio::sync::watch;
@@ -28,6 +29,8 @@ pub(crate) type Deadline = watch::Receiver<Option<Instant>>;
 pub(crate) struct Shop {
     pub(crate) queue: Queue,
     pub(crate) report: Arc<Report>,
+    /// Where copies are counted. Nothing waits for it here: only what leaves makes room.
+    pub(crate) memory: Memory,
     /// Where batches go now.
     pub(crate) outlet: watch::Sender<Arc<Outlet>>,
     /// Workers there are.
@@ -82,7 +85,7 @@ impl Shop {
                 DropReason::TooLarge => match piece.halves() {
                     Some((first, second)) => {
                         self.report.split(piece.signal, piece.items, &failure);
-                        pieces.extend([second, first]);
+                        pieces.extend([self.counted(second), self.counted(first)]);
                     }
                     None => self.report.dropped(piece.signal, piece.items, &failure),
                 },
@@ -90,6 +93,10 @@ impl Shop {
             }
         }
         Ok(())
+    }
+
+    fn counted(&self, batch: Batch) -> Batch {
+        Batch { payload: self.memory.count(batch.payload), ..batch }
     }
 
     /// Whether a worker should go; then it is counted no more.
@@ -121,7 +128,11 @@ impl Shop {
         way: &mut Way,
         stop: &mut Deadline,
     ) -> Result<End, Failure> {
-        let request = within(stop, outlet.target.prepare(batch)).await??;
+        let original = batch.payload.as_ptr().addr();
+        let mut request = within(stop, outlet.target.prepare(batch)).await??;
+        if request.body.as_ptr().addr() != original {
+            request.body = self.memory.count(request.body);
+        }
         let began = Instant::now();
         let mut waits = outlet.retry.waits();
         loop {

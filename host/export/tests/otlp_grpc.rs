@@ -14,6 +14,7 @@ use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use kiln_config::{Compression, Destination, Encoding, ExporterKind, OtlpGrpc, Queue, Retry, Secret, Tls};
 use kiln_export::{Exporter, ExporterHandle};
+use kiln_memory::Memory;
 use kiln_otlp::{Batch, PerSignal, Signal};
 use kiln_telemetry::metrics::Format;
 use kiln_telemetry::{Health, Metrics};
@@ -185,7 +186,7 @@ impl Running {
     fn start(settings: OtlpGrpc) -> Self {
         let metrics = Metrics::new("");
         let exporter = Exporter::new(&"otlp".parse().unwrap(), &ExporterKind::OtlpGrpc(Box::new(settings))).unwrap();
-        Self { exporter: exporter.start(None, &metrics, &Health::default()), metrics }
+        Self { exporter: exporter.start(None, &Memory::default(), &metrics, &Health::default()), metrics }
     }
 
     fn to(backend: &Backend) -> Self {

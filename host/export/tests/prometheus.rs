@@ -10,6 +10,7 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use kiln_config::{ExporterKind, Prometheus};
 use kiln_export::{Exporter, ExporterHandle};
+use kiln_memory::Memory;
 use kiln_otlp::{Batch, Signal};
 use kiln_prometheus_text::{Entry, Format as TextFormat, Options, Parser};
 use kiln_telemetry::metrics::Format;
@@ -58,7 +59,7 @@ impl Page {
         let mut exporter = exporter(settings);
         exporter.listen().unwrap();
         let (metrics, address) = (Metrics::new(""), exporter.address().unwrap());
-        Self { exporter: exporter.start(None, &metrics, &Health::default()), metrics, address }
+        Self { exporter: exporter.start(None, &Memory::default(), &metrics, &Health::default()), metrics, address }
     }
 
     async fn exchange(&self, head: &str) -> (String, Vec<u8>) {

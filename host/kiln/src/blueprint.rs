@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kiln_config::{ComponentId, Config, ExporterKind, Limits, LoadingLimits, Logs, Pipeline, Role, Secret};
+use kiln_config::{
+    ComponentId, Config, ExporterKind, Limits, LoadingLimits, Logs, MemoryLimit, Pipeline, Role, Secret,
+};
 use kiln_policy::{Policy, ProxyRule};
 use kiln_runtime::Digest;
 use serde_json::Value as Json;
@@ -47,6 +49,7 @@ pub(crate) struct Fixed {
     pub(crate) reload_endpoint: bool,
     pub(crate) logs: Logs,
     pub(crate) loading: LoadingLimits,
+    pub(crate) memory: MemoryLimit,
 }
 
 /// What an instance is made of.
@@ -78,6 +81,7 @@ impl Blueprint {
             reload_endpoint: config.reloading.endpoint,
             logs: config.telemetry.logs.clone(),
             loading: config.loading.clone(),
+            memory: config.memory,
         };
         let instances = preparation.ready.iter().map(|prepared| (prepared.key(), InstancePlan::of(prepared)));
         let idle = preparation.refused.iter().map(|refused| (refused.key(), refused.reason.clone()));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kiln_config::{ComponentId, Config, Pipeline as PipelineConfig, Role};
 use kiln_export::ExporterHandle;
+use kiln_memory::Memory;
 use kiln_pipeline::{Hold, Order, Pipeline, Processor, ProcessorSpec, Released, Route, Schedule, Source};
 use kiln_runtime::{Engine, EngineSpec};
 use kiln_telemetry::{Component, ComponentKind, Health, Metrics, Redaction, Status};
@@ -32,6 +33,7 @@ const COLLECTING: f64 = 0.4;
 pub(crate) struct Kiln {
     pub(crate) engine: Engine,
     pub(crate) data: Option<DataDir>,
+    memory: Memory,
     pub(crate) metrics: Metrics,
     pub(crate) redaction: Redaction,
     health: Health,
@@ -82,9 +84,12 @@ impl Kiln {
             compiler: compiler(&config.loading),
             metrics: metrics.loading(),
         });
+        let memory = Memory::new(&config.memory, metrics.memory());
+        tracing::info!(batches = memory.batches_limit(), process = memory.process_limit(), "memory limits, in bytes");
         Ok(Self {
             engine: engine.map_err(Failure::runtime)?,
             data,
+            memory,
             metrics,
             redaction,
             health,
@@ -144,7 +149,7 @@ impl Kiln {
             }
         }
         for (id, exporter, storage) in new_exporters {
-            self.exporters.insert(id, exporter.start(storage, &self.metrics, &self.health));
+            self.exporters.insert(id, exporter.start(storage, &self.memory, &self.metrics, &self.health));
         }
         let leaving = difference.exporters.removed.iter().filter_map(|id| self.exporters.remove(id)).collect();
         for (key, running) in instances {
@@ -226,6 +231,7 @@ impl Kiln {
                 id,
                 schedule: Schedule::new(configured.collection_interval, configured.initial_delay),
                 orders: latest,
+                memory: self.memory.clone(),
                 health,
             };
             let (at_work, gone) = Hold::new();
@@ -283,6 +289,7 @@ impl Kiln {
                 instance: instance.clone(),
                 sight: sight.clone(),
                 edits: *edits,
+                memory: self.memory.clone(),
                 metrics: self.metrics.processor(&id),
                 instance_metrics: metrics.clone(),
                 health: Some(health),

@@ -18,17 +18,17 @@ impl<'p> Delivery<'p> {
         }
     }
 
-    /// Hands everything over, waiting for room where there is none.
+    /// Hands everything over, waiting for room where there is none, which `waits` is told of.
     ///
     /// Queues on disk come first and one after the other, everywhere in the same order: two collections that each have what
     /// the other waits for would wait for ever. Queues in memory give nothing back, so they come when nothing else can fail.
-    pub(crate) async fn stage(self, unit: &Unit) -> Result<Staged, NotTaken> {
+    pub(crate) async fn stage(self, unit: &Unit, waits: &(dyn Fn() + Sync)) -> Result<Staged, NotTaken> {
         let (durable, others): (Vec<_>, Vec<_>) = self.0.into_values().partition(|(exporter, _)| exporter.is_durable());
         let mut staged = Staged::default();
         for (exporter, batches) in durable {
-            staged.join(exporter.stage(unit, batches).await?);
+            staged.join(exporter.stage(unit, batches, waits).await?);
         }
-        let taken = join_all(others.into_iter().map(|(exporter, batches)| exporter.stage(unit, batches))).await;
+        let taken = join_all(others.into_iter().map(|(exporter, batches)| exporter.stage(unit, batches, waits))).await;
         for taken in taken {
             staged.join(taken?);
         }

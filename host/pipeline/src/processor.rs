@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use kiln_memory::Memory;
 use kiln_otlp::{Amount, Batch, EditError, Edits, Malformed, Sight};
 use kiln_runtime::{CallError, Instance};
 use kiln_telemetry::metrics::{InstanceMetrics, ProcessorMetrics};
@@ -17,6 +18,7 @@ pub struct Processor {
     instance: Instance,
     sight: Sight,
     edits: Amount,
+    memory: Memory,
     metrics: ProcessorMetrics,
     instance_metrics: InstanceMetrics,
     health: Option<Component>,
@@ -33,6 +35,8 @@ pub struct ProcessorSpec {
     pub sight: Sight,
     /// What it may change of one batch, in edits and in bytes of their texts.
     pub edits: Amount,
+    /// Where what it makes of a batch is counted.
+    pub memory: Memory,
     /// Where its metrics go.
     pub metrics: ProcessorMetrics,
     /// Where those of its instance go.
@@ -43,8 +47,8 @@ pub struct ProcessorSpec {
 
 impl From<ProcessorSpec> for Processor {
     fn from(spec: ProcessorSpec) -> Self {
-        let ProcessorSpec { id, instance, sight, edits, metrics, instance_metrics, health } = spec;
-        Self { id, instance, sight, edits, metrics, instance_metrics, health }
+        let ProcessorSpec { id, instance, sight, edits, memory, metrics, instance_metrics, health } = spec;
+        Self { id, instance, sight, edits, memory, metrics, instance_metrics, health }
     }
 }
 
@@ -72,7 +76,8 @@ impl Processor {
         }
         // The work grows with the batch, and others are waiting for this thread.
         let applied = tokio::task::spawn_blocking(move || edits.apply(&batch)).await;
-        Ok(applied.map_err(|_| CallError::Stopped)??)
+        let edited = applied.map_err(|_| CallError::Stopped)??;
+        Ok(Batch { payload: self.memory.count(edited.payload), ..edited })
     }
 
     fn report(&self, error: Option<&Cause>) {

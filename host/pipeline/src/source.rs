@@ -1,16 +1,19 @@
 //! A receiver in its pipelines: collect, process, queue, commit, over and over.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use kiln_export::{NotTaken, Staged, Unit};
+use kiln_memory::{Memory, Reservation};
 use kiln_otlp::Batch;
 use kiln_runtime::{CallError, Collection, PartialFailure};
-use kiln_telemetry::metrics::{CollectionOutcome, ReceiverMetrics};
+use kiln_telemetry::metrics::{CollectionOutcome, HeldUpBy, MemoryBound, ReceiverMetrics};
 use kiln_telemetry::{Component, Status};
 use tokio::sync::watch;
 
 use crate::delivery::Delivery;
+use crate::expected::Expected;
 use crate::processor::ProcessorError;
 use crate::route::{Order, Route};
 use crate::schedule::Schedule;
@@ -24,6 +27,8 @@ pub struct Source {
     pub schedule: Schedule,
     /// What it is to do; the latest order counts. If nobody can give any, it comes to an end.
     pub orders: watch::Receiver<Order>,
+    /// Where what it brings is counted, and who lets it collect.
+    pub memory: Memory,
     /// Where it is counted.
     pub metrics: ReceiverMetrics,
     /// Where its health shows.
@@ -34,20 +39,31 @@ impl Source {
     /// Collects until it is told to stop. A collection that has begun is finished first, the way it has begun.
     pub async fn run(mut self) {
         let mut trouble = Trouble::default();
-        let mut has_more = false;
+        let mut expected = Expected::first();
+        let mut is_due = false;
+        let mut is_told = false;
         while let Order::Collect(route) = self.latest_order() {
             self.schedule.set_interval(route.interval);
-            if !has_more {
+            if !is_due {
                 tokio::select! {
                     biased;
                     changed = self.orders.changed() => match changed {
                         Ok(()) => continue,
                         Err(_) => break,
                     },
-                    () = self.schedule.due() => {}
+                    () = self.schedule.due() => is_due = true,
                 }
             }
-            has_more = self.cycle(&route, &mut trouble).await;
+            let Self { id, orders, memory, metrics, health, .. } = &mut self;
+            let room = tokio::select! {
+                biased;
+                changed = orders.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => break,
+                },
+                room = wait_for_room(memory, expected, id, metrics, health, &mut is_told) => room,
+            };
+            is_due = self.cycle(&route, room, &mut expected, &mut trouble).await;
         }
         self.health.set(Status::Stopped);
     }
@@ -57,9 +73,9 @@ impl Source {
     }
 
     /// One unit. Returns whether the receiver has more to give at once.
-    async fn cycle(&self, route: &Route, trouble: &mut Trouble) -> bool {
+    async fn cycle(&self, route: &Route, room: Reservation, expected: &mut Expected, trouble: &mut Trouble) -> bool {
         let started = Instant::now();
-        let result = self.unit(route, trouble).await;
+        let result = self.unit(route, room, expected, trouble).await;
         let outcome = match &result {
             Ok(collected) if collected.partial_failures == 0 => CollectionOutcome::Ok,
             Ok(_) => CollectionOutcome::Partial,
@@ -96,8 +112,20 @@ impl Source {
         }
     }
 
-    async fn unit(&self, route: &Route, trouble: &mut Trouble) -> Result<Collected, UnitError> {
-        let Collection { batches, failures, failure_count, more, mut checkpoint } = route.instance.collect().await?;
+    async fn unit(
+        &self,
+        route: &Route,
+        room: Reservation,
+        expected: &mut Expected,
+        trouble: &mut Trouble,
+    ) -> Result<Collected, UnitError> {
+        let Collection { mut batches, failures, failure_count, more, mut checkpoint } =
+            route.instance.collect().await?;
+        expected.learn(batches.iter().fold(0, |sum, batch| sum.saturating_add(batch.payload.len() as u64)));
+        for batch in &mut batches {
+            batch.payload = self.memory.count(std::mem::take(&mut batch.payload));
+        }
+        drop(room);
         if failure_count > failures.len() {
             tracing::warn!(
                 receiver = self.id,
@@ -109,7 +137,7 @@ impl Source {
             tracing::warn!(receiver = self.id, source = failure.source, error = failure.message, "could not be read");
         }
         let unit = Unit { instance: self.id.clone(), sequence: checkpoint.sequence() };
-        let result = deliver(route, &batches, &unit).await;
+        let result = self.deliver(route, &batches, &unit).await;
         for batch in &batches {
             match result {
                 Ok(_) => self.metrics.accepted(batch.signal, batch.items),
@@ -132,19 +160,46 @@ impl Source {
         }
         Ok(Collected { partial_failures: failure_count, more })
     }
-}
 
-/// Processes everything before queueing anything, so that a failing processor leaves no half of a unit behind.
-async fn deliver(route: &Route, batches: &[Batch], unit: &Unit) -> Result<Staged, UnitError> {
-    let mut delivery = Delivery::default();
-    for batch in batches {
-        for pipeline in route.pipelines.iter().filter(|pipeline| pipeline.signal() == batch.signal) {
-            if let Some(processed) = pipeline.process(batch.clone()).await? {
-                delivery.add(pipeline.exporters(), &processed);
+    /// Processes everything before queueing anything, so that a failing processor leaves no half of a unit behind.
+    async fn deliver(&self, route: &Route, batches: &[Batch], unit: &Unit) -> Result<Staged, UnitError> {
+        let mut delivery = Delivery::default();
+        for batch in batches {
+            for pipeline in route.pipelines.iter().filter(|pipeline| pipeline.signal() == batch.signal) {
+                if let Some(processed) = pipeline.process(batch.clone()).await? {
+                    delivery.add(pipeline.exporters(), &processed);
+                }
             }
         }
+        let waiting = OnceLock::new();
+        let waits = || {
+            waiting.get_or_init(|| self.metrics.held_up(HeldUpBy::Queue));
+        };
+        Ok(delivery.stage(unit, &waits).await?)
     }
-    Ok(delivery.stage(unit).await?)
+}
+
+/// Waits until there is room for a collection, and says so if that takes a while; `is_told` is whether it was said already.
+async fn wait_for_room(
+    memory: &Memory,
+    expected: Expected,
+    id: &str,
+    metrics: &ReceiverMetrics,
+    health: &Component,
+    is_told: &mut bool,
+) -> Reservation {
+    let mut waiting = None;
+    let waits = |bound: MemoryBound| {
+        let key = bound.name();
+        health.set(Status::RecoverableError(format!("waits for memory, see `service.memory_limit.{key}`")));
+        if !*is_told {
+            tracing::warn!(receiver = id, limit = key, "memory is short, collects when there is room again");
+        }
+        waiting = Some(metrics.held_up(HeldUpBy::Memory(bound)));
+    };
+    let room = memory.room(expected.bytes(), waits).await;
+    *is_told = waiting.is_some();
+    room
 }
 
 /// What is known to be wrong, so that what stays wrong is said once and not with every collection.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kiln_config::{
     Compression, Config, DEFAULT_MAX_BYTES, Encoding, Errors, ExporterKind, Fsync, Limits, LoadingLimits, LogEncoding,
-    OnFull, OtlpHttp, Queue, Reloading, Retry, Role, Storage, Tls, TlsVersion, Verbosity,
+    MemoryLimit, OnFull, OtlpHttp, Queue, Reloading, Retry, Role, Share, Sizer, Storage, Tls, TlsVersion, Verbosity,
 };
 use kiln_otlp::Signal;
 use proptest::prelude::*;
@@ -73,6 +73,31 @@ fn what_loading_may_use_up_and_what_makes_it_happen_again_is_read() {
         ("reload_endpoint: true\n  telemetry: { endpoint: none }", "there is no endpoint to ask at"),
     ] {
         assert!(errors(&service(keys)).contains(error), "{keys}: {}", errors(&service(keys)));
+    }
+}
+
+#[test]
+fn what_may_be_in_memory_is_a_size_or_a_share() {
+    assert_eq!(parse(&service("watch: true")).memory, MemoryLimit { process: Share::Percent(80), batches: None });
+    let limit = |process, batches| MemoryLimit { process, batches };
+    for (keys, expected) in [
+        ("{ process: 512MiB, batches: 10% }", limit(Share::Bytes(512 << 20), Some(Share::Percent(10)))),
+        ("{ process: 100%, batches: 1048576 }", limit(Share::Percent(100), Some(Share::Bytes(1 << 20)))),
+    ] {
+        assert_eq!(parse(&service(&format!("memory_limit: {keys}"))).memory, expected, "{keys}");
+    }
+    for (keys, error) in [
+        ("512MiB", "service.memory_limit: expected a mapping"),
+        ("{ process: 0% }", "use a share from 1% to 100%"),
+        ("{ process: 101% }", "use a share from 1% to 100%"),
+        ("{ batches: lots }", "write it as in `512MiB` or `80%`"),
+        ("{ batches: 1KiB }", "must be from 64KiB to 1TiB"),
+        ("{ limit_mib: 512 }", "write `process: 512MiB` or `process: 80%`"),
+        ("{ spike_limit_percentage: 10 }", "bound it with `batches`"),
+        ("{ batch: 1MiB }", "unknown key; use `batches` or `process`"),
+    ] {
+        let errors = errors(&service(&format!("memory_limit: {keys}")));
+        assert!(errors.contains(error), "{keys}: {errors}");
     }
 }
 

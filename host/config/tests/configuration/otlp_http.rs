@@ -48,7 +48,7 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
     let otlp = read_otlp_http("{ endpoint: 'http://a' }", &[]);
     assert_eq!(otlp.retry, Retry::default());
     assert_eq!(otlp.retry.max_elapsed_time, Some(Duration::from_secs(300)));
-    assert_eq!(otlp.queue, Queue { queue_size: 100, num_consumers: 4, storage: None });
+    assert_eq!(otlp.queue, Queue { queue_size: 100, sizer: Sizer::Requests, num_consumers: 4, storage: None });
     assert_eq!(otlp.destinations.metrics.compression, Compression::Gzip);
     assert_eq!(otlp.destinations.metrics.timeout, Duration::from_secs(30));
     let otlp = read_otlp_http(
@@ -65,7 +65,7 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
         multiplier: 2.0,
         randomization_factor: 0.0,
     };
-    assert_eq!((otlp.retry, otlp.queue), (retry, Queue { queue_size: 7, num_consumers: 1, storage: None }));
+    assert_eq!((otlp.retry, otlp.queue), (retry, Queue { queue_size: 7, num_consumers: 1, ..Queue::default() }));
     assert_eq!(
         (otlp.destinations.logs.compression, otlp.destinations.logs.timeout),
         (Compression::None, Duration::from_secs(5))
@@ -92,6 +92,10 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
         ("{ retry_on_failure: { max_elapsed_time: 300 } }", "it lacks a unit"),
         ("{ sending_queue: { enabled: false } }", "the queue cannot be turned off"),
         ("{ sending_queue: { queue_size: 0 } }", "must be from 1 to"),
+        ("{ sending_queue: { sizer: bytes, queue_size: 7 } }", "must be from 1KiB to 256GiB"),
+        ("{ sending_queue: { sizer: items, queue_size: 1MiB } }", "expected a whole number, found text"),
+        ("{ sending_queue: { sizer: batches } }", "use `requests`, `items` or `bytes`"),
+        ("{ sending_queue: { storage: queue, sizer: bytes } }", "counts batches, and bytes with `max_bytes`"),
         ("{ sending_queue: { num_consumer: 1 } }", "did you mean `num_consumers`?"),
         ("{ sending_queue: { max_bytes: 1GiB } }", "only a queue on disk has it; set `storage` or remove the key"),
         ("{ sending_queue: { storage: queue } }", "a queue on disk needs `service.data_dir`"),
@@ -259,6 +263,22 @@ fn a_header_may_be_kept_in_a_file() {
     assert_eq!(otlp.destinations.metrics.headers[0].1.expose(), "Bearer sesame99");
 }
 
+#[test]
+fn a_queue_in_memory_is_bounded_in_batches_items_or_bytes() {
+    for (keys, sizer, queue_size) in [
+        ("{}", Sizer::Requests, 100),
+        ("{ sizer: requests, queue_size: 7 }", Sizer::Requests, 7),
+        ("{ sizer: items }", Sizer::Items, 1_000_000),
+        ("{ sizer: ITEMS, queue_size: 5000 }", Sizer::Items, 5000),
+        ("{ sizer: bytes }", Sizer::Bytes, 64 << 20),
+        ("{ sizer: bytes, queue_size: 3MiB }", Sizer::Bytes, 3 << 20),
+        ("{ queue_size: 5000, sizer: bytes }", Sizer::Bytes, 5000),
+    ] {
+        let otlp = read_otlp_http(&format!("{{ sending_queue: {keys} }}"), &[]);
+        assert_eq!(otlp.queue, Queue { queue_size, sizer, ..Queue::default() }, "{keys}");
+    }
+}
+
 fn with_data_dir(exporters: &str) -> String {
     format!(
         "receivers: {{ r: {{}} }}\nexporters:\n{exporters}\nservice:\n  data_dir: /var/lib/kiln\n  pipelines: {{ metrics: \
@@ -287,9 +307,9 @@ fn a_queue_on_disk_has_bounds_and_patience_of_its_own() {
     };
     let a = storage("/var/lib/kiln/queue/a", DEFAULT_MAX_BYTES, OnFull::Block, Fsync::Always);
     let b = storage("/mnt/queue", 2 << 30, OnFull::DropOldest, Fsync::Interval);
-    assert_eq!(settings[0], (Queue { queue_size: 100_000, num_consumers: 4, storage: a }, None));
+    assert_eq!(settings[0], (Queue { queue_size: 100_000, storage: a, ..Queue::default() }, None));
     let hour = Some(Duration::from_secs(3600));
-    assert_eq!(settings[1], (Queue { queue_size: 5, num_consumers: 4, storage: b }, hour));
+    assert_eq!(settings[1], (Queue { queue_size: 5, storage: b, ..Queue::default() }, hour));
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub(crate) fn scripted(target: Scripted, retry: &Retry, workers: usize) -> Expor
         id: "e".to_owned(),
         outlet: Outlet { target, retry, workers },
         queue_size: 100,
+        sizer: Sizer::Requests,
         storage: None,
         endpoint: None,
         listening: None,
@@ -29,7 +30,7 @@ pub(crate) fn running(
     metrics: &Metrics,
     health: &Health,
 ) -> ExporterHandle {
-    scripted(target, retry, workers).start(None, metrics, health)
+    scripted(target, retry, workers).start(None, &Memory::default(), metrics, health)
 }
 
 /// The same with one worker and a queue on disk.
@@ -43,7 +44,7 @@ pub(crate) fn stored(
 ) -> Result<ExporterHandle, StorageError> {
     let exporter = Exporter { storage: Some(storage), ..scripted(target, retry, 1) };
     let storage = exporter.open_storage(committed)?;
-    Ok(exporter.start(storage, metrics, health))
+    Ok(exporter.start(storage, &Memory::default(), metrics, health))
 }
 
 /// The value of one series, which must exist.
@@ -94,15 +95,9 @@ fn otlp_http(retry: Retry, headers: Vec<(String, Secret)>) -> ExporterKind {
 #[tokio::test(start_paused = true)]
 async fn enqueue_waits_while_the_queue_is_full() {
     let target = Scripted::silent();
-    let exporter = Exporter {
-        id: "e".to_owned(),
-        outlet: Outlet { target: Target::Scripted(target.clone()), retry: RetryPolicy::NEVER, workers: 1 },
-        queue_size: 1,
-        storage: None,
-        endpoint: None,
-        listening: None,
-    }
-    .start(None, &Metrics::new(""), &Health::default());
+    let mut exporter = scripted(target.clone(), &Retry::default(), 1);
+    exporter.queue_size = 1;
+    let exporter = exporter.start(None, &Memory::default(), &Metrics::new(""), &Health::default());
     exporter.enqueue(batch(1)).await.unwrap();
     // The worker holds the first and the queue the second; there is no place for a third.
     exporter.enqueue(batch(2)).await.unwrap();

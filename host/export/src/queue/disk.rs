@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use kiln_memory::Memory;
 use kiln_otlp::Batch;
 use kiln_queue::{AppendError, Options, ReadError};
 use kiln_telemetry::metrics::{DropReason, ExporterMetrics, StorageMetrics};
@@ -39,6 +40,8 @@ pub(crate) struct DiskQueue {
     /// Producers get room in the order they asked.
     turn: tokio::sync::Mutex<()>,
     is_full: AtomicBool,
+    /// Where what is written and what is read is counted; nothing waits for it here.
+    memory: Memory,
     metrics: ExporterMetrics,
     storage_metrics: StorageMetrics,
     report: Arc<Report>,
@@ -53,6 +56,7 @@ struct State {
 impl DiskQueue {
     pub(crate) fn new(
         storage: Storage,
+        memory: Memory,
         metrics: ExporterMetrics,
         storage_metrics: StorageMetrics,
         report: Arc<Report>,
@@ -70,6 +74,7 @@ impl DiskQueue {
             room: Notify::new(),
             turn: tokio::sync::Mutex::default(),
             is_full: AtomicBool::new(false),
+            memory,
             metrics,
             storage_metrics,
             report,
@@ -81,8 +86,14 @@ impl DiskQueue {
     /// Writes the batches of a collection, once there is room for them. They are not sent before they are released.
     ///
     /// Cancelling the wait leaves nothing behind.
-    pub(crate) async fn stage(self: &Arc<Self>, unit: &Unit, batches: &[Batch]) -> Result<Staged, NotTaken> {
+    pub(crate) async fn stage(
+        self: &Arc<Self>,
+        unit: &Unit,
+        batches: &[Batch],
+        waits: &(dyn Fn() + Sync),
+    ) -> Result<Staged, NotTaken> {
         let _turn = self.turn.lock().await;
+        let _copies = self.memory.hold(batches.iter().map(|batch| batch.payload.len()).sum());
         let records: Arc<[(Vec<u8>, Batch)]> =
             batches.iter().map(|batch| (Envelope::wrap(unit, batch), batch.clone())).collect();
         loop {
@@ -96,6 +107,7 @@ impl DiskQueue {
                 Ok(staged) => return Ok(staged),
                 Err(AppendError::Full) => {
                     self.report.full(self.options.max_bytes);
+                    waits();
                     self.room.notified().await;
                 }
                 Err(error @ AppendError::TooLarge { .. }) => {
@@ -200,7 +212,10 @@ impl DiskQueue {
             let read = spawn_blocking(move || queue.log().read(waiting.id)).await;
             let read = read.unwrap_or_else(|error| Err(std::io::Error::other(error).into()));
             match read.map(Envelope::unwrap) {
-                Ok(Some(batch)) => return Some(Job { batch, receipt: Receipt::Stored(waiting.id) }),
+                Ok(Some(batch)) => {
+                    let batch = Batch { payload: self.memory.count(batch.payload), ..batch };
+                    return Some(Job { batch, receipt: Receipt::Stored(waiting.id) });
+                }
                 Ok(None) | Err(ReadError::Damaged) => {
                     self.storage_metrics.damaged(1);
                     self.lost(waiting, DropReason::Damaged);

@@ -1,60 +1,83 @@
 //! Batches that wait in memory: bounded, first in first out, and patient with nobody but its producers.
 //!
 //! A full queue makes producers wait; that is the back-pressure that makes pull receivers collect later rather than lose
-//! data. Two semaphores do the counting, one for free places and one for batches, so neither side polls. After
-//! [`MemoryQueue::close`] nothing gets in any more, and what is in still comes out.
+//! data. What it holds is counted in batches, items or bytes; a batch that is larger than the whole queue takes all of it,
+//! and gets in when it is empty. Two semaphores do the counting, one for what is free and one for batches, so neither side
+//! polls. After [`MemoryQueue::close`] nothing gets in any more, and what is in still comes out.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kiln_config::Sizer;
 use kiln_otlp::Batch;
 use kiln_telemetry::metrics::ExporterMetrics;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, TryAcquireError};
 
 use super::Closed;
 
 #[derive(Debug)]
 pub(crate) struct MemoryQueue {
     state: Mutex<State>,
-    /// A permit per free place.
+    /// A permit per free unit of the size.
     places: Semaphore,
     /// A permit per waiting batch, and one more that is handed on once the queue is closed.
     batches: Semaphore,
-    capacity: usize,
+    /// At least one.
+    capacity: u32,
+    sizer: Sizer,
     metrics: ExporterMetrics,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Batch>,
+    /// Each with the places it takes.
+    waiting: VecDeque<(Batch, u32)>,
+    /// Places that are taken.
+    taken: u32,
     closed: bool,
 }
 
 impl MemoryQueue {
     /// A queue for at least one batch.
-    pub(crate) fn new(capacity: usize, metrics: ExporterMetrics) -> Self {
-        let capacity = capacity.clamp(1, Semaphore::MAX_PERMITS);
-        metrics.queue(0, capacity);
+    pub(crate) fn new(capacity: usize, sizer: Sizer, metrics: ExporterMetrics) -> Self {
+        let capacity = places(capacity);
+        metrics.queue(0, in_usize(capacity));
         Self {
             state: Mutex::default(),
-            places: Semaphore::new(capacity),
+            places: Semaphore::new(in_usize(capacity)),
             batches: Semaphore::new(0),
             capacity,
+            sizer,
             metrics,
         }
     }
 
-    /// Adds a batch once there is a place for it. Producers get places in the order they asked.
-    pub(crate) async fn push(&self, batch: Batch) -> Result<(), Closed> {
-        let place = self.places.acquire().await.map_err(|_| Closed)?;
+    /// Adds a batch once there is a place for it; `waits` is told if there is none yet. Producers get places in the order they
+    /// asked.
+    pub(crate) async fn push(&self, batch: Batch, waits: &(dyn Fn() + Sync)) -> Result<(), Closed> {
+        let size = places(match self.sizer {
+            Sizer::Requests => 1,
+            Sizer::Items => batch.items,
+            Sizer::Bytes => batch.payload.len(),
+        });
+        let size = size.min(self.capacity);
+        let place = match self.places.try_acquire_many(size) {
+            Ok(place) => place,
+            Err(TryAcquireError::Closed) => return Err(Closed),
+            Err(TryAcquireError::NoPermits) => {
+                waits();
+                self.places.acquire_many(size).await.map_err(|_| Closed)?
+            }
+        };
         let mut state = self.state();
         // Closing between the two steps above leaves a place but nobody to empty it.
         if state.closed {
             return Err(Closed);
         }
         place.forget();
-        state.waiting.push_back(batch);
-        self.metrics.queue(state.waiting.len(), self.capacity);
+        state.waiting.push_back((batch, size));
+        state.taken += size;
+        self.metrics.queue(in_usize(state.taken), in_usize(self.capacity));
         drop(state);
         self.batches.add_permits(1);
         Ok(())
@@ -65,14 +88,15 @@ impl MemoryQueue {
         // Never closed: the end is a batch that is not there.
         self.batches.acquire().await.ok()?.forget();
         let mut state = self.state();
-        let batch = state.waiting.pop_front();
-        self.metrics.queue(state.waiting.len(), self.capacity);
+        let Some((batch, size)) = state.waiting.pop_front() else {
+            self.batches.add_permits(1);
+            return None;
+        };
+        state.taken -= size;
+        self.metrics.queue(in_usize(state.taken), in_usize(self.capacity));
         drop(state);
-        match batch {
-            Some(_) => self.places.add_permits(1),
-            None => self.batches.add_permits(1),
-        }
-        batch
+        self.places.add_permits(in_usize(size));
+        Some(batch)
     }
 
     /// Lets nothing in any more; producers that wait are turned away.
@@ -84,15 +108,24 @@ impl MemoryQueue {
         }
     }
 
-    /// Whether the next producer would have to wait.
+    /// Whether the next producer would have to wait, however little it brings.
     pub(crate) fn is_full(&self) -> bool {
-        self.state().waiting.len() >= self.capacity
+        self.places.available_permits() == 0
     }
 
     // A poisoned lock guards single calls on a deque, which leave it whole.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A size as places of a semaphore, which counts them in 32 bits; more than 4 GiB in one queue are as good as 4 GiB.
+fn places(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX).clamp(1, u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX))
+}
+
+fn in_usize(places: u32) -> usize {
+    usize::try_from(places).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -113,19 +146,19 @@ mod tests {
     }
 
     fn queue(capacity: usize) -> Arc<MemoryQueue> {
-        Arc::new(MemoryQueue::new(capacity, Metrics::new("").exporter("e")))
+        Arc::new(MemoryQueue::new(capacity, Sizer::Requests, Metrics::new("").exporter("e")))
     }
 
     #[tokio::test]
     async fn a_full_queue_makes_the_producer_wait_until_a_batch_leaves() {
         let queue = queue(2);
-        queue.push(batch(1)).await.unwrap();
+        queue.push(batch(1), &|| {}).await.unwrap();
         assert!(!queue.is_full());
-        queue.push(batch(2)).await.unwrap();
+        queue.push(batch(2), &|| {}).await.unwrap();
         assert!(queue.is_full());
         let third = tokio::spawn({
             let queue = Arc::clone(&queue);
-            async move { queue.push(batch(3)).await }
+            async move { queue.push(batch(3), &|| {}).await }
         });
         yield_now().await;
         assert!(!third.is_finished());
@@ -138,16 +171,16 @@ mod tests {
     #[tokio::test]
     async fn a_closed_queue_turns_producers_away_and_still_hands_out_what_it_holds() {
         let queue = queue(1);
-        queue.push(batch(1)).await.unwrap();
+        queue.push(batch(1), &|| {}).await.unwrap();
         let waiting = tokio::spawn({
             let queue = Arc::clone(&queue);
-            async move { queue.push(batch(2)).await }
+            async move { queue.push(batch(2), &|| {}).await }
         });
         yield_now().await;
         queue.close();
         queue.close();
         assert_eq!(waiting.await.unwrap(), Err(Closed));
-        assert_eq!(queue.push(batch(3)).await, Err(Closed));
+        assert_eq!(queue.push(batch(3), &|| {}).await, Err(Closed));
         assert_eq!(queue.pop().await, Some(batch(1)));
         assert_eq!(queue.pop().await, None);
     }
@@ -171,16 +204,16 @@ mod tests {
     #[tokio::test]
     async fn a_producer_that_gives_up_takes_nothing_with_it() {
         let queue = queue(1);
-        queue.push(batch(1)).await.unwrap();
+        queue.push(batch(1), &|| {}).await.unwrap();
         let impatient = tokio::spawn({
             let queue = Arc::clone(&queue);
-            async move { queue.push(batch(2)).await }
+            async move { queue.push(batch(2), &|| {}).await }
         });
         yield_now().await;
         impatient.abort();
         assert!(impatient.await.unwrap_err().is_cancelled());
         assert_eq!(queue.pop().await, Some(batch(1)));
-        queue.push(batch(3)).await.unwrap();
+        queue.push(batch(3), &|| {}).await.unwrap();
         assert_eq!(queue.pop().await, Some(batch(3)));
     }
 
@@ -207,7 +240,7 @@ mod tests {
                 let queue = Arc::clone(&queue);
                 tokio::spawn(async move {
                     for number in 0..EACH {
-                        queue.push(batch(producer * EACH + number)).await.unwrap();
+                        queue.push(batch(producer * EACH + number), &|| {}).await.unwrap();
                     }
                 })
             })
@@ -224,12 +257,44 @@ mod tests {
         assert_eq!(seen, (0..PRODUCERS * EACH).collect::<Vec<_>>());
     }
 
+    /// Scenario: queues for ten items and for ten bytes; batches of six, of four, and of one hundred.
+    /// Guarantees: what fits gets in, the rest waits in order, and what is larger than the queue passes when it is empty.
+    #[tokio::test]
+    async fn items_and_bytes_are_counted_and_what_is_too_large_passes_alone() {
+        let batch = |size: usize| Batch { signal: Signal::Metrics, payload: vec![0; size].into(), items: size };
+        for sizer in [Sizer::Items, Sizer::Bytes] {
+            let metrics = Metrics::new("");
+            let queue = Arc::new(MemoryQueue::new(10, sizer, metrics.exporter("e")));
+            queue.push(batch(6), &|| {}).await.unwrap();
+            queue.push(batch(4), &|| {}).await.unwrap();
+            assert!(queue.is_full());
+            let text = metrics.expose(Format::OpenMetrics);
+            assert!(text.contains("\notelcol_exporter_queue_size{exporter=\"e\"} 10\n"));
+            let pushing = |size| {
+                let queue = Arc::clone(&queue);
+                tokio::spawn(async move { queue.push(batch(size), &|| {}).await })
+            };
+            let (large, small) = (pushing(100), pushing(1));
+            yield_now().await;
+            assert_eq!(queue.pop().await, Some(batch(6)));
+            yield_now().await;
+            assert!(!large.is_finished() && !small.is_finished());
+            assert_eq!(queue.pop().await, Some(batch(4)));
+            large.await.unwrap().unwrap();
+            assert!(queue.is_full() && !small.is_finished());
+            assert_eq!(queue.pop().await, Some(batch(100)));
+            small.await.unwrap().unwrap();
+            assert_eq!(queue.pop().await, Some(batch(1)));
+            assert!(!queue.is_full());
+        }
+    }
+
     #[tokio::test]
     async fn metrics_say_how_full_it_is() {
         let metrics = Metrics::new("");
-        let queue = MemoryQueue::new(7, metrics.exporter("e"));
-        queue.push(batch(1)).await.unwrap();
-        queue.push(batch(2)).await.unwrap();
+        let queue = MemoryQueue::new(7, Sizer::Requests, metrics.exporter("e"));
+        queue.push(batch(1), &|| {}).await.unwrap();
+        queue.push(batch(2), &|| {}).await.unwrap();
         queue.pop().await.unwrap();
         let text = metrics.expose(Format::OpenMetrics);
         assert!(text.contains("\notelcol_exporter_queue_size{exporter=\"e\"} 1\n"));

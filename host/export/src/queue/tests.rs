@@ -96,8 +96,8 @@ async fn a_collection_is_not_sent_before_it_is_complete_and_never_if_it_is_taken
     let folder = tempfile::tempdir().unwrap();
     let (target, metrics) = (Scripted::default(), Metrics::new(""));
     let exporter = start(&target, settings(&folder), &metrics);
-    let complete = exporter.stage(&unit("r", 1), vec![batch(1), batch(2)]).await.unwrap();
-    let failed = exporter.stage(&unit("r", 2), vec![batch(3)]).await.unwrap();
+    let complete = exporter.stage(&unit("r", 1), vec![batch(1), batch(2)], &|| {}).await.unwrap();
+    let failed = exporter.stage(&unit("r", 2), vec![batch(3)], &|| {}).await.unwrap();
     exporter.enqueue(batch(4)).await.unwrap();
     drop(failed);
     while arrived(&target).is_empty() {

@@ -20,6 +20,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use kiln_config::{Compression, Destination, Encoding, ExporterKind, OtlpHttp, Queue, Retry, Secret, Tls};
 use kiln_export::{Exporter, ExporterHandle};
+use kiln_memory::Memory;
 use kiln_otlp::{Batch, PerSignal, Signal};
 use kiln_telemetry::metrics::Format;
 use kiln_telemetry::{Health, Metrics};
@@ -150,7 +151,7 @@ fn settings(backend: &Backend) -> OtlpHttp {
     OtlpHttp {
         destinations: PerSignal::new(|signal| destination(&backend.url(&format!("/v1/{signal}")))),
         retry: eager(),
-        queue: Queue { queue_size: 10, num_consumers: 1, storage: None },
+        queue: Queue { queue_size: 10, num_consumers: 1, ..Queue::default() },
         proxy: None,
     }
 }
@@ -165,7 +166,7 @@ impl Running {
         let metrics = Metrics::new("");
         let kind = ExporterKind::OtlpHttp(Box::new(settings));
         let exporter = Exporter::new(&"otlp_http".parse().unwrap(), &kind).unwrap();
-        Self { exporter: exporter.start(None, &metrics, &Health::default()), metrics }
+        Self { exporter: exporter.start(None, &Memory::default(), &metrics, &Health::default()), metrics }
     }
 
     async fn export(&self, signal: Signal, items: usize, payload: &'static [u8]) {
@@ -334,7 +335,7 @@ async fn should_retry_when_the_connection_ends_without_an_answer() {
     let kiln = Running::start(OtlpHttp {
         destinations: PerSignal::new(|_| destination.clone()),
         retry: eager(),
-        queue: Queue { queue_size: 1, num_consumers: 1, storage: None },
+        queue: Queue { queue_size: 1, num_consumers: 1, ..Queue::default() },
         proxy: None,
     });
     kiln.export(Signal::Metrics, 4, b"the end").await;
@@ -429,7 +430,7 @@ async fn an_answer_that_never_ends_is_not_read_to_its_end() {
 async fn should_send_as_many_requests_at_once_as_it_is_told() {
     let barrier = Arc::new(Barrier::new(3));
     let backend = Backend::start((0..3).map(|_| Line::Together(Arc::clone(&barrier)))).await;
-    let queue = Queue { queue_size: 10, num_consumers: 3, storage: None };
+    let queue = Queue { queue_size: 10, num_consumers: 3, ..Queue::default() };
     let kiln = Running::start(OtlpHttp { queue, ..settings(&backend) });
     for _ in 0..3 {
         kiln.export(Signal::Metrics, 1, b"m").await;

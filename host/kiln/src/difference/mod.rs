@@ -132,6 +132,7 @@ fn fixed(running: Option<&Fixed>, desired: Option<&Fixed>) -> Vec<String> {
         (running.logs != desired.logs, "`service.telemetry.logs`"),
         (running.reload_endpoint != desired.reload_endpoint, "`service.reload_endpoint`"),
         (running.loading != desired.loading, "`service.limits`"),
+        (running.memory != desired.memory, "`service.memory_limit`"),
     ];
     differ.into_iter().filter(|(differs, _)| *differs).map(|(_, key)| key.to_owned()).collect()
 }

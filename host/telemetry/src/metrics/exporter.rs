@@ -146,10 +146,14 @@ impl Families {
             sent,
             failed,
             enqueue_failed,
-            queue_size: declare.gauge("otelcol_exporter_queue_size", "Batches waiting in the queue", ["exporter"]),
+            queue_size: declare.gauge(
+                "otelcol_exporter_queue_size",
+                "What waits in the queue, in the unit of `sending_queue.sizer`: batches if not said otherwise",
+                ["exporter"],
+            ),
             queue_capacity: declare.gauge(
                 "otelcol_exporter_queue_capacity",
-                "Batches the queue holds before it makes collections wait",
+                "What the queue holds before it makes collections wait, in the same unit",
                 ["exporter"],
             ),
             in_flight: declare.gauge(
@@ -278,7 +282,7 @@ impl ExporterMetrics {
         self.enqueue_failed.of(signal).inc_by(count(items));
     }
 
-    /// The queue holds `size` batches of at most `capacity`.
+    /// The queue holds `size` of at most `capacity`, in its unit.
     pub fn queue(&self, size: usize, capacity: usize) {
         self.queue_size.set(gauge(size));
         self.queue_capacity.set(gauge(capacity));

@@ -15,6 +15,7 @@ mod exporter;
 mod exposition;
 mod instance;
 mod loading;
+mod memory;
 mod page;
 mod process;
 mod processor;
@@ -36,9 +37,10 @@ pub use self::exporter::{DropReason, ExporterMetrics, InFlight, RequestOutcome};
 pub use self::exposition::Format;
 pub use self::instance::{CallOutcome, Function, InstanceMetrics};
 pub use self::loading::{CompileOutcome, LoadingMetrics};
+pub use self::memory::{MemoryBound, MemoryMetrics};
 pub use self::page::PageMetrics;
 pub use self::processor::ProcessorMetrics;
-pub use self::receiver::{CollectionOutcome, ReceiverMetrics};
+pub use self::receiver::{CollectionOutcome, HeldUp, HeldUpBy, ReceiverMetrics};
 pub use self::reload::{ReloadMetrics, ReloadOutcome};
 pub use self::storage::StorageMetrics;
 use crate::denials::Denials;
@@ -61,6 +63,7 @@ struct Inner {
     instance: instance::Families,
     egress: egress::Families,
     loading: loading::Families,
+    memory: memory::Families,
     reload: reload::Families,
     denials: Denials,
 }
@@ -80,6 +83,7 @@ impl Metrics {
         let instance = instance::Families::declare(&mut declare);
         let egress = egress::Families::declare(&mut declare);
         let loading = loading::Families::declare(&mut declare);
+        let memory = memory::Families::declare(&mut declare);
         let reload = reload::Families::declare(&mut declare);
         let denials = Denials::new(DenialMetrics::declare(&mut declare));
         let Declarations { registry, catalogue } = declare;
@@ -94,6 +98,7 @@ impl Metrics {
             instance,
             egress,
             loading,
+            memory,
             reload,
             denials,
         };
@@ -139,6 +144,12 @@ impl Metrics {
     #[must_use]
     pub fn loading(&self) -> LoadingMetrics {
         self.inner.loading.handles()
+    }
+
+    /// Handles of what is in memory.
+    #[must_use]
+    pub fn memory(&self) -> MemoryMetrics {
+        self.inner.memory.handles()
     }
 
     /// Handles of what became of reloads.
@@ -208,7 +219,7 @@ mod tests {
         let egress = metrics.egress("databricks/prod");
         egress.token(TokenOutcome::Ok);
         metrics.loading().limit_hit("compile_memory");
-        let _unmoved = metrics.reloads();
+        let _unmoved = (metrics.memory(), metrics.reloads());
         let subject = Subject { instance: "databricks/prod".to_owned(), ..Subject::default() };
         let denied = Denied { capability: DeniedCapability::Http, target: "", reason: "origin", rule: None, text: "" };
         metrics.denials().of(subject).record(&denied);
@@ -343,6 +354,7 @@ mod tests {
         receiver.refused(Signal::Traces, 4);
         receiver.collected(CollectionOutcome::Partial, took);
         receiver.partial_failures(3);
+        drop(receiver.held_up(HeldUpBy::Queue));
         let processor = metrics.processor("resource");
         processor.processed(10, 8, took);
         let exporter = metrics.exporter("otlp_http");
@@ -380,6 +392,8 @@ mod tests {
             r#"kiln_collection_duration_seconds_count{receiver="databricks/prod",outcome="partial"} 1"#,
             r#"kiln_collection_duration_seconds_count{receiver="databricks/prod",outcome="error"} 0"#,
             r#"kiln_collection_partial_failures_total{receiver="databricks/prod"} 3"#,
+            r#"kiln_collection_held_up_total{receiver="databricks/prod",reason="queue"} 1"#,
+            r#"kiln_collection_held_up_total{receiver="databricks/prod",reason="memory_batches"} 0"#,
             r#"otelcol_processor_incoming_items_total{processor="resource"} 10"#,
             r#"otelcol_processor_outgoing_items_total{processor="resource"} 8"#,
             r#"kiln_processor_duration_seconds_sum{processor="resource"} 0.02"#,

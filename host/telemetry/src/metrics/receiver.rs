@@ -1,12 +1,13 @@
 //! What a receiver brought in, and how its collections went.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kiln_otlp::{PerSignal, Signal};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::declare::{Declarations, Labelled, SecondsGauge, count, slow_durations};
+use super::declare::{Declarations, Labelled, SecondsCounter, SecondsGauge, count, slow_durations};
+use super::memory::MemoryBound;
 
 /// How one collection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,15 @@ pub enum CollectionOutcome {
     Error,
 }
 
+/// What a receiver waits for although it is due, or has something to hand over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldUpBy {
+    /// Memory, before it collects.
+    Memory(MemoryBound),
+    /// Room in the queue of an exporter, with what it has collected.
+    Queue,
+}
+
 #[derive(Debug)]
 pub(super) struct Families {
     accepted: PerSignal<Labelled<Counter, 1>>,
@@ -26,6 +36,8 @@ pub(super) struct Families {
     duration: Labelled<Histogram, 2>,
     partial_failures: Labelled<Counter, 1>,
     last_success: Labelled<SecondsGauge, 1>,
+    held_up: Labelled<Counter, 2>,
+    held_up_for: Labelled<SecondsCounter, 2>,
 }
 
 impl Families {
@@ -69,6 +81,17 @@ impl Families {
                 "Unix time of the last collection that delivered something; 0 before the first",
                 ["receiver"],
             ),
+            held_up: declare.counter(
+                "kiln_collection_held_up_total",
+                "Times a collection had to wait, by reason: memory_batches or memory_process before it began, queue with \
+                 what it had brought",
+                ["receiver", "reason"],
+            ),
+            held_up_for: declare.seconds_counter(
+                "kiln_collection_held_up_seconds_total",
+                "How long collections had to wait, by reason; a wait counts when it is over",
+                ["receiver", "reason"],
+            ),
         }
     }
 
@@ -81,7 +104,14 @@ impl Families {
             error: self.duration.with([id, "error"]),
             partial_failures: self.partial_failures.with([id]),
             last_success: self.last_success.with([id]),
+            by_batches: self.wait(id, "memory_batches"),
+            by_process: self.wait(id, "memory_process"),
+            by_queue: self.wait(id, "queue"),
         }
+    }
+
+    fn wait(&self, id: &str, reason: &str) -> Wait {
+        Wait { times: self.held_up.with([id, reason]), seconds: self.held_up_for.with([id, reason]) }
     }
 }
 
@@ -95,9 +125,43 @@ pub struct ReceiverMetrics {
     error: Histogram,
     partial_failures: Counter,
     last_success: SecondsGauge,
+    by_batches: Wait,
+    by_process: Wait,
+    by_queue: Wait,
+}
+
+#[derive(Clone, Debug)]
+struct Wait {
+    times: Counter,
+    seconds: SecondsCounter,
+}
+
+/// Counts how long a receiver waits, until this is dropped.
+#[derive(Debug)]
+pub struct HeldUp {
+    since: Instant,
+    seconds: SecondsCounter,
+}
+
+impl Drop for HeldUp {
+    fn drop(&mut self) {
+        self.seconds.inc_by(self.since.elapsed().as_secs_f64());
+    }
 }
 
 impl ReceiverMetrics {
+    /// It waits from now on, until what this returns is dropped.
+    #[must_use]
+    pub fn held_up(&self, by: HeldUpBy) -> HeldUp {
+        let wait = match by {
+            HeldUpBy::Memory(MemoryBound::Batches) => &self.by_batches,
+            HeldUpBy::Memory(MemoryBound::Process) => &self.by_process,
+            HeldUpBy::Queue => &self.by_queue,
+        };
+        wait.times.inc();
+        HeldUp { since: Instant::now(), seconds: wait.seconds.clone() }
+    }
+
     /// `items` data points, spans or log records went into a pipeline.
     pub fn accepted(&self, signal: Signal, items: usize) {
         self.accepted.of(signal).inc_by(count(items));
