@@ -1,12 +1,13 @@
 //! The whole document: reads each section and checks what they say about each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::batching::Batching;
 use crate::component_id::ComponentId;
 use crate::document::{self, Entry, MAX_BYTES, Node};
 use crate::error::{Errors, Problem, Report, Warning, YamlPath};
@@ -15,7 +16,7 @@ use crate::instance::{Instance, Role};
 use crate::loading_limits::LoadingLimits;
 use crate::memory_limit::MemoryLimit;
 use crate::otel_environment::OtelEnvironment;
-use crate::pipeline::{self, Defined, Pipeline};
+use crate::pipeline::{self, Batched, Defined, Pipeline};
 use crate::policy_settings::PolicySettings;
 use crate::reader::{Section, Value};
 use crate::reloading::Reloading;
@@ -164,7 +165,8 @@ impl<'a> Reading<'a> {
         let mut service = root.section("service");
         let ids = |definitions: &[Definition<'_>]| definitions.iter().map(|d| d.id.clone()).collect();
         let defined = Defined { receivers: ids(&receivers), processors: ids(&processors), exporters: ids(&exporters) };
-        let pipelines = pipeline::read(&service.section("pipelines"), &defined);
+        let mut batched = Vec::new();
+        let pipelines = pipeline::read(&service.section("pipelines"), &defined, &mut batched);
         let telemetry = Telemetry::read(service.section("telemetry"));
         let data_dir = self.path(&mut service, "data_dir");
         let shutdown_timeout = service
@@ -187,9 +189,12 @@ impl<'a> Reading<'a> {
         let used = |part: fn(&Pipeline) -> &[ComponentId]| pipelines.iter().flat_map(part).collect::<BTreeSet<_>>();
         let (used_receivers, used_processors, used_exporters) =
             (used(|p| &p.receivers), used(|p| &p.processors), used(|p| &p.exporters));
+        let (batchers, processors): (Vec<_>, Vec<_>) =
+            processors.into_iter().partition(|definition| pipeline::is_batch(&definition.id));
         let mut instances = self.instances(Role::Receiver, receivers, &used_receivers);
         instances.extend(self.instances(Role::Processor, processors, &used_processors));
-        let exporters = self.exporters(exporters, &used_exporters, data_dir.as_deref());
+        let mut exporters = self.exporters(exporters, &used_exporters, data_dir.as_deref());
+        self.batch(&batchers, &batched, &mut exporters);
         self.check_signals(&pipelines, &exporters);
 
         Config {
@@ -235,10 +240,6 @@ impl<'a> Reading<'a> {
     fn instances(&self, role: Role, definitions: Vec<Definition<'a>>, used: &BTreeSet<&ComponentId>) -> Vec<Instance> {
         let mut instances = Vec::new();
         for Definition { id, entry, value } in definitions {
-            if role == Role::Processor && pipeline::is_batch(&id) {
-                self.ignore_batch(entry, &value);
-                continue;
-            }
             // Read even if it does not run: it is wrong today or the day it is used.
             let in_use = self.check_use(&id, entry, &value, used);
             instances.extend(Instance::read(self.file, id, role, entry, &value).filter(|_| in_use));
@@ -300,16 +301,30 @@ impl<'a> Reading<'a> {
         in_use
     }
 
-    /// Accepts the Collector's batch processor with the settings it has there, and says that nothing comes of it.
-    fn ignore_batch(&self, entry: &Entry, value: &Value<'_>) {
-        let mut section = value.section();
-        let settings =
-            ["metadata_cardinality_limit", "metadata_keys", "send_batch_max_size", "send_batch_size", "timeout"];
-        for key in settings {
-            section.get(key);
+    /// The Collector's batch processor: the exporters of its pipelines join batches as it says, unless they are told how
+    /// themselves, or by another one before.
+    fn batch(&self, batchers: &[Definition<'_>], batched: &[Batched], exporters: &mut [Exporter]) {
+        let mut given: BTreeMap<&ComponentId, &ComponentId> = BTreeMap::new();
+        let has_own = |exporter: &Exporter| exporter.kind.queue().is_some_and(|queue| queue.batch.is_some());
+        let own: BTreeSet<_> = exporters.iter().filter(|it| has_own(it)).map(|it| it.id.clone()).collect();
+        for Definition { id, entry, value } in batchers {
+            let batching = Batching::of_processor(entry, value);
+            let message =
+                "becomes `sending_queue.batch` of the exporters of its pipelines: there is no batch processor";
+            self.report.warning(entry.key_at, &value.path, message);
+            let of_this = batched.iter().filter(|batched| batched.processor == *id);
+            for exporter in of_this.flat_map(|batched| &batched.exporters).filter(|it| !own.contains(*it)) {
+                if *given.entry(exporter).or_insert(id) != id {
+                    let message =
+                        "has no effect where another one comes first: an exporter has one `sending_queue.batch`";
+                    self.report.warning(entry.key_at, &value.path, message);
+                    continue;
+                }
+                let exporter = exporters.iter_mut().find(|it| it.id == *exporter);
+                if let Some(queue) = exporter.and_then(|exporter| exporter.kind.queue_mut()) {
+                    queue.batch = Some(batching);
+                }
+            }
         }
-        section.finish();
-        let message = "has no effect: batches leave as they were collected, and wait in the exporter's `sending_queue`";
-        self.report.warning(entry.key_at, &value.path, message);
     }
 }

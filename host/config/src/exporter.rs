@@ -82,6 +82,15 @@ impl ExporterKind {
         }
     }
 
+    pub(crate) fn queue_mut(&mut self) -> Option<&mut Queue> {
+        match self {
+            Self::OtlpHttp(settings) => Some(&mut settings.queue),
+            Self::OtlpGrpc(settings) => Some(&mut settings.queue),
+            Self::File(settings) => Some(&mut settings.queue),
+            Self::Prometheus(_) | Self::Debug(_) => None,
+        }
+    }
+
     /// Whether it takes telemetry of this kind.
     #[must_use]
     pub fn takes(&self, signal: Signal) -> bool {

@@ -6,6 +6,7 @@
 //! [`PluginSettings`]. A [`Config`] that exists is valid: ids in pipelines are defined, durations and sizes are within
 //! their bounds, URLs are final.
 
+mod batching;
 mod component_id;
 mod config;
 mod destination;
@@ -38,6 +39,7 @@ mod telemetry;
 mod tls;
 mod units;
 
+pub use batching::Batching;
 pub use component_id::{ComponentId, InvalidComponentId};
 pub use config::{Config, DEFAULT_SHUTDOWN_TIMEOUT, Examined};
 pub use destination::{Compression, Destination, Encoding};

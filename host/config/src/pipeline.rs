@@ -81,25 +81,35 @@ impl Part {
     }
 }
 
-/// Whether this is the Collector's batch processor, which has no counterpart here.
+/// Which `batch` processor a pipeline lists, and the exporters that are to join batches for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Batched {
+    pub(crate) processor: ComponentId,
+    pub(crate) exporters: Vec<ComponentId>,
+}
+
+/// Whether this is the Collector's batch processor, which becomes a setting of exporters here.
 pub(crate) fn is_batch(id: &ComponentId) -> bool {
     id.kind() == "batch"
 }
 
-/// Reads `service.pipelines`.
-pub(crate) fn read(section: &Section<'_>, defined: &Defined) -> Vec<Pipeline> {
-    let pipelines: Vec<_> = section.entries().map(|(entry, value)| read_one(entry, &value, defined)).collect();
+/// Reads `service.pipelines`; `batched` gets those that list a `batch` processor.
+pub(crate) fn read(section: &Section<'_>, defined: &Defined, batched: &mut Vec<Batched>) -> Vec<Pipeline> {
+    let pipelines: Vec<_> = section.entries().map(|(entry, value)| read_one(entry, &value, defined, batched)).collect();
     if pipelines.is_empty() && section.sound {
         section.report.error(section.at, &section.path, Problem::NoPipelines);
     }
     pipelines.into_iter().flatten().collect()
 }
 
-fn read_one(entry: &Entry, value: &Value<'_>, defined: &Defined) -> Option<Pipeline> {
+fn read_one(entry: &Entry, value: &Value<'_>, defined: &Defined, batched: &mut Vec<Batched>) -> Option<Pipeline> {
     let mut parts = value.section();
     let mut part = |part: Part| references(part, &mut parts, entry.key_at, defined);
-    let (receivers, processors, exporters) = (part(Part::Receivers), part(Part::Processors), part(Part::Exporters));
+    let (receivers, mut processors, exporters) = (part(Part::Receivers), part(Part::Processors), part(Part::Exporters));
     parts.finish();
+    for processor in processors.extract_if(.., |id| is_batch(id) && defined.processors.contains(&*id)) {
+        batched.push(Batched { processor, exporters: exporters.clone() });
+    }
     match signal_and_name(&entry.key) {
         Ok((signal, name)) => Some(Pipeline { signal, name, receivers, processors, exporters, at: entry.key_at }),
         Err(problem) => {
@@ -132,10 +142,6 @@ fn references(part: Part, parts: &mut Section<'_>, at: Location, defined: &Defin
     }
     for item in items {
         let Some(id) = item.component_id() else { continue };
-        // Named once with a warning where it is defined.
-        if part == Part::Processors && is_batch(&id) && defined.processors.contains(&id) {
-            continue;
-        }
         if references.contains(&id) {
             item.error(Problem::ListedTwice);
             continue;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::batching::Batching;
 use crate::error::Problem;
 use crate::reader::Section;
 use crate::units::{GIB, KIB, MIB};
@@ -15,6 +16,8 @@ pub struct Queue {
     pub sizer: Sizer,
     /// Requests that may be under way at once.
     pub num_consumers: usize,
+    /// How batches are joined to requests; if `None` each is one, as it was collected.
+    pub batch: Option<Batching>,
     /// Where batches wait; in memory if it is `None`.
     pub storage: Option<Storage>,
 }
@@ -79,7 +82,7 @@ const CONSUMERS: usize = 4;
 impl Default for Queue {
     fn default() -> Self {
         let queue_size = usize::try_from(IN_MEMORY).unwrap_or(usize::MAX);
-        Self { queue_size, sizer: Sizer::Requests, num_consumers: CONSUMERS, storage: None }
+        Self { queue_size, sizer: Sizer::Requests, num_consumers: CONSUMERS, batch: None, storage: None }
     }
 }
 
@@ -91,7 +94,8 @@ impl Queue {
             enabled.error(Problem::Unsupported("the queue cannot be turned off; remove the key"));
         }
         let storage = Storage::read(&mut section, data_dir);
-        let sizer = sizer(&mut section, storage.is_some());
+        let is_on_disk = section.get("storage").is_some();
+        let sizer = sizer(&mut section, is_on_disk);
         let queue_size = section.get("queue_size").and_then(|value| match sizer {
             Sizer::Requests => value.integer(1..=1_000_000),
             Sizer::Items => value.integer(1..=1_000_000_000),
@@ -106,10 +110,10 @@ impl Queue {
         let queue_size = usize::try_from(queue_size).unwrap_or(usize::MAX);
         let num_consumers = section.get("num_consumers").and_then(|value| value.integer(1..=1000));
         let num_consumers = num_consumers.and_then(|value| usize::try_from(value).ok()).unwrap_or(CONSUMERS);
-        section.unsupported("batch", "batches are whole collections and are not regrouped; remove the key");
+        let batch = section.get_or_null("batch").map(|value| Batching::read(value.section()));
         section.unsupported("block_on_overflow", "a full queue holds up the receivers unless `on_full` says otherwise");
         section.finish();
-        Self { queue_size, sizer, num_consumers, storage }
+        Self { queue_size, sizer, num_consumers, batch, storage }
     }
 }
 

@@ -109,7 +109,7 @@ impl Exporter {
         };
         Ok(Self {
             id,
-            outlet: Outlet { target, retry, workers },
+            outlet: Outlet { target, retry, workers, batching: kind.queue().and_then(|queue| queue.batch) },
             queue_size: kind.queue().map_or(UNCONFIGURED_QUEUE, |queue| queue.queue_size),
             sizer: kind.queue().map_or(Sizer::Requests, |queue| queue.sizer),
             storage: kind.queue().and_then(|queue| queue.storage.clone()),
@@ -178,7 +178,14 @@ impl Exporter {
             }
         };
         let (outlet, _) = watch::channel(Arc::new(self.outlet));
-        let shop = Arc::new(Shop { queue, outlet, report, memory: memory.clone(), workers: AtomicUsize::new(0) });
+        let shop = Arc::new(Shop {
+            queue,
+            gathering: tokio::sync::Mutex::default(),
+            outlet,
+            report,
+            memory: memory.clone(),
+            workers: AtomicUsize::new(0),
+        });
         let (stop, stop_seen) = watch::channel(None);
         let mut tasks = JoinSet::new();
         if let Queue::Disk(queue) = &shop.queue {

@@ -14,6 +14,7 @@ mod client;
 mod debug;
 mod exporter;
 mod file;
+mod gather;
 mod otlp_grpc;
 mod otlp_http;
 mod payload;

@@ -94,6 +94,11 @@ impl Report {
         self.metrics.in_flight()
     }
 
+    /// A request of so many items and bytes is to be sent, however often that takes.
+    pub(crate) fn leaves(&self, items: usize, bytes: usize) {
+        self.metrics.leaves(items, bytes);
+    }
+
     /// An attempt was answered, or not.
     pub(crate) fn requested(&self, outcome: &Outcome, took: Duration) {
         let outcome = match outcome {

@@ -1,4 +1,4 @@
-//! One batch at a time, from the queue to its end: delivered, or given up for a reason that is counted.
+//! One request at a time, from the queue to its end: delivered, or given up for a reason that is counted.
 //!
 //! Every batch a worker takes, or every piece of one that is too large to be sent whole, ends in exactly one call to
 //! [`Report::delivered`] or [`Report::dropped`], unless it is on disk and stays there. Once the exporter
@@ -9,14 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use kiln_config::Batching;
 use kiln_memory::Memory;
 use kiln_otlp::{Batch, Signal};
 use kiln_telemetry::metrics::DropReason;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
 use crate::attempt::{Failure, Outcome, Request};
-use crate::queue::{Job, Queue};
+use crate::gather::{Gathering, Parcel, cut};
+use crate::payload::IN_PLACE;
+use crate::queue::{Popped, Queue, Receipt};
 use crate::report::Report;
 use crate::retry::{RetryPolicy, chance};
 use crate::target::Target;
@@ -28,6 +32,8 @@ pub(crate) type Deadline = watch::Receiver<Option<Instant>>;
 #[derive(Debug)]
 pub(crate) struct Shop {
     pub(crate) queue: Queue,
+    /// What has left the queue to be joined; whoever gathers has it locked.
+    pub(crate) gathering: tokio::sync::Mutex<Gathering>,
     pub(crate) report: Arc<Report>,
     /// Where copies are counted. Nothing waits for it here: only what leaves makes room.
     pub(crate) memory: Memory,
@@ -44,6 +50,8 @@ pub(crate) struct Outlet {
     pub(crate) retry: RetryPolicy,
     /// Workers there should be.
     pub(crate) workers: usize,
+    /// How batches are joined, if they are.
+    pub(crate) batching: Option<Batching>,
 }
 
 /// The outlet as a worker sees it.
@@ -54,18 +62,65 @@ impl Shop {
     pub(crate) async fn work(&self, mut stop: Deadline) {
         let mut way = self.outlet.subscribe();
         while !self.is_one_too_many(&way)
-            && let Some(Job { batch, receipt }) = self.queue.pop().await
+            && let Some(parcel) = self.next(&way).await
         {
-            let signal = batch.signal;
+            let signal = parcel.signal;
+            let (batch, receipts) = self.joined(parcel);
             if let Err((failure, items)) = self.deliver_all(batch, &mut way, &mut stop).await {
-                if self.queue.keeps(receipt).await {
+                let mut lost = 0_usize;
+                for (receipt, items) in &receipts {
+                    if !self.queue.keeps(*receipt).await {
+                        lost = lost.saturating_add(*items);
+                    }
+                }
+                if lost > 0 {
+                    self.report.dropped(signal, lost.min(items), &failure);
+                }
+                if receipts.iter().any(|(receipt, _)| matches!(receipt, Receipt::Stored(_))) {
                     // What else waits is kept as well, and no more likely to get through.
                     return;
                 }
-                self.report.dropped(signal, items, &failure);
             }
-            self.queue.done(receipt).await;
+            self.queue.done(receipts.into_iter().map(|(receipt, _)| receipt)).await;
         }
+    }
+
+    /// What is to be sent next, once there is something; `None` when there will be nothing.
+    async fn next(&self, way: &Way) -> Option<Parcel> {
+        loop {
+            if way.borrow().batching.is_none() {
+                // What was gathered before it was told not to.
+                let rest = self.gathering.try_lock().ok().and_then(|mut gathering| gathering.any());
+                if let Some(parcel) = rest {
+                    return Some(parcel);
+                }
+                return match self.queue.pop(None).await {
+                    Popped::Next(job) => Some(Parcel::of(job)),
+                    Popped::Closed | Popped::Late => None,
+                };
+            }
+            let mut gathering = self.gathering.lock().await;
+            // It may have changed meanwhile, and does so again.
+            loop {
+                let batching = way.borrow().batching;
+                let Some(batching) = batching else { break };
+                if let Some(parcel) = gathering.due(&batching, Instant::now()) {
+                    return Some(parcel);
+                }
+                match self.queue.pop(gathering.next_due(batching.flush_timeout)).await {
+                    Popped::Next(job) => gathering.add(job, &batching, Instant::now()),
+                    Popped::Late => {}
+                    Popped::Closed => return gathering.any(),
+                }
+            }
+        }
+    }
+
+    /// A parcel as one batch. That of a single batch is that batch, and not counted twice.
+    fn joined(&self, parcel: Parcel) -> (Batch, Vec<(Receipt, usize)>) {
+        let is_single = parcel.jobs.len() == 1;
+        let (batch, receipts) = parcel.open();
+        (if is_single { batch } else { self.counted(batch) }, receipts)
     }
 
     /// Delivers a batch, in pieces where it is too large, down to a single item. Drops the pieces that cannot be delivered,
@@ -74,7 +129,8 @@ impl Shop {
     /// # Errors
     /// The exporter has to stop; with how many items are left.
     async fn deliver_all(&self, batch: Batch, way: &mut Way, stop: &mut Deadline) -> Result<(), (Failure, usize)> {
-        let mut pieces = vec![batch];
+        let mut pieces = self.cut(batch, way).await;
+        pieces.reverse();
         while let Some(piece) = pieces.pop() {
             let Err(failure) = self.deliver(piece.clone(), way, stop).await else { continue };
             match failure.reason {
@@ -95,6 +151,23 @@ impl Shop {
         Ok(())
     }
 
+    /// A batch in the pieces it is to be sent in.
+    async fn cut(&self, batch: Batch, way: &Way) -> Vec<Batch> {
+        let Some(batching) = way.borrow().batching.filter(|batching| batching.max_size.is_some()) else {
+            return vec![batch];
+        };
+        let whole = batch.clone();
+        // Looking through a large one takes longer than an async task may hold its thread.
+        let pieces = match batch.payload.len() <= IN_PLACE {
+            true => cut(batch, &batching),
+            false => spawn_blocking(move || cut(batch, &batching)).await.unwrap_or_default(),
+        };
+        match pieces.len() {
+            0 | 1 => vec![whole],
+            _ => pieces.into_iter().map(|piece| self.counted(piece)).collect(),
+        }
+    }
+
     fn counted(&self, batch: Batch) -> Batch {
         Batch { payload: self.memory.count(batch.payload), ..batch }
     }
@@ -107,6 +180,7 @@ impl Shop {
     }
 
     async fn deliver(&self, batch: Batch, way: &mut Way, stop: &mut Deadline) -> Result<(), Failure> {
+        self.report.leaves(batch.items, batch.payload.len());
         loop {
             let outlet = Arc::clone(&way.borrow_and_update());
             let ended = self.deliver_to(&outlet, batch.clone(), way, stop).await;

@@ -1,4 +1,4 @@
-//! A batch in two, for a backend that finds it too large.
+//! A batch in two, for a backend that finds it too large, or in as many as it takes.
 //!
 //! Both halves have the resources, scopes and descriptions their items belong to, and every byte that is no item's, so
 //! nothing is lost and unknown fields survive. Only what holds items is looked into.
@@ -17,16 +17,46 @@ const TO_POINTS: Way = &[&[1], &[2], &[2], &[5, 7, 9, 10, 11], &[1]];
 const TO_RECORDS: Way = &[&[1], &[2], &[2]];
 
 impl Batch {
+    /// As many as it takes for none to have more than `items` items, at least one, in order. A payload that is not OTLP stays in
+    /// one piece.
+    #[must_use]
+    pub fn parts(self, items: usize) -> Vec<Self> {
+        let most = items.max(1);
+        let (mut parts, mut rest) = (Vec::new(), vec![self]);
+        while let Some(batch) = rest.pop() {
+            if batch.items <= most {
+                parts.push(batch);
+                continue;
+            }
+            // Near the middle, where no part but the last gets less than it may have: each byte is looked at as often as the
+            // number of parts can be halved.
+            let first = batch.items.div_ceil(most) / 2 * most;
+            match batch.parted(first) {
+                Some((first, second)) => rest.extend([second, first]),
+                None => parts.push(batch),
+            }
+        }
+        parts
+    }
+
     /// The first and the second half of its items; `None` if there are not two, or the payload is not OTLP.
     #[must_use]
     pub fn halves(&self) -> Option<(Self, Self)> {
-        let way = match self.signal {
+        self.parted(count(self.way(), &self.payload).ok()? / 2)
+    }
+
+    const fn way(&self) -> Way {
+        match self.signal {
             Signal::Metrics => TO_POINTS,
             Signal::Traces | Signal::Logs => TO_RECORDS,
-        };
+        }
+    }
+
+    /// The first so many items, and the rest; `None` if one of them would have none.
+    fn parted(&self, first: usize) -> Option<(Self, Self)> {
+        let way = self.way();
         let items = count(way, &self.payload).ok()?;
-        let first = items / 2;
-        if first == 0 {
+        if first == 0 || first >= items {
             return None;
         }
         let half = |from, to| {

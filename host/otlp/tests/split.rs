@@ -84,9 +84,25 @@ proptest! {
     }
 
     #[test]
+    fn parts_are_the_whole(
+        shape in prop::collection::vec(prop::collection::vec(prop::collection::vec(0_usize..5, 0..4), 0..3), 0..3),
+        most in 0_usize..6,
+    ) {
+        let (request, items) = request(&shape);
+        let whole = Batch { signal: Signal::Metrics, payload: request.encode_to_vec().into(), items };
+        let parts = whole.clone().parts(most);
+        prop_assert_eq!(parts.len(), items.div_ceil(most.max(1)).max(1));
+        let all: Vec<_> = parts.iter().flat_map(|part| points(&part.payload)).collect();
+        prop_assert_eq!(all, points(&whole.payload));
+        prop_assert!(parts.iter().all(|part| part.items <= most.max(1)));
+    }
+
+    #[test]
     fn arbitrary_bytes_are_split_or_not(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for signal in Signal::ALL {
             let _any = Batch { signal, payload: bytes.clone().into(), items: 7 }.halves();
+            let parts = Batch { signal, payload: bytes.clone().into(), items: 7 }.parts(2);
+            prop_assert!(!parts.is_empty());
         }
     }
 }

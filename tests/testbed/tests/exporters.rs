@@ -101,3 +101,35 @@ fn a_file_and_a_page_have_what_a_backend_gets() {
     }
     assert!(TcpStream::connect(address).is_err(), "the page is gone with Kiln");
 }
+
+/// Scenario: collections of one point each, the Collector's `batch` processor as it is pasted, and a backend beside it that is
+/// fed by a pipeline without one.
+/// Guarantees: the one gets requests of as many points as it says, the other one for each collection; both get every point, in
+/// order.
+#[test]
+fn a_batch_processor_joins_collections_to_requests() {
+    let (joined, single) = (Sink::start().unwrap(), Sink::start().unwrap());
+    let exporters = format!(
+        "  otlp_http/joined: {{ endpoint: \"{}\", sending_queue: {{ num_consumers: 1 }} }}\n  otlp_http/single: {{ endpoint: \
+         \"{}\", sending_queue: {{ num_consumers: 1 }} }}",
+        joined.url(),
+        single.url()
+    );
+    let folder = configure(&exporters, "[otlp_http/joined], processors: [batch]");
+    let path = folder.path().join("kiln.yaml");
+    let config = std::fs::read_to_string(&path).unwrap().replace(
+        "service:\n",
+        "processors: { batch: { timeout: 60s, send_batch_size: 5, send_batch_max_size: 5 } }\nservice:\n",
+    ) + "    metrics/single: { receivers: [steady], exporters: [otlp_http/single] }\n";
+    std::fs::write(&path, config).unwrap();
+    let mut kiln = Kiln::start(folder.path());
+    let arrived = joined.wait_for(PATIENCE, |telemetry| telemetry.requests.len() >= 4);
+    assert!(single.wait_for(PATIENCE, |telemetry| numbers(telemetry).len() >= 20).is_ok());
+    kiln.stop();
+    let arrived = arrived.unwrap_or_else(|_| panic!("{}", std::fs::read_to_string(folder.path().join("log")).unwrap()));
+    assert!(arrived.requests.iter().take(4).all(|request| request.items == 5), "{:?}", numbers(&arrived));
+    assert!(single.telemetry().requests.iter().all(|request| request.items == 1));
+    // What was gathered at the end was sent although it was too little.
+    let (joined, single) = (numbers(&joined.telemetry()), numbers(&single.telemetry()));
+    assert!(counted(&joined) && counted(&single) && joined.len() == single.len(), "{joined:?} {single:?}");
+}

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kiln_config::{
-    Compression, Config, DEFAULT_MAX_BYTES, Encoding, Errors, ExporterKind, Fsync, Limits, LoadingLimits, LogEncoding,
-    MemoryLimit, OnFull, OtlpHttp, Queue, Reloading, Retry, Role, Share, Sizer, Storage, Tls, TlsVersion, Verbosity,
+    Batching, Compression, Config, DEFAULT_MAX_BYTES, Encoding, Errors, ExporterKind, Fsync, Limits, LoadingLimits,
+    LogEncoding, MemoryLimit, OnFull, OtlpHttp, Queue, Reloading, Retry, Role, Share, Sizer, Storage, Tls, TlsVersion,
+    Verbosity,
 };
 use kiln_otlp::Signal;
 use proptest::prelude::*;

@@ -48,7 +48,10 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
     let otlp = read_otlp_http("{ endpoint: 'http://a' }", &[]);
     assert_eq!(otlp.retry, Retry::default());
     assert_eq!(otlp.retry.max_elapsed_time, Some(Duration::from_secs(300)));
-    assert_eq!(otlp.queue, Queue { queue_size: 100, sizer: Sizer::Requests, num_consumers: 4, storage: None });
+    assert_eq!(
+        otlp.queue,
+        Queue { queue_size: 100, sizer: Sizer::Requests, num_consumers: 4, batch: None, storage: None }
+    );
     assert_eq!(otlp.destinations.metrics.compression, Compression::Gzip);
     assert_eq!(otlp.destinations.metrics.timeout, Duration::from_secs(30));
     let otlp = read_otlp_http(
@@ -94,8 +97,13 @@ fn otlp_settings_have_the_defaults_and_bounds_of_the_collector() {
         ("{ sending_queue: { queue_size: 0 } }", "must be from 1 to"),
         ("{ sending_queue: { sizer: bytes, queue_size: 7 } }", "must be from 1KiB to 256GiB"),
         ("{ sending_queue: { sizer: items, queue_size: 1MiB } }", "expected a whole number, found text"),
-        ("{ sending_queue: { sizer: batches } }", "use `requests`, `items` or `bytes`"),
+        ("{ sending_queue: { sizer: batches } }", "use `bytes`, `items` or `requests`"),
         ("{ sending_queue: { storage: queue, sizer: bytes } }", "counts batches, and bytes with `max_bytes`"),
+        ("{ sending_queue: { batch: { min_size: 9, max_size: 8 } } }", "must not be more than `max_size`"),
+        ("{ sending_queue: { batch: { sizer: requests } } }", "use `bytes` or `items`"),
+        ("{ sending_queue: { batch: { flush_timeout: 2h } } }", "must be from 0s to 1h"),
+        ("{ sending_queue: { batch: { partition: {} } } }", "whatever they come from"),
+        ("{ sending_queue: { batch: { minsize: 1 } } }", "did you mean `min_size`?"),
         ("{ sending_queue: { num_consumer: 1 } }", "did you mean `num_consumers`?"),
         ("{ sending_queue: { max_bytes: 1GiB } }", "only a queue on disk has it; set `storage` or remove the key"),
         ("{ sending_queue: { storage: queue } }", "a queue on disk needs `service.data_dir`"),
@@ -261,6 +269,30 @@ fn a_header_may_be_kept_in_a_file() {
     let otlp = read_otlp_http(&keys, &[]);
     std::fs::remove_file(&directory).unwrap();
     assert_eq!(otlp.destinations.metrics.headers[0].1.expose(), "Bearer sesame99");
+}
+
+#[test]
+fn batches_are_joined_where_it_is_asked_for() {
+    let items =
+        Batching { flush_timeout: Duration::from_millis(200), min_size: 8192, max_size: None, sizer: Sizer::Items };
+    let bytes = Batching { min_size: 1 << 20, sizer: Sizer::Bytes, ..items };
+    for (keys, expected) in [
+        ("{}", items),
+        ("", items),
+        (
+            "{ flush_timeout: 0s, min_size: 0, max_size: 0 }",
+            Batching { flush_timeout: Duration::ZERO, min_size: 0, ..items },
+        ),
+        ("{ max_size: 100 }", Batching { min_size: 100, max_size: Some(100), ..items }),
+        ("{ sizer: bytes }", bytes),
+        (
+            "{ max_size: 4MiB, min_size: 2MiB, sizer: bytes }",
+            Batching { min_size: 2 << 20, max_size: Some(4 << 20), ..bytes },
+        ),
+    ] {
+        let otlp = read_otlp_http(&format!("{{ sending_queue: {{ batch: {keys} }} }}"), &[]);
+        assert_eq!(otlp.queue.batch, Some(expected), "{keys}");
+    }
 }
 
 #[test]

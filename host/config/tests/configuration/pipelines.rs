@@ -63,16 +63,39 @@ fn what_is_unused_does_not_run_and_is_mentioned() {
     assert!(errors(&wrong).contains("receivers.spark.timeout"), "what does not run must still be right");
 }
 
+/// Scenario: the Collector's batch processors, as they are pasted: one with settings, one without, one in no pipeline.
+/// Guarantees: they become how the exporters of their pipelines join batches, unless those say so themselves; typing errors
+/// are told, and what has no effect is too.
 #[test]
-fn the_batch_processor_is_accepted_and_ignored() {
-    let text = "receivers: { a: }\nprocessors: { batch: { timeout: 1s, send_batch_size: 8192 }, batch/2: }\n\
-                exporters: { debug: }\n\
-                service: { pipelines: { logs: { receivers: [a], processors: [batch], exporters: [debug] } } }";
+fn the_batch_processor_becomes_the_batching_of_exporters() {
+    let text = "receivers: { a: }\nprocessors: { batch: { timeout: 1s, send_batch_size: 100, send_batch_max_size: 50, \
+                metadata_keys: [x] }, batch/2:, batch/3: }\nexporters: { debug:, otlp_http/a:, otlp_http/b:, otlp_http/c: { \
+                sending_queue: { batch: { min_size: 5 } } }, otlp_http/d: }\nservice: { pipelines: {\n\
+                logs: { receivers: [a], processors: [batch], exporters: [debug, otlp_http/a, otlp_http/c] },\n\
+                traces: { receivers: [a], processors: [batch/2], exporters: [otlp_http/a, otlp_http/b] },\n\
+                metrics: { receivers: [a], exporters: [otlp_http/d] } } }";
     let config = parse(text);
-    assert_eq!(config.pipelines[0].processors, []);
+    assert!(config.pipelines.iter().all(|pipeline| pipeline.processors.is_empty()));
     assert_eq!(config.instances.len(), 1, "the receiver alone");
-    assert_eq!(config.warnings.len(), 2);
-    assert!(config.warnings[0].message.contains("has no effect"), "{:?}", config.warnings);
+    let batching = |flush_timeout, min_size, max_size| {
+        Some(Batching { flush_timeout: Duration::from_millis(flush_timeout), min_size, max_size, sizer: Sizer::Items })
+    };
+    let found: Vec<_> =
+        config.exporters.iter().map(|exporter| exporter.kind.queue().and_then(|queue| queue.batch)).collect();
+    let expected = [None, batching(1000, 50, Some(50)), batching(200, 8192, None), batching(200, 5, None), None];
+    assert_eq!(found, expected);
+    let warnings: Vec<_> = config.warnings.iter().map(ToString::to_string).collect();
+    for (path, message) in [
+        ("processors.batch:", "becomes `sending_queue.batch`"),
+        ("processors.batch.metadata_keys:", "has no effect"),
+        ("processors.batch/2:", "becomes `sending_queue.batch`"),
+        ("processors.batch/2:", "has no effect where another one comes first"),
+        ("processors.batch/3:", "becomes `sending_queue.batch`"),
+    ] {
+        assert!(warnings.iter().any(|it| it.contains(path) && it.contains(message)), "{path} {message}: {warnings:?}");
+    }
+    assert_eq!(warnings.len(), 5, "{warnings:?}");
     assert!(errors(&text.replace("send_batch_size", "send_batch_sise")).contains("did you mean `send_batch_size`?"));
-    assert!(errors(&text.replace("[batch]", "[batch/3]")).contains("no processor with this name is defined"));
+    assert!(errors(&text.replace("[batch]", "[batch/4]")).contains("no processor with this name is defined"));
+    assert!(errors(&text.replace("[batch]", "[batch, batch]")).contains("is listed twice"));
 }

@@ -1,5 +1,7 @@
 use bytes::Bytes;
-use kiln_config::{Compression, Debug, Destination, Encoding, OtlpHttp, Queue, Retry, Secret, Tls, Verbosity};
+use kiln_config::{
+    Batching, Compression, Debug, Destination, Encoding, OtlpHttp, Queue, Retry, Secret, Tls, Verbosity,
+};
 use kiln_otlp::{PerSignal, Signal};
 use kiln_telemetry::metrics::Format;
 use std::time::Duration;
@@ -13,7 +15,7 @@ pub(crate) fn scripted(target: Scripted, retry: &Retry, workers: usize) -> Expor
     let (target, retry) = (Target::Scripted(target), RetryPolicy::new(retry).unwrap());
     Exporter {
         id: "e".to_owned(),
-        outlet: Outlet { target, retry, workers },
+        outlet: Outlet { target, retry, workers, batching: None },
         queue_size: 100,
         sizer: Sizer::Requests,
         storage: None,
@@ -45,6 +47,26 @@ pub(crate) fn stored(
     let exporter = Exporter { storage: Some(storage), ..scripted(target, retry, 1) };
     let storage = exporter.open_storage(committed)?;
     Ok(exporter.start(storage, &Memory::default(), metrics, health))
+}
+
+/// The same, joining what waits in a queue on disk in a folder.
+pub(crate) fn stored_batching(target: Scripted, folder: &std::path::Path, batching: Batching) -> ExporterHandle {
+    let storage = kiln_config::Storage {
+        directory: folder.join("queue"),
+        max_bytes: 1 << 20,
+        on_full: kiln_config::OnFull::Block,
+        fsync: kiln_config::Fsync::Never,
+    };
+    let mut exporter = Exporter { storage: Some(storage), ..scripted(target, &Retry::default(), 2) };
+    exporter.set_batching(Some(batching));
+    let storage = exporter.open_storage(&|_| None).unwrap();
+    exporter.start(storage, &Memory::default(), &Metrics::new(""), &Health::default())
+}
+
+impl Exporter {
+    pub(crate) fn set_batching(&mut self, batching: Option<Batching>) {
+        self.outlet.batching = batching;
+    }
 }
 
 /// The value of one series, which must exist.
@@ -128,7 +150,7 @@ async fn a_stopping_exporter_turns_batches_away_and_says_so() {
     let exporter = running(Scripted::default(), &Retry::default(), 1, &metrics, &Health::default());
     exporter.drain(Instant::now()).await;
     assert_eq!(exporter.enqueue(batch(4)).await, Err(NotTaken::Closed(Closed)));
-    let series = "otelcol_exporter_enqueue_failed_log_records_total{exporter=\"e\"}";
+    let series = "otelcol_exporter_enqueue_failed_log_records_total{exporter=\"e\",reason=\"stopping\"}";
     assert_eq!(sample(&metrics, series), 4);
 }
 

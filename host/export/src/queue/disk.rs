@@ -16,11 +16,12 @@ use kiln_telemetry::metrics::{DropReason, ExporterMetrics, StorageMetrics};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use super::envelope::{Envelope, Unit};
 use super::staged::{Staged, Waiting};
 use super::storage::Storage;
-use super::{Closed, Job, NotTaken, Receipt};
+use super::{Closed, Job, NotTaken, Popped, Receipt, batch_permit};
 use crate::attempt::Failure;
 use crate::report::Report;
 
@@ -192,11 +193,12 @@ impl DiskQueue {
         }
     }
 
-    /// The batch that has waited longest, once there is one; `None` when the queue is closed and empty.
-    pub(crate) async fn pop(self: &Arc<Self>) -> Option<Job> {
+    /// The batch that has waited longest, once there is one, or until it is that time.
+    pub(crate) async fn pop(self: &Arc<Self>, until: Option<Instant>) -> Popped<Job> {
         loop {
             // Never closed: the end is a batch that is not there.
-            self.ready.acquire().await.ok()?.forget();
+            let Some(permit) = batch_permit(&self.ready, until).await else { return Popped::Late };
+            permit.forget();
             let (waiting, closed) = {
                 let mut state = self.state();
                 (state.ready.pop_front(), state.closed)
@@ -204,7 +206,7 @@ impl DiskQueue {
             let Some(waiting) = waiting else {
                 if closed {
                     self.ready.add_permits(1);
-                    return None;
+                    return Popped::Closed;
                 }
                 continue;
             };
@@ -214,12 +216,12 @@ impl DiskQueue {
             match read.map(Envelope::unwrap) {
                 Ok(Some(batch)) => {
                     let batch = Batch { payload: self.memory.count(batch.payload), ..batch };
-                    return Some(Job { batch, receipt: Receipt::Stored(waiting.id) });
+                    return Popped::Next(Job { batch, receipt: Receipt::Stored(waiting.id) });
                 }
                 Ok(None) | Err(ReadError::Damaged) => {
                     self.storage_metrics.damaged(1);
                     self.lost(waiting, DropReason::Damaged);
-                    self.done(waiting.id).await;
+                    self.done(vec![waiting.id]).await;
                 }
                 Err(ReadError::Gone) => self.lost(waiting, DropReason::QueueFull),
                 // Perhaps the next process has better luck.
@@ -228,12 +230,12 @@ impl DiskQueue {
         }
     }
 
-    /// A batch has arrived, or is given up.
-    pub(crate) async fn done(self: &Arc<Self>, id: u64) {
+    /// Batches have arrived, or are given up.
+    pub(crate) async fn done(self: &Arc<Self>, ids: Vec<u64>) {
         let queue = Arc::clone(self);
         let done = spawn_blocking(move || {
             let mut log = queue.log();
-            let done = log.acknowledge(&[id]);
+            let done = log.acknowledge(&ids);
             queue.measure(&log);
             done
         });

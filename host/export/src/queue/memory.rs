@@ -12,8 +12,9 @@ use kiln_config::Sizer;
 use kiln_otlp::Batch;
 use kiln_telemetry::metrics::ExporterMetrics;
 use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::time::Instant;
 
-use super::Closed;
+use super::{Closed, Popped, batch_permit};
 
 #[derive(Debug)]
 pub(crate) struct MemoryQueue {
@@ -83,20 +84,21 @@ impl MemoryQueue {
         Ok(())
     }
 
-    /// The batch that has waited longest, once there is one; `None` when the queue is closed and empty.
-    pub(crate) async fn pop(&self) -> Option<Batch> {
+    /// The batch that has waited longest, once there is one, or until it is that time. Cancelling the wait leaves it there.
+    pub(crate) async fn pop(&self, until: Option<Instant>) -> Popped<Batch> {
         // Never closed: the end is a batch that is not there.
-        self.batches.acquire().await.ok()?.forget();
+        let Some(permit) = batch_permit(&self.batches, until).await else { return Popped::Late };
+        permit.forget();
         let mut state = self.state();
         let Some((batch, size)) = state.waiting.pop_front() else {
             self.batches.add_permits(1);
-            return None;
+            return Popped::Closed;
         };
         state.taken -= size;
         self.metrics.queue(in_usize(state.taken), in_usize(self.capacity));
         drop(state);
         self.places.add_permits(in_usize(size));
-        Some(batch)
+        Popped::Next(batch)
     }
 
     /// Lets nothing in any more; producers that wait are turned away.
@@ -149,6 +151,27 @@ mod tests {
         Arc::new(MemoryQueue::new(capacity, Sizer::Requests, Metrics::new("").exporter("e")))
     }
 
+    async fn next(queue: &MemoryQueue) -> Option<Batch> {
+        match queue.pop(None).await {
+            Popped::Next(batch) => Some(batch),
+            Popped::Closed => None,
+            Popped::Late => panic!("nobody was in a hurry"),
+        }
+    }
+
+    /// Scenario: a consumer that waits for a while only, of a queue that is empty, that has a batch, that is closed.
+    /// Guarantees: it gets what is there however late it is, and is told that time is up and when it is the end.
+    #[tokio::test(start_paused = true)]
+    async fn a_consumer_may_wait_for_a_while_only() {
+        let queue = queue(1);
+        let soon = || Some(Instant::now() + std::time::Duration::from_secs(1));
+        assert!(matches!(queue.pop(soon()).await, Popped::Late));
+        queue.push(batch(1), &|| {}).await.unwrap();
+        assert!(matches!(queue.pop(Some(Instant::now())).await, Popped::Next(it) if it == batch(1)));
+        queue.close();
+        assert!(matches!(queue.pop(soon()).await, Popped::Closed));
+    }
+
     #[tokio::test]
     async fn a_full_queue_makes_the_producer_wait_until_a_batch_leaves() {
         let queue = queue(2);
@@ -162,10 +185,10 @@ mod tests {
         });
         yield_now().await;
         assert!(!third.is_finished());
-        assert_eq!(queue.pop().await, Some(batch(1)));
+        assert_eq!(next(&queue).await, Some(batch(1)));
         third.await.unwrap().unwrap();
-        assert_eq!(queue.pop().await, Some(batch(2)));
-        assert_eq!(queue.pop().await, Some(batch(3)));
+        assert_eq!(next(&queue).await, Some(batch(2)));
+        assert_eq!(next(&queue).await, Some(batch(3)));
     }
 
     #[tokio::test]
@@ -181,8 +204,8 @@ mod tests {
         queue.close();
         assert_eq!(waiting.await.unwrap(), Err(Closed));
         assert_eq!(queue.push(batch(3), &|| {}).await, Err(Closed));
-        assert_eq!(queue.pop().await, Some(batch(1)));
-        assert_eq!(queue.pop().await, None);
+        assert_eq!(next(&queue).await, Some(batch(1)));
+        assert_eq!(next(&queue).await, None);
     }
 
     #[tokio::test]
@@ -191,7 +214,7 @@ mod tests {
         let consumers: Vec<_> = (0..5)
             .map(|_| {
                 let queue = Arc::clone(&queue);
-                tokio::spawn(async move { queue.pop().await })
+                tokio::spawn(async move { next(&queue).await })
             })
             .collect();
         yield_now().await;
@@ -212,9 +235,9 @@ mod tests {
         yield_now().await;
         impatient.abort();
         assert!(impatient.await.unwrap_err().is_cancelled());
-        assert_eq!(queue.pop().await, Some(batch(1)));
+        assert_eq!(next(&queue).await, Some(batch(1)));
         queue.push(batch(3), &|| {}).await.unwrap();
-        assert_eq!(queue.pop().await, Some(batch(3)));
+        assert_eq!(next(&queue).await, Some(batch(3)));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -227,7 +250,7 @@ mod tests {
                 let queue = Arc::clone(&queue);
                 tokio::spawn(async move {
                     let mut seen = Vec::new();
-                    while let Some(batch) = queue.pop().await {
+                    while let Some(batch) = next(&queue).await {
                         seen.push(batch.items);
                         yield_now().await;
                     }
@@ -276,15 +299,15 @@ mod tests {
             };
             let (large, small) = (pushing(100), pushing(1));
             yield_now().await;
-            assert_eq!(queue.pop().await, Some(batch(6)));
+            assert_eq!(next(&queue).await, Some(batch(6)));
             yield_now().await;
             assert!(!large.is_finished() && !small.is_finished());
-            assert_eq!(queue.pop().await, Some(batch(4)));
+            assert_eq!(next(&queue).await, Some(batch(4)));
             large.await.unwrap().unwrap();
             assert!(queue.is_full() && !small.is_finished());
-            assert_eq!(queue.pop().await, Some(batch(100)));
+            assert_eq!(next(&queue).await, Some(batch(100)));
             small.await.unwrap().unwrap();
-            assert_eq!(queue.pop().await, Some(batch(1)));
+            assert_eq!(next(&queue).await, Some(batch(1)));
             assert!(!queue.is_full());
         }
     }
@@ -295,7 +318,7 @@ mod tests {
         let queue = MemoryQueue::new(7, Sizer::Requests, metrics.exporter("e"));
         queue.push(batch(1), &|| {}).await.unwrap();
         queue.push(batch(2), &|| {}).await.unwrap();
-        queue.pop().await.unwrap();
+        next(&queue).await.unwrap();
         let text = metrics.expose(Format::OpenMetrics);
         assert!(text.contains("\notelcol_exporter_queue_size{exporter=\"e\"} 1\n"));
         assert!(text.contains("\notelcol_exporter_queue_capacity{exporter=\"e\"} 7\n"));

@@ -12,6 +12,8 @@ mod tests;
 use std::sync::Arc;
 
 use kiln_otlp::Batch;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::disk::{DiskQueue, SYNC_INTERVAL};
 pub use self::envelope::Unit;
@@ -62,20 +64,38 @@ pub(crate) enum Receipt {
     Stored(u64),
 }
 
+/// What came of waiting for a batch.
+#[derive(Debug)]
+pub(crate) enum Popped<T> {
+    /// The one that has waited longest.
+    Next(T),
+    /// None within the time.
+    Late,
+    /// There will be none: the queue is closed and empty.
+    Closed,
+}
+
 impl Queue {
-    /// The batch that has waited longest, once there is one; `None` when the queue is closed and empty.
-    pub(crate) async fn pop(&self) -> Option<Job> {
+    /// The batch that has waited longest, once there is one, or until it is that time.
+    pub(crate) async fn pop(&self, until: Option<Instant>) -> Popped<Job> {
         match self {
-            Self::Memory(queue) => queue.pop().await.map(|batch| Job { batch, receipt: Receipt::None }),
-            Self::Disk(queue) => queue.pop().await,
+            Self::Memory(queue) => match queue.pop(until).await {
+                Popped::Next(batch) => Popped::Next(Job { batch, receipt: Receipt::None }),
+                Popped::Late => Popped::Late,
+                Popped::Closed => Popped::Closed,
+            },
+            Self::Disk(queue) => queue.pop(until).await,
         }
     }
 
-    /// A batch has arrived, or is given up.
-    pub(crate) async fn done(&self, receipt: Receipt) {
-        if let (Self::Disk(queue), Receipt::Stored(id)) = (self, receipt) {
-            queue.done(id).await;
-        }
+    /// Batches have arrived, or are given up.
+    pub(crate) async fn done(&self, receipts: impl IntoIterator<Item = Receipt>) {
+        let Self::Disk(queue) = self else { return };
+        let stored = receipts.into_iter().filter_map(|receipt| match receipt {
+            Receipt::Stored(id) => Some(id),
+            Receipt::None => None,
+        });
+        queue.done(stored.collect()).await;
     }
 
     /// Whether a batch that is not sent now is still there at the next start.
@@ -100,5 +120,13 @@ impl Queue {
             Self::Memory(queue) => queue.is_full(),
             Self::Disk(queue) => queue.is_full(),
         }
+    }
+}
+
+/// A permit for a batch, once there is one; `None` if there is none until then. Of semaphores that are never closed.
+async fn batch_permit(batches: &Semaphore, until: Option<Instant>) -> Option<SemaphorePermit<'_>> {
+    match until {
+        None => batches.acquire().await.ok(),
+        Some(until) => timeout_at(until, batches.acquire()).await.ok()?.ok(),
     }
 }

@@ -137,10 +137,12 @@ fn fixed(running: Option<&Fixed>, desired: Option<&Fixed>) -> Vec<String> {
     differ.into_iter().filter(|(differs, _)| *differs).map(|(_, key)| key.to_owned()).collect()
 }
 
-/// A queue stays where it is and as large as it is; how many take from it may change.
+/// A queue stays where it is and as large as it is; how many take from it may change, and how they join what they take.
 fn is_same_queue(now: &ExporterKind, then: &ExporterKind) -> bool {
     match (now.queue(), then.queue()) {
-        (Some(now), Some(then)) => *now == kiln_config::Queue { num_consumers: now.num_consumers, ..then.clone() },
+        (Some(now), Some(then)) => {
+            *now == kiln_config::Queue { num_consumers: now.num_consumers, batch: now.batch, ..then.clone() }
+        }
         _ => true,
     }
 }

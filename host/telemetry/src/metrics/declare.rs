@@ -93,7 +93,7 @@ impl Declarations {
         self.declare(Kind::Gauge, name, help, labels, SecondsGauge::default)
     }
 
-    /// A histogram of durations; `name` ends in `_seconds`, `new` sets the buckets.
+    /// A histogram, of durations if `name` ends in `_seconds`; `new` sets the buckets.
     pub(super) fn histogram<const N: usize>(
         &mut self,
         name: &'static str,
@@ -224,6 +224,40 @@ pub(super) fn slow_durations() -> Histogram {
 /// Buckets for what runs inside the process: 50 µs to 10 s.
 pub(super) fn fast_durations() -> Histogram {
     Histogram::new([0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0])
+}
+
+/// Buckets for the items of a request: the Collector's, and up to what one collection may bring.
+pub(super) fn batch_items() -> Histogram {
+    Histogram::new([
+        10.0,
+        25.0,
+        50.0,
+        75.0,
+        100.0,
+        250.0,
+        500.0,
+        750.0,
+        1000.0,
+        2000.0,
+        3000.0,
+        4000.0,
+        5000.0,
+        6000.0,
+        7000.0,
+        8000.0,
+        9000.0,
+        10_000.0,
+        20_000.0,
+        30_000.0,
+        50_000.0,
+        100_000.0,
+        1_000_000.0,
+    ])
+}
+
+/// Buckets for the bytes of a request: 1 KiB to the 64 MiB that OTLP allows.
+pub(super) fn batch_bytes() -> Histogram {
+    Histogram::new((10..=26).step_by(2).map(|power| f64::from(1_u32 << power)))
 }
 
 /// Saturates rather than wraps: a count that does not fit 64 bits is not a count any more.

@@ -7,7 +7,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::declare::{Declarations, Labelled, count, slow_durations};
+use super::declare::{Declarations, Labelled, batch_bytes, batch_items, count, slow_durations};
 
 /// Why items were given up for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +94,8 @@ pub(super) struct Families {
     queue_size: Labelled<Gauge, 1>,
     queue_capacity: Labelled<Gauge, 1>,
     in_flight: Labelled<Gauge, 1>,
+    batch_size: Labelled<Histogram, 1>,
+    batch_bytes: Labelled<Histogram, 1>,
     request_duration: Labelled<Histogram, 2>,
     retries: Labelled<Counter, 1>,
     splits: Labelled<Counter, 1>,
@@ -161,6 +163,18 @@ impl Families {
                 "Requests sent to the backend and not yet answered",
                 ["exporter"],
             ),
+            batch_size: declare.histogram(
+                "otelcol_exporter_queue_batch_send_size",
+                "Data points, spans or log records in a request",
+                ["exporter"],
+                batch_items,
+            ),
+            batch_bytes: declare.histogram(
+                "otelcol_exporter_queue_batch_send_size_bytes",
+                "Bytes of OTLP in a request, uncompressed",
+                ["exporter"],
+                batch_bytes,
+            ),
             request_duration: declare.histogram(
                 "kiln_exporter_request_duration_seconds",
                 "How long requests to the backend took, by outcome: ok, retryable or permanent",
@@ -188,6 +202,8 @@ impl Families {
             queue_size: self.queue_size.with([id]),
             queue_capacity: self.queue_capacity.with([id]),
             in_flight: self.in_flight.with([id]),
+            batch_size: self.batch_size.with([id]),
+            batch_bytes: self.batch_bytes.with([id]),
             ok: self.request_duration.with([id, "ok"]),
             retryable: self.request_duration.with([id, "retryable"]),
             permanent: self.request_duration.with([id, "permanent"]),
@@ -259,6 +275,8 @@ pub struct ExporterMetrics {
     queue_size: Gauge,
     queue_capacity: Gauge,
     in_flight: Gauge,
+    batch_size: Histogram,
+    batch_bytes: Histogram,
     ok: Histogram,
     retryable: Histogram,
     permanent: Histogram,
@@ -293,6 +311,14 @@ impl ExporterMetrics {
     pub fn in_flight(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
+    }
+
+    /// A request of so many items and bytes is to be sent.
+    pub fn leaves(&self, items: usize, bytes: usize) {
+        #[allow(clippy::cast_precision_loss, reason = "a bucket needs no 53 bits")]
+        let observe = |histogram: &Histogram, value: usize| histogram.observe(value as f64);
+        observe(&self.batch_size, items);
+        observe(&self.batch_bytes, bytes);
     }
 
     /// A request ended.

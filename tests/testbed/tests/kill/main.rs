@@ -126,12 +126,23 @@ fn what_is_counted_survives_any_number_of_reloads() {
 /// failed; no value ever fell; and a run whose trace or log record was sent twice has one of each.
 #[test]
 fn with_a_queue_on_disk_traces_and_logs_survive_any_number_of_kills_and_outages() {
+    // One consumer, so that what is sent again is not overtaken by what comes after it.
+    survives_kills_and_outages("{ storage: queue, num_consumers: 1 }", 2);
+}
+
+/// Scenario: the same, and what waits is joined to requests and cut to smaller ones.
+/// Guarantees: the same: a batch is settled when the request it became part of is, and not before.
+#[test]
+fn what_is_joined_on_its_way_out_survives_any_number_of_kills_and_outages() {
+    let batch = "{ flush_timeout: 300ms, min_size: 500, max_size: 700 }";
+    survives_kills_and_outages(&format!("{{ storage: queue, num_consumers: 1, batch: {batch} }}"), 4);
+}
+
+fn survives_kills_and_outages(queue: &str, seed: u64) {
     let workspace = workspace();
     let sink = Sink::start().unwrap();
-    // One consumer, so that what is sent again is not overtaken by what comes after it.
-    let queue = "{ storage: queue, num_consumers: 1 }";
     let folder = configure(&workspace, &sink, queue, "{ initial_interval: 50ms, max_interval: 200ms }");
-    let mut dice = Dice(2);
+    let mut dice = Dice(seed);
 
     let mut kiln = Kiln::start(folder.path());
     assert!(sink.wait_for(PATIENCE, |telemetry| !telemetry.points.is_empty()).is_ok(), "nothing arrives");
