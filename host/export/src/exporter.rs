@@ -265,12 +265,7 @@ impl ExporterHandle {
     ///
     /// # Errors
     /// The exporter is stopping, or its queue cannot be written. A queue in memory may have taken some of the batches.
-    pub async fn stage(
-        &self,
-        unit: &Unit,
-        batches: Vec<Batch>,
-        waits: &(dyn Fn() + Sync),
-    ) -> Result<Staged, NotTaken> {
+    pub async fn stage(&self, unit: &Unit, batches: Vec<Batch>, waits: &(dyn Fn() + Sync)) -> Result<Staged, NotTaken> {
         let mut batches = batches;
         batches.retain(|batch| batch.items > 0);
         if batches.is_empty() {
@@ -292,8 +287,9 @@ impl ExporterHandle {
                 result
             }
         };
-        if result.is_err() {
-            offered.into_iter().skip(taken).for_each(|(signal, items)| self.shop.report.refused(signal, items));
+        if let Err(error) = &result {
+            let refused = offered.into_iter().skip(taken);
+            refused.for_each(|(signal, items)| self.shop.report.refused(signal, items, error));
         }
         result
     }

@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::answer::harmless;
 use crate::attempt::{Failure, Outcome};
 use crate::prometheus::Lost;
+use crate::queue::NotTaken;
 
 /// How often the same kind of trouble is worth a line.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -178,9 +179,11 @@ impl Report {
     }
 
     /// The queue turned a batch away; its owner still has it.
-    pub(crate) fn refused(&self, signal: Signal, items: usize) {
-        self.metrics.enqueue_failed(signal, items);
-        if let Some(kept_back) = self.may_say(Topic::Refused) {
+    pub(crate) fn refused(&self, signal: Signal, items: usize, error: &NotTaken) {
+        let is_stopping = matches!(error, NotTaken::Closed(_));
+        self.metrics.enqueue_failed(signal, is_stopping, items);
+        // That a queue cannot be written is an error of its own.
+        if is_stopping && let Some(kept_back) = self.may_say(Topic::Refused) {
             info!(exporter = self.id, %signal, items, kept_back, "the exporter is stopping and takes no more batches");
         }
     }

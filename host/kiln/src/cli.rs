@@ -47,7 +47,7 @@ Examples:
 The bundle holds `kiln`, `kiln.yaml` and `plugins/*.wasm`. The script pins the digest of each.")]
     InitScript(InitScript),
 
-    /// What Kiln runs in processes of its own
+    /// What Kiln runs in processes of its own, and what its scripts ask of it
     #[command(subcommand, hide = true)]
     Internal(InternalCommand),
 }
@@ -56,6 +56,9 @@ The bundle holds `kiln`, `kiln.yaml` and `plugins/*.wasm`. The script pins the d
 pub(crate) enum InternalCommand {
     /// Compile the plugin on standard input to native code on standard output, within bounds
     Compile(Compile),
+
+    /// Write the reference of Kiln's own metrics as Markdown
+    Metrics,
 }
 
 #[derive(Debug, clap::Args)]

@@ -92,6 +92,10 @@ impl Source {
                 collected.more
             }
             Err(error) => {
+                match &error {
+                    UnitError::Collect(_) => self.metrics.failed(),
+                    UnitError::Process(_) | UnitError::Export(_) => self.metrics.not_taken(),
+                }
                 let text = error.to_string();
                 let error_type = error.error_type();
                 // The same trouble at every interval is one message, not a flood. Of a quarantine the instance has told.
@@ -123,6 +127,7 @@ impl Source {
             route.instance.collect().await?;
         expected.learn(batches.iter().fold(0, |sum, batch| sum.saturating_add(batch.payload.len() as u64)));
         for batch in &mut batches {
+            self.metrics.scraped(batch.signal, batch.items);
             batch.payload = self.memory.count(std::mem::take(&mut batch.payload));
         }
         drop(room);
@@ -138,7 +143,12 @@ impl Source {
         }
         let unit = Unit { instance: self.id.clone(), sequence: checkpoint.sequence() };
         let result = self.deliver(route, &batches, &unit).await;
-        for batch in &batches {
+        let is_routed = |batch: &&Batch| route.pipelines.iter().any(|pipeline| pipeline.signal() == batch.signal);
+        let (routed, unrouted): (Vec<_>, Vec<_>) = batches.iter().partition(is_routed);
+        if result.is_ok() {
+            unrouted.into_iter().for_each(|batch| self.metrics.unrouted(batch.signal, batch.items));
+        }
+        for batch in routed {
             match result {
                 Ok(_) => self.metrics.accepted(batch.signal, batch.items),
                 Err(_) => self.metrics.refused(batch.signal, batch.items),

@@ -204,9 +204,13 @@ impl Actor {
                 World::Receiver(receiver) => receiver.call_collect(store).await,
                 World::Processor(_) => Err(wasmtime::Error::msg("a processor cannot collect")),
             })
-            .await?;
+            .await;
         let data = live.store.data_mut();
         let batches = data.emitted.take();
+        if !matches!(answer, Ok(Ok(_))) {
+            batches.iter().for_each(|batch| data.metrics.discarded(batch.signal, batch.items));
+        }
+        let answer = answer?;
         let state_bytes = data.overlay.bytes();
         let checkpoint = data.overlay.take();
         let collection::Outcome { failures, more } = answer.map_err(|error| match error {

@@ -6,6 +6,7 @@ mod diff;
 mod init_script;
 mod inspect;
 mod lock;
+mod metrics;
 mod plugin;
 mod reference;
 mod run;
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::List(arguments)) => plugin::list(&arguments),
         Command::Plugin(PluginCommand::Reference(arguments)) => reference::run(&arguments),
         Command::InitScript(arguments) => init_script::run(&arguments),
+        Command::Internal(InternalCommand::Metrics) => metrics::run(),
         Command::Internal(InternalCommand::Compile(arguments)) => compile::run(&arguments),
     }
 }

@@ -90,7 +90,7 @@ pub enum RequestOutcome {
 pub(super) struct Families {
     sent: PerSignal<Labelled<Counter, 1>>,
     failed: PerSignal<Labelled<Counter, 2>>,
-    enqueue_failed: PerSignal<Labelled<Counter, 1>>,
+    enqueue_failed: PerSignal<Labelled<Counter, 2>>,
     queue_size: Labelled<Gauge, 1>,
     queue_capacity: Labelled<Gauge, 1>,
     in_flight: Labelled<Gauge, 1>,
@@ -131,18 +131,18 @@ impl Families {
             let (name, help) = match signal {
                 Signal::Metrics => (
                     "otelcol_exporter_enqueue_failed_metric_points_total",
-                    "Data points the queue would not take because the exporter was stopping",
+                    "Data points the queue would not take, by reason: stopping or unwritable; whoever collected them has them still",
                 ),
                 Signal::Traces => (
                     "otelcol_exporter_enqueue_failed_spans_total",
-                    "Spans the queue would not take because the exporter was stopping",
+                    "Spans the queue would not take, by reason: stopping or unwritable; whoever collected them has them still",
                 ),
                 Signal::Logs => (
                     "otelcol_exporter_enqueue_failed_log_records_total",
-                    "Log records the queue would not take because the exporter was stopping",
+                    "Log records the queue would not take, by reason: stopping or unwritable; whoever collected them has them still",
                 ),
             };
-            declare.counter(name, help, ["exporter"])
+            declare.counter(name, help, ["exporter", "reason"])
         });
         Self {
             sent,
@@ -155,7 +155,7 @@ impl Families {
             ),
             queue_capacity: declare.gauge(
                 "otelcol_exporter_queue_capacity",
-                "What the queue holds before it makes collections wait, in the same unit",
+                "What the queue holds before it makes collections wait, in the unit of `sending_queue.sizer`",
                 ["exporter"],
             ),
             in_flight: declare.gauge(
@@ -198,7 +198,8 @@ impl Families {
         ExporterMetrics {
             sent: PerSignal::new(|signal| self.sent.of(signal).with([id])),
             failed: PerSignal::new(|signal| PerReason::new(id, self.failed.of(signal))),
-            enqueue_failed: PerSignal::new(|signal| self.enqueue_failed.of(signal).with([id])),
+            stopping: PerSignal::new(|signal| self.enqueue_failed.of(signal).with([id, "stopping"])),
+            unwritable: PerSignal::new(|signal| self.enqueue_failed.of(signal).with([id, "unwritable"])),
             queue_size: self.queue_size.with([id]),
             queue_capacity: self.queue_capacity.with([id]),
             in_flight: self.in_flight.with([id]),
@@ -271,7 +272,8 @@ impl PerReason {
 pub struct ExporterMetrics {
     sent: PerSignal<Counter>,
     failed: PerSignal<PerReason>,
-    enqueue_failed: PerSignal<Counter>,
+    stopping: PerSignal<Counter>,
+    unwritable: PerSignal<Counter>,
     queue_size: Gauge,
     queue_capacity: Gauge,
     in_flight: Gauge,
@@ -295,9 +297,11 @@ impl ExporterMetrics {
         self.failed.of(signal).of(reason).inc_by(count(items));
     }
 
-    /// `items` were turned away from the queue; they stay with whoever offered them.
-    pub fn enqueue_failed(&self, signal: Signal, items: usize) {
-        self.enqueue_failed.of(signal).inc_by(count(items));
+    /// `items` were turned away from the queue, because the exporter is stopping or else because the disk refuses; they stay
+    /// with whoever offered them.
+    pub fn enqueue_failed(&self, signal: Signal, is_stopping: bool, items: usize) {
+        let refused = if is_stopping { &self.stopping } else { &self.unwritable };
+        refused.of(signal).inc_by(count(items));
     }
 
     /// The queue holds `size` of at most `capacity`, in its unit.

@@ -7,8 +7,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use tracing::Level;
 
-use super::declare::{Declarations, Labelled, SecondsCounter, fast_durations};
+use super::declare::{Declarations, Labelled, SecondsCounter, count, fast_durations};
 use super::shown::{OwnGauge, Shown};
+use kiln_otlp::{PerSignal, Signal};
 
 /// A function a plugin exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +52,14 @@ pub(super) struct Families {
     limit_hits: Labelled<Counter, 2>,
     log_records: Labelled<Counter, 2>,
     up: Labelled<Gauge, 1>,
+    /// A receiver's, declared there.
+    discarded: PerSignal<Labelled<Counter, 1>>,
 }
 
 impl Families {
-    pub(super) fn declare(declare: &mut Declarations) -> Self {
+    pub(super) fn declare(declare: &mut Declarations, discarded: PerSignal<Labelled<Counter, 1>>) -> Self {
         Self {
+            discarded,
             calls: declare.counter(
                 "kiln_instance_calls_total",
                 "Calls into the plugin, by function and outcome: ok, error, trap, limit or cancelled",
@@ -146,6 +150,7 @@ impl Families {
             log_debug: log("debug"),
             log_trace: log("trace"),
             up: OwnGauge::of(self.up.with([id])),
+            discarded: self.discarded.clone(),
             shown: Shown::new(true),
             id: id.to_owned(),
         }
@@ -197,6 +202,7 @@ pub struct InstanceMetrics {
     log_debug: Counter,
     log_trace: Counter,
     up: OwnGauge,
+    discarded: PerSignal<Labelled<Counter, 1>>,
     shown: Shown,
     id: String,
 }
@@ -292,6 +298,11 @@ impl InstanceMetrics {
     /// Looks the series up, since limits are hit rarely.
     pub fn limit_hit(&self, limit: &'static str) {
         self.limit_hits.with([&self.id, limit]).inc();
+    }
+
+    /// A collection failed with `items` emitted, which are discarded. Looks the series up, since that is rare.
+    pub fn discarded(&self, signal: Signal, items: usize) {
+        self.discarded.of(signal).with([&self.id]).inc_by(count(items));
     }
 
     /// The plugin wrote a log message.

@@ -80,7 +80,7 @@ impl Metrics {
         let exporter = exporter::Families::declare(&mut declare);
         let storage = storage::Families::declare(&mut declare);
         let page = page::Families::declare(&mut declare);
-        let instance = instance::Families::declare(&mut declare);
+        let instance = instance::Families::declare(&mut declare, receiver.failed());
         let egress = egress::Families::declare(&mut declare);
         let loading = loading::Families::declare(&mut declare);
         let memory = memory::Families::declare(&mut declare);
@@ -279,6 +279,14 @@ mod tests {
             "otelcol_receiver_refused_metric_points_total",
             "otelcol_receiver_refused_log_records_total",
             "otelcol_receiver_refused_spans_total",
+            "otelcol_receiver_failed_metric_points_total",
+            "otelcol_receiver_failed_log_records_total",
+            "otelcol_receiver_failed_spans_total",
+            "otelcol_receiver_requests_total",
+            "otelcol_scraper_scraped_metric_points_total",
+            "otelcol_scraper_scraped_log_records_total",
+            "otelcol_scraper_errored_metric_points_total",
+            "otelcol_processor_internal_duration_seconds",
             "otelcol_processor_incoming_items_total",
             "otelcol_processor_outgoing_items_total",
             "otelcol_exporter_sent_metric_points_total",
@@ -293,6 +301,8 @@ mod tests {
             "otelcol_exporter_queue_size",
             "otelcol_exporter_queue_capacity",
             "otelcol_exporter_in_flight_requests",
+            "otelcol_exporter_queue_batch_send_size",
+            "otelcol_exporter_queue_batch_send_size_bytes",
             "otelcol_process_uptime_seconds_total",
             "otelcol_process_cpu_seconds_total",
             "otelcol_process_memory_rss_bytes",
@@ -353,19 +363,24 @@ mod tests {
         let receiver = metrics.receiver("databricks/prod");
         receiver.refused(Signal::Traces, 4);
         receiver.collected(CollectionOutcome::Partial, took);
+        receiver.scraped(Signal::Metrics, 6);
+        receiver.unrouted(Signal::Logs, 5);
+        receiver.failed();
+        receiver.not_taken();
         receiver.partial_failures(3);
         drop(receiver.held_up(HeldUpBy::Queue));
         let processor = metrics.processor("resource");
         processor.processed(10, 8, took);
         let exporter = metrics.exporter("otlp_http");
         exporter.failed(Signal::Logs, DropReason::Rejected, 9);
-        exporter.enqueue_failed(Signal::Logs, 2);
+        exporter.enqueue_failed(Signal::Logs, true, 2);
         exporter.queue(5, 100);
         exporter.retried();
         exporter.requested(RequestOutcome::Retryable, took);
         let held = exporter.in_flight();
         let instance = metrics.instance("databricks/prod");
         instance.called(Function::Collect, CallOutcome::Trap, took);
+        instance.discarded(Signal::Traces, 8);
         instance.cpu(took);
         instance.memory(65_536);
         instance.memory_limit(131_072);
@@ -392,13 +407,22 @@ mod tests {
             r#"kiln_collection_duration_seconds_count{receiver="databricks/prod",outcome="partial"} 1"#,
             r#"kiln_collection_duration_seconds_count{receiver="databricks/prod",outcome="error"} 0"#,
             r#"kiln_collection_partial_failures_total{receiver="databricks/prod"} 3"#,
+            r#"otelcol_scraper_scraped_metric_points_total{receiver="databricks/prod"} 6"#,
+            r#"otelcol_scraper_errored_metric_points_total{receiver="databricks/prod"} 4"#,
+            r#"otelcol_receiver_failed_spans_total{receiver="databricks/prod"} 8"#,
+            r#"otelcol_receiver_failed_log_records_total{receiver="databricks/prod"} 0"#,
+            r#"otelcol_receiver_requests_total{receiver="databricks/prod",outcome="success"} 1"#,
+            r#"otelcol_receiver_requests_total{receiver="databricks/prod",outcome="failure"} 1"#,
+            r#"otelcol_receiver_requests_total{receiver="databricks/prod",outcome="refused"} 1"#,
+            r#"kiln_collection_dropped_items_total{receiver="databricks/prod",signal="logs",reason="no_pipeline"} 5"#,
             r#"kiln_collection_held_up_total{receiver="databricks/prod",reason="queue"} 1"#,
             r#"kiln_collection_held_up_total{receiver="databricks/prod",reason="memory_batches"} 0"#,
             r#"otelcol_processor_incoming_items_total{processor="resource"} 10"#,
             r#"otelcol_processor_outgoing_items_total{processor="resource"} 8"#,
-            r#"kiln_processor_duration_seconds_sum{processor="resource"} 0.02"#,
+            r#"otelcol_processor_internal_duration_seconds_sum{processor="resource"} 0.02"#,
             r#"otelcol_exporter_send_failed_log_records_total{exporter="otlp_http",reason="rejected"} 9"#,
-            r#"otelcol_exporter_enqueue_failed_log_records_total{exporter="otlp_http"} 2"#,
+            r#"otelcol_exporter_enqueue_failed_log_records_total{exporter="otlp_http",reason="stopping"} 2"#,
+            r#"otelcol_exporter_enqueue_failed_log_records_total{exporter="otlp_http",reason="unwritable"} 0"#,
             r#"otelcol_exporter_queue_size{exporter="otlp_http"} 5"#,
             r#"otelcol_exporter_queue_capacity{exporter="otlp_http"} 100"#,
             r#"otelcol_exporter_in_flight_requests{exporter="otlp_http"} 1"#,

@@ -28,7 +28,7 @@ impl Families {
                 ["processor"],
             ),
             duration: declare.histogram(
-                "kiln_processor_duration_seconds",
+                "otelcol_processor_internal_duration_seconds",
                 "How long a batch spent in the processor: view, call and edits",
                 ["processor"],
                 fast_durations,

@@ -33,6 +33,11 @@ pub enum HeldUpBy {
 pub(super) struct Families {
     accepted: PerSignal<Labelled<Counter, 1>>,
     refused: PerSignal<Labelled<Counter, 1>>,
+    failed: PerSignal<Labelled<Counter, 1>>,
+    scraped: PerSignal<Labelled<Counter, 1>>,
+    errored: Labelled<Counter, 1>,
+    requests: Labelled<Counter, 2>,
+    dropped: Labelled<Counter, 3>,
     duration: Labelled<Histogram, 2>,
     partial_failures: Labelled<Counter, 1>,
     last_success: Labelled<SecondsGauge, 1>,
@@ -62,9 +67,58 @@ impl Families {
             };
             declare.counter(name, help, ["receiver"])
         });
+        let failed = PerSignal::new(|signal| {
+            let (name, help) = match signal {
+                Signal::Metrics => (
+                    "otelcol_receiver_failed_metric_points_total",
+                    "Data points that a collection had emitted when it failed; it is repeated",
+                ),
+                Signal::Traces => (
+                    "otelcol_receiver_failed_spans_total",
+                    "Spans that a collection had emitted when it failed; it is repeated",
+                ),
+                Signal::Logs => (
+                    "otelcol_receiver_failed_log_records_total",
+                    "Log records that a collection had emitted when it failed; it is repeated",
+                ),
+            };
+            declare.counter(name, help, ["receiver"])
+        });
+        let scraped = PerSignal::new(|signal| {
+            let (name, help) = match signal {
+                Signal::Metrics => {
+                    ("otelcol_scraper_scraped_metric_points_total", "Data points that were read from the source")
+                }
+                Signal::Traces => ("otelcol_scraper_scraped_spans_total", "Spans that were read from the source"),
+                Signal::Logs => {
+                    ("otelcol_scraper_scraped_log_records_total", "Log records that were read from the source")
+                }
+            };
+            declare.counter(name, help, ["receiver"])
+        });
         Self {
             accepted,
             refused,
+            failed,
+            scraped,
+            errored: declare.counter(
+                "otelcol_scraper_errored_metric_points_total",
+                "Parts of the source that could not be read, and collections that read nothing; each counts as one, for how \
+                 many points it would have had is not known",
+                ["receiver"],
+            ),
+            requests: declare.counter(
+                "otelcol_receiver_requests_total",
+                "Collections, by outcome: success, refused if what they brought was not taken, failure if they brought \
+                 nothing",
+                ["receiver", "outcome"],
+            ),
+            dropped: declare.counter(
+                "kiln_collection_dropped_items_total",
+                "Data points, spans and log records that went nowhere, by signal and reason: no_pipeline if the receiver is \
+                 in none for the signal",
+                ["receiver", "signal", "reason"],
+            ),
             duration: declare.histogram(
                 "kiln_collection_duration_seconds",
                 "How long collections took, by outcome: ok, partial or error",
@@ -95,10 +149,23 @@ impl Families {
         }
     }
 
+    /// What collections had emitted when they failed, by receiver.
+    pub(super) fn failed(&self) -> PerSignal<Labelled<Counter, 1>> {
+        self.failed.clone()
+    }
+
     pub(super) fn handles(&self, id: &str) -> ReceiverMetrics {
+        // Counted by the instance, and there from the start all the same.
+        let _failed = PerSignal::new(|signal| self.failed.of(signal).with([id]));
         ReceiverMetrics {
             accepted: PerSignal::new(|signal| self.accepted.of(signal).with([id])),
             refused: PerSignal::new(|signal| self.refused.of(signal).with([id])),
+            scraped: PerSignal::new(|signal| self.scraped.of(signal).with([id])),
+            errored: self.errored.with([id]),
+            succeeded: self.requests.with([id, "success"]),
+            request_refused: self.requests.with([id, "refused"]),
+            request_failed: self.requests.with([id, "failure"]),
+            unrouted: PerSignal::new(|signal| self.dropped.with([id, signal.name(), "no_pipeline"])),
             ok: self.duration.with([id, "ok"]),
             partial: self.duration.with([id, "partial"]),
             error: self.duration.with([id, "error"]),
@@ -120,6 +187,12 @@ impl Families {
 pub struct ReceiverMetrics {
     accepted: PerSignal<Counter>,
     refused: PerSignal<Counter>,
+    scraped: PerSignal<Counter>,
+    errored: Counter,
+    succeeded: Counter,
+    request_refused: Counter,
+    request_failed: Counter,
+    unrouted: PerSignal<Counter>,
     ok: Histogram,
     partial: Histogram,
     error: Histogram,
@@ -172,6 +245,27 @@ impl ReceiverMetrics {
         self.refused.of(signal).inc_by(count(items));
     }
 
+    /// `items` data points, spans or log records were read from the source.
+    pub fn scraped(&self, signal: Signal, items: usize) {
+        self.scraped.of(signal).inc_by(count(items));
+    }
+
+    /// `items` data points, spans or log records are lost, because no pipeline of the receiver is for such.
+    pub fn unrouted(&self, signal: Signal, items: usize) {
+        self.unrouted.of(signal).inc_by(count(items));
+    }
+
+    /// A collection read nothing.
+    pub fn failed(&self) {
+        self.errored.inc();
+        self.request_failed.inc();
+    }
+
+    /// What a collection read was not taken.
+    pub fn not_taken(&self) {
+        self.request_refused.inc();
+    }
+
     /// A collection ended; one that delivered something also moves the time of the last success.
     pub fn collected(&self, outcome: CollectionOutcome, took: Duration) {
         let durations = match outcome {
@@ -179,6 +273,7 @@ impl ReceiverMetrics {
             CollectionOutcome::Partial => &self.partial,
             CollectionOutcome::Error => return self.error.observe(took.as_secs_f64()),
         };
+        self.succeeded.inc();
         durations.observe(took.as_secs_f64());
         // A clock before 1970 has no time worth reporting.
         if let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -189,6 +284,7 @@ impl ReceiverMetrics {
     /// `failures` parts of the source could not be read this time.
     pub fn partial_failures(&self, failures: usize) {
         self.partial_failures.inc_by(count(failures));
+        self.errored.inc_by(count(failures));
     }
 }
 
