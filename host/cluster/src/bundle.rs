@@ -1,8 +1,8 @@
 //! What is installed on a driver, and the pins that make a changed file visible.
 //!
-//! Invariant: a [`Bundle`] holds at most one binary per architecture and at least one, exactly one configuration and at
-//! least one plugin, every one with its size and digest, under names that need no quoting in a path or a URL. Its size
-//! is bounded by [`MAX_FILES`] and [`MAX_FILE_BYTES`].
+//! Invariant: a [`Bundle`] holds at most one binary per architecture and at least one, exactly one configuration, at
+//! most one for workers and at least one plugin, every one with its size and digest, under names that need no quoting in
+//! a path or a URL. Its size is bounded by [`MAX_FILES`] and [`MAX_FILE_BYTES`].
 
 use std::fmt;
 use std::fs::{self, File};
@@ -21,6 +21,7 @@ pub const MAX_FILE_BYTES: u64 = 512 * 1024 * 1024;
 const MAX_NAME: usize = 64;
 
 const CONFIGURATION: &str = "kiln.yaml";
+const WORKER_CONFIGURATION: &str = "kiln-worker.yaml";
 const BINARIES: [&str; 3] = ["kiln", "kiln-x86_64", "kiln-aarch64"];
 
 /// A machine Databricks runs drivers on, by the name `uname -m` gives it.
@@ -84,6 +85,7 @@ pub struct BundleFile {
 enum Role {
     Binary(Architecture),
     Configuration,
+    WorkerConfiguration,
     Plugin,
 }
 
@@ -99,13 +101,15 @@ impl BundleFile {
         Self::bounded(name, Role::Binary(architecture), size, digest)
     }
 
-    /// `kiln.yaml` or `plugins/<name>.wasm`.
+    /// `kiln.yaml`, `kiln-worker.yaml` or `plugins/<name>.wasm`.
     ///
     /// # Errors
     /// When the name or the size is not one a bundle may hold.
     pub fn new(name: &str, size: u64, digest: Digest) -> Result<Self, BundleError> {
         let role = if name == CONFIGURATION {
             Role::Configuration
+        } else if name == WORKER_CONFIGURATION {
+            Role::WorkerConfiguration
         } else if name.strip_prefix("plugins/").is_some_and(is_plugin_name) {
             Role::Plugin
         } else {
@@ -132,7 +136,7 @@ impl BundleFile {
     pub fn architecture(&self) -> Option<Architecture> {
         match self.role {
             Role::Binary(architecture) => Some(architecture),
-            Role::Configuration | Role::Plugin => None,
+            Role::Configuration | Role::WorkerConfiguration | Role::Plugin => None,
         }
     }
 
@@ -180,14 +184,15 @@ impl Bundle {
         if missing.is_empty() { Ok(Self(files)) } else { Err(BundleError::Incomplete { directory: None, missing }) }
     }
 
-    /// Reads and pins what is in `directory`: `kiln` (or `kiln-x86_64`, `kiln-aarch64`), `kiln.yaml`, `plugins/*.wasm`.
+    /// Reads and pins what is in `directory`: `kiln` (or `kiln-x86_64`, `kiln-aarch64`), `kiln.yaml`, `plugins/*.wasm`
+    /// and, if it is there, `kiln-worker.yaml`.
     /// Other files, such as `kiln.env`, are left alone.
     ///
     /// # Errors
     /// The first file that cannot be pinned, or everything that is missing.
     pub fn read(directory: &Path) -> Result<Self, BundleError> {
         let mut names: Vec<String> = BINARIES.iter().map(ToString::to_string).collect();
-        names.push(CONFIGURATION.to_owned());
+        names.extend([CONFIGURATION, WORKER_CONFIGURATION].map(str::to_owned));
         names.extend(plugins_in(directory)?);
         let mut files = Vec::new();
         for name in names {
@@ -204,6 +209,12 @@ impl Bundle {
             }
             other => other,
         })
+    }
+
+    /// Whether it says what workers run.
+    #[must_use]
+    pub fn has_worker_configuration(&self) -> bool {
+        self.0.iter().any(|file| file.role == Role::WorkerConfiguration)
     }
 
     /// Every file, binaries first.
@@ -306,8 +317,8 @@ pub enum BundleError {
     },
     /// A name that has no place in a bundle.
     #[error(
-        "`{name}` has no place in a bundle: it holds kiln, kiln-x86_64, kiln-aarch64, kiln.yaml and plugins/<name>.wasm, \
-         where <name> is at most {MAX_NAME} letters, digits, `.`, `_` and `-`"
+        "`{name}` has no place in a bundle: it holds kiln, kiln-x86_64, kiln-aarch64, kiln.yaml, kiln-worker.yaml and \
+         plugins/<name>.wasm, where <name> is at most {MAX_NAME} letters, digits, `.`, `_` and `-`"
     )]
     Name {
         /// The name.

@@ -4,11 +4,11 @@
 //! script can act on, and renders the script; the script is bash, because that is what Databricks runs.
 //!
 //! ```no_run
-//! use kiln_cluster::{Bundle, InitScript, Source, init_script};
+//! use kiln_cluster::{Bundle, InitScript, Options, Source};
 //!
 //! let source: Source = "/Volumes/main/ops/kiln".parse()?;
 //! let bundle = Bundle::read("./bundle".as_ref())?;
-//! let script = init_script::render(&InitScript { source, bundle });
+//! let script = InitScript::new(source, bundle, Options::default())?.render();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -16,7 +16,10 @@ pub mod bundle;
 pub mod init_script;
 mod shell_quote;
 pub mod source;
+pub mod spark_settings;
+pub mod stamp;
 
 pub use bundle::{Architecture, Bundle, BundleError, BundleFile, Digest};
-pub use init_script::InitScript;
+pub use init_script::{InitScript, InitScriptError, Nodes, Options, uninstall_script};
 pub use source::{Source, SourceError};
+pub use stamp::Verdict;

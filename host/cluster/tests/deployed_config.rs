@@ -1,4 +1,4 @@
-//! `deploy/databricks/kiln.yaml` is valid with the environment the init script gives it.
+//! `deploy/databricks/kiln.yaml` and `kiln-worker.yaml` are valid with the environment the init script gives them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -10,7 +10,11 @@ use kiln_config::{Config, ExporterKind};
 const ENDPOINT: &str = "http://10.0.0.7:40001";
 
 fn read(variables: &[(&str, &str)]) -> Config {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/databricks/kiln.yaml");
+    read_file("kiln.yaml", variables)
+}
+
+fn read_file(name: &str, variables: &[(&str, &str)]) -> Config {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/databricks").join(name);
     let variables: BTreeMap<String, String> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Config::read(&path, &|name| variables.get(name).cloned()).unwrap_or_else(|errors| panic!("{errors}"))
@@ -60,4 +64,18 @@ fn a_cluster_without_a_job_is_fine_and_one_without_spark_is_not() {
     let refused = std::panic::catch_unwind(|| read(&[])).unwrap_err();
     let text = refused.downcast_ref::<String>().unwrap();
     assert!(text.contains("`KILN_SPARK_ENDPOINT` is not set"), "{text}");
+}
+
+/// Scenario: a worker of a job's cluster.
+/// Guarantees: its configuration fits the plugins' schemas without a warning, needs nothing of Spark, reads two
+/// directories and talks to nobody but the backend.
+#[test]
+fn the_configuration_of_workers_is_valid() {
+    let config = read_file("kiln-worker.yaml", &[("DB_CLUSTER_ID", "1"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://o")]);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    for (instance, plugin) in config.instances.iter().zip(["host-metrics", "resource"]) {
+        instance.body.settings(&schema_of(plugin)).unwrap_or_else(|errors| panic!("{errors}"));
+        assert!(instance.grants.http.is_empty());
+    }
+    assert_eq!(config.instances[0].grants.files.len(), 2);
 }

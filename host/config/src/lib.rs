@@ -71,4 +71,4 @@ pub use sending_queue::{DEFAULT_MAX_BYTES, Fsync, OnFull, Queue, Sizer, Storage}
 pub use settings::PluginSettings;
 pub use telemetry::{DEFAULT_ENDPOINT, LogEncoding, Logs, Telemetry};
 pub use tls::{Tls, TlsVersion};
-pub use units::Share;
+pub use units::{Share, parse_size};

@@ -73,7 +73,7 @@ pub(crate) fn format_duration(duration: Duration) -> String {
 ///
 /// # Errors
 /// What to write instead.
-pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
     let unit = unit.trim_start();

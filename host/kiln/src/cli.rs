@@ -42,9 +42,15 @@ Example:
     #[command(after_help = "\
 Examples:
   kiln init-script --bundle ./bundle --source /Volumes/main/ops/kiln > kiln-init.sh
-  kiln init-script --bundle ./bundle --source https://artifacts.example.com/kiln -o kiln-init.sh
+  kiln init-script --bundle ./bundle --source https://artifacts.example.com/kiln -o kiln-init.sh > spark-conf.json
+  kiln init-script --bundle ./bundle --source /Volumes/main/ops/kiln --check kiln-init.sh
+  kiln init-script --uninstall -o kiln-remove.sh
 
-The bundle holds `kiln`, `kiln.yaml` and `plugins/*.wasm`. The script pins the digest of each.")]
+The bundle holds `kiln`, `kiln.yaml` and `plugins/*.wasm`, and `kiln-worker.yaml` for --all-nodes. The script pins the
+digest of each. The settings Spark needs are printed as the part of a cluster policy that fixes them: with -o on standard
+output, otherwise on standard error, or not at all if the script writes them.
+
+Exit code 1 of --check: the script is not current.")]
     InitScript(InitScript),
 
     /// What Kiln runs in processes of its own, and what its scripts ask of it
@@ -306,12 +312,32 @@ pub(crate) struct Reference {
 #[derive(Debug, clap::Args)]
 pub(crate) struct InitScript {
     /// The bundle as it is on this machine
-    #[arg(long, value_name = "DIR")]
-    pub(crate) bundle: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["check", "uninstall"])]
+    pub(crate) bundle: Option<PathBuf>,
 
     /// Where clusters find the bundle: a directory such as a Unity Catalog volume, or an https URL
-    #[arg(long, value_name = "DIR_OR_URL")]
-    pub(crate) source: String,
+    #[arg(long, value_name = "DIR_OR_URL", required_unless_present_any = ["check", "uninstall"])]
+    pub(crate) source: Option<String>,
+
+    /// Run Kiln on workers as well, with kiln-worker.yaml of the bundle
+    #[arg(long)]
+    pub(crate) all_nodes: bool,
+
+    /// Memory of Kiln at most, such as 256MiB: what wants more is ended and started again
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = kiln_config::parse_size)]
+    pub(crate) memory_limit: u64,
+
+    /// Have the script write Spark's settings on the driver, where no policy or cluster has them in its spark_conf
+    #[arg(long)]
+    pub(crate) write_spark_settings: bool,
+
+    /// Render the script that stops and removes Kiln
+    #[arg(long, conflicts_with_all = ["bundle", "source", "all_nodes", "write_spark_settings"])]
+    pub(crate) uninstall: bool,
+
+    /// Render nothing, and say whether this script is what would be rendered
+    #[arg(long, value_name = "FILE", conflicts_with = "output")]
+    pub(crate) check: Option<PathBuf>,
 
     /// Where to write the script; standard output if absent
     #[arg(short, long, value_name = "FILE")]

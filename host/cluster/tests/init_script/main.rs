@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
+mod nodes;
+mod spark_settings;
 mod support;
+mod uninstall;
 
 use std::fs;
 use std::path::Path;
@@ -200,7 +203,7 @@ fn a_missing_tool_is_named_and_does_not_fail_the_start() {
         let tools = driver.path("tools");
         fs::create_dir(&tools).unwrap();
         let needed =
-            "bash chmod curl flock head mkdir mktemp mv nice rm setsid sha256sum sleep stat tail timeout tr uname";
+            "bash chmod curl flock head mkdir mktemp mv nice readlink rm setsid sha256sum sleep stat tail timeout tr uname";
         for tool in needed.split(' ').filter(|tool| *tool != absent) {
             std::os::unix::fs::symlink(which(tool).expect(tool), tools.join(tool)).unwrap();
         }

@@ -16,7 +16,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use kiln_cluster::{Architecture, Bundle, BundleFile, Digest, InitScript, Source, init_script};
+use kiln_cluster::{Architecture, Bundle, BundleFile, Digest, InitScript, Options, Source};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -29,7 +29,7 @@ echo "a line of kiln's own log"
 data="${0%/current/kiln}/data"
 mkdir -p "$data/starts"
 mkfifo "$data/orders.$$"
-TEST_ARGUMENTS="$*" env -0 >"$data/incoming.$$"
+TEST_ARGUMENTS="$*" TEST_DATA_LIMIT="$(ulimit -d)" env -0 >"$data/incoming.$$"
 mv "$data/incoming.$$" "$data/starts/$$"
 exec {orders}<>"$data/orders.$$"
 read -r -u "$orders" code
@@ -81,6 +81,7 @@ pub(crate) struct Driver {
     environment: BTreeMap<String, String>,
     source: String,
     bundle: Bundle,
+    pub(crate) options: Options,
 }
 
 /// One start of the stand-in.
@@ -115,6 +116,7 @@ impl Driver {
         }
         fs::write(path.join("source/kiln"), STAND_IN).unwrap();
         fs::write(path.join("source/kiln.yaml"), "receivers: {}\n").unwrap();
+        fs::write(path.join("source/kiln-worker.yaml"), "receivers: { host-metrics: {} }\n").unwrap();
         fs::write(path.join("source/plugins/spark.wasm"), "a plugin").unwrap();
         fs::write(path.join("reachable"), "").unwrap();
         let curl = which("curl").expect("curl is installed");
@@ -134,7 +136,7 @@ impl Driver {
         .into();
         let source = path.join("source").to_str().unwrap().to_owned();
         let bundle = pinned(&path.join("source"), architectures().0);
-        Self { root: path.join("root"), directory, environment, source, bundle }
+        Self { root: path.join("root"), directory, environment, source, bundle, options: Options::default() }
     }
 
     pub(crate) fn path(&self, below: &str) -> PathBuf {
@@ -179,7 +181,7 @@ impl Driver {
 
     pub(crate) fn rendered(&self) -> String {
         let source = Source::parse(&self.source).unwrap();
-        init_script::render(&InitScript { source, bundle: self.bundle.clone() })
+        InitScript::new(source, self.bundle.clone(), self.options).unwrap().render()
     }
 
     /// Runs the script as Databricks would.
@@ -187,13 +189,22 @@ impl Driver {
         self.run_with("bash")
     }
 
+    /// Runs the script that takes Kiln off again.
+    pub(crate) fn run_uninstall(&self) -> Run {
+        self.run_script(&kiln_cluster::uninstall_script(), "bash")
+    }
+
     /// Runs the script with `interpreter`, words separated by spaces. Its output is read to the end of every pipe it
     /// was handed, so that a process which keeps one open keeps the test waiting.
     pub(crate) fn run_with(&self, interpreter: &str) -> Run {
+        self.run_script(&self.rendered(), interpreter)
+    }
+
+    fn run_script(&self, text: &str, interpreter: &str) -> Run {
         let script = self.path("kiln-init.sh");
         // Another run may be reading the last one.
         let incoming = tempfile::NamedTempFile::new_in(self.directory.path()).unwrap();
-        fs::write(incoming.path(), self.rendered()).unwrap();
+        fs::write(incoming.path(), text).unwrap();
         incoming.persist(&script).unwrap();
         let mut command = Command::new("bash");
         command
@@ -337,7 +348,7 @@ fn pinned(directory: &Path, architecture: Architecture) -> Bundle {
     };
     let (size, digest) = read("kiln");
     let mut files = vec![BundleFile::binary("kiln", architecture, size, digest).unwrap()];
-    for name in ["kiln.yaml", "plugins/spark.wasm"] {
+    for name in ["kiln.yaml", "kiln-worker.yaml", "plugins/spark.wasm"] {
         let (size, digest) = read(name);
         files.push(BundleFile::new(name, size, digest).unwrap());
     }
