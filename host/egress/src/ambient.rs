@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use kiln_policy::ProxyRule;
 use kiln_telemetry::Redaction;
 
+use crate::found::Discovery;
 use crate::proxies::Proxies;
 
 pub(crate) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
@@ -19,6 +20,8 @@ pub(crate) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec
 pub(crate) struct Ambient {
     /// The addresses of a name.
     pub(crate) lookup: Lookup,
+    /// What is found rather than looked up.
+    pub(crate) discovery: Option<Arc<Discovery>>,
     /// Through whom requests go.
     pub(crate) proxies: Proxies,
     /// Lets time pass.
@@ -32,7 +35,7 @@ pub(crate) struct Ambient {
 }
 
 impl Ambient {
-    pub(crate) fn system(proxy: ProxyRule, redaction: &Redaction) -> Self {
+    pub(crate) fn system(proxy: ProxyRule, redaction: &Redaction, discovery: Option<Arc<Discovery>>) -> Self {
         Self {
             lookup: Arc::new(|name| {
                 async move {
@@ -41,6 +44,7 @@ impl Ambient {
                 }
                 .boxed()
             }),
+            discovery,
             proxies: Proxies::new(proxy, redaction),
             pause: Box::new(|time| tokio::time::sleep(time).boxed()),
             instant: Box::new(Instant::now),

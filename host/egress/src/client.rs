@@ -42,7 +42,8 @@ impl CheckedClient {
         let client = match &proxy {
             Some(proxy) => client.proxy(proxy.settings.clone()).dns_resolver(proxy.resolver(lookup)),
             None => {
-                let resolver = CheckedResolver { origin: origin.clone(), scope: scope.clone(), lookup };
+                let discovery = ambient.discovery.clone();
+                let resolver = CheckedResolver { origin: origin.clone(), scope: scope.clone(), lookup, discovery };
                 client.no_proxy().dns_resolver(resolver)
             }
         };

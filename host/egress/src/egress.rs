@@ -19,6 +19,7 @@ use crate::credentials::Credentials;
 use crate::door::{Admitted, Door};
 use crate::error::{EgressError, Error};
 use crate::failure::Failure;
+use crate::found::Discovery;
 use crate::limits::EgressLimits;
 use crate::opened::{Body, Opened, Source};
 use crate::rate::RateLimit;
@@ -48,6 +49,8 @@ pub struct EgressSpec {
     pub redaction: Redaction,
     /// Through which proxy requests to public addresses go.
     pub proxy: ProxyRule,
+    /// Who knows where the Spark UI is, for rules that leave it to the host.
+    pub discovery: Option<Arc<Discovery>>,
 }
 
 /// The outbound HTTP of one instance.
@@ -76,11 +79,13 @@ impl Egress {
     /// A credential the policy chose has no value among `credentials`, or one that cannot be sent; or the TLS stack does
     /// not start.
     pub fn new(spec: EgressSpec) -> Result<Self, EgressError> {
-        Self::within(Ambient::system(spec.proxy.clone(), &spec.redaction), spec)
+        let ambient = Ambient::system(spec.proxy.clone(), &spec.redaction, spec.discovery.clone());
+        Self::within(ambient, spec)
     }
 
     pub(crate) fn within(ambient: Ambient, spec: EgressSpec) -> Result<Self, EgressError> {
-        let EgressSpec { instance, policy, credentials, limits, metrics, denials, redaction, proxy: _ } = spec;
+        let EgressSpec { instance, policy, credentials, limits, metrics, denials, redaction, proxy: _, discovery: _ } =
+            spec;
         // The client takes its cryptography from the process. An error means that there is one already: just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ambient = Arc::new(ambient);

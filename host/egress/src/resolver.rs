@@ -5,20 +5,26 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use kiln_policy::{AddressScope, Denial, Origin};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::ambient::Lookup;
+use crate::found::Discovery;
 
 pub(crate) struct CheckedResolver {
     pub(crate) origin: Origin,
     pub(crate) scope: AddressScope,
     pub(crate) lookup: Lookup,
+    pub(crate) discovery: Option<Arc<Discovery>>,
 }
 
 impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
+        if self.scope.is_found_by_host() {
+            return Box::pin(found(self.origin.clone(), self.scope.clone(), self.discovery.clone()));
+        }
         let addresses = (self.lookup)(name.as_str().to_owned());
         let origin = self.origin.clone();
         let scope = self.scope.clone();
@@ -32,6 +38,22 @@ impl Resolve for CheckedResolver {
             Ok(addresses)
         })
     }
+}
+
+/// What the host finds, in place of what the name resolves to. Its port takes the place of the one that is not written.
+async fn found(
+    origin: Origin,
+    scope: AddressScope,
+    discovery: Option<Arc<Discovery>>,
+) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>> {
+    let Some(discovery) = discovery else {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "nothing is looked for here").into());
+    };
+    let address = discovery.find().await?;
+    if !scope.permits_found(address.ip()) {
+        return Err(Denial::Origin(origin).into());
+    }
+    Ok(Box::new(std::iter::once(address)))
 }
 
 /// The addresses of `origin` that `scope` permits.

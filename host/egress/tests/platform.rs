@@ -42,6 +42,7 @@ fn egress(origin: &str) -> Egress {
         denials: metrics.denials().of(Subject::default()),
         redaction: Redaction::default(),
         proxy: ProxyRule::Direct,
+        discovery: None,
     };
     Egress::new(spec).unwrap()
 }

@@ -54,6 +54,7 @@ impl Change {
             kiln.data.as_ref(),
             &kiln.metrics,
             &kiln.redaction,
+            &kiln.discovery,
             &waiting,
             kiln.instances.values(),
         );

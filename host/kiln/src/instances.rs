@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
-use kiln_egress::{Egress, EgressLimits, EgressSpec};
+use kiln_egress::{Discovery, Egress, EgressLimits, EgressSpec};
 use kiln_otlp::{Amount, Level, Sight};
 use kiln_policy::{Capability, ProcessorDeclaration};
 use kiln_runtime::{CallError, CompileError, Digest, Engine, Instance, InstanceSpec, LinkError, Plugin, StateStore};
@@ -73,6 +73,7 @@ pub(crate) struct Starter<'s> {
     pub(crate) data: Option<&'s DataDir>,
     pub(crate) metrics: &'s Metrics,
     pub(crate) redaction: &'s Redaction,
+    pub(crate) discovery: &'s Arc<Discovery>,
     pub(crate) waiting: &'s Waiting,
     /// Compiled so far, those that run among them: several instances share a plugin.
     plugins: BTreeMap<Digest, Plugin>,
@@ -84,11 +85,12 @@ impl<'s> Starter<'s> {
         data: Option<&'s DataDir>,
         metrics: &'s Metrics,
         redaction: &'s Redaction,
+        discovery: &'s Arc<Discovery>,
         waiting: &'s Waiting,
         running: impl Iterator<Item = &'s Running>,
     ) -> Self {
         let plugins = running.map(|running| (running.plugin.digest, running.plugin.clone())).collect();
-        Self { engine, data, metrics, redaction, waiting, plugins }
+        Self { engine, data, metrics, redaction, discovery, waiting, plugins }
     }
 
     /// Starts an instance beside `former`, which goes on, and whose memory it shares. One that takes nobody's place may fail
@@ -187,6 +189,7 @@ impl<'s> Starter<'s> {
             denials: self.metrics.denials().of(prepared.subject()),
             redaction: self.redaction.clone(),
             proxy: prepared.proxy.clone(),
+            discovery: Some(Arc::clone(self.discovery)),
         };
         Egress::new(spec).map_err(|error| StartError::Surroundings(error.to_string()))
     }

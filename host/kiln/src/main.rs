@@ -7,6 +7,7 @@ mod commands;
 mod data_dir;
 mod desired;
 mod difference;
+mod discovery;
 mod exit;
 mod instances;
 mod locked;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kiln_config::{ComponentId, Config, Pipeline as PipelineConfig, Role};
+use kiln_egress::Discovery;
 use kiln_export::ExporterHandle;
 use kiln_memory::Memory;
 use kiln_pipeline::{Hold, Order, Pipeline, Processor, ProcessorSpec, Released, Route, Schedule, Source};
@@ -23,6 +24,7 @@ use crate::commands::compiler;
 use crate::data_dir::DataDir;
 use crate::desired::Desired;
 use crate::difference::Difference;
+use crate::discovery::discovery;
 use crate::exit::Failure;
 use crate::instances::Running;
 
@@ -36,6 +38,8 @@ pub(crate) struct Kiln {
     memory: Memory,
     pub(crate) metrics: Metrics,
     pub(crate) redaction: Redaction,
+    /// Who knows where the Spark UI is.
+    pub(crate) discovery: Arc<Discovery>,
     health: Health,
     /// What runs.
     pub(crate) blueprint: Blueprint,
@@ -70,7 +74,7 @@ impl Kiln {
     /// Makes ready what plugins need to run; none does yet.
     ///
     /// # Errors
-    /// The machine cannot run plugins, or `data_dir` cannot be used.
+    /// The machine cannot run plugins, `data_dir` cannot be used, or the environment contradicts itself.
     pub(crate) fn new(
         config: &Config,
         metrics: Metrics,
@@ -92,6 +96,7 @@ impl Kiln {
             memory,
             metrics,
             redaction,
+            discovery: discovery()?,
             health,
             blueprint: Blueprint::default(),
             instances: BTreeMap::new(),

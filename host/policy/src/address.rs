@@ -22,6 +22,9 @@ pub enum AddressRule {
     Loopback,
     /// A CIDR block, for example `10.20.0.0/16`.
     Network(IpNet),
+    /// Wherever the host finds the UI of the Spark driver on this machine. It stands alone: what is found is no answer of a
+    /// name server, and names nobody's address but this machine's.
+    SparkUi,
 }
 
 impl TryFrom<String> for AddressRule {
@@ -32,6 +35,7 @@ impl TryFrom<String> for AddressRule {
             "public" => Ok(Self::Public),
             "private" => Ok(Self::Private),
             "loopback" => Ok(Self::Loopback),
+            "spark_ui" => Ok(Self::SparkUi),
             _ => text.parse().map(Self::Network).map_err(|_| InvalidAddressRule(text)),
         }
     }
@@ -44,6 +48,7 @@ impl fmt::Display for AddressRule {
             Self::Private => f.write_str("private"),
             Self::Loopback => f.write_str("loopback"),
             Self::Network(network) => network.fmt(f),
+            Self::SparkUi => f.write_str("spark_ui"),
         }
     }
 }
@@ -56,7 +61,7 @@ impl Serialize for AddressRule {
 
 /// Not something `addresses` may hold.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no address rule: use public, private, loopback or a CIDR block such as 10.0.0.0/8")]
+#[error("`{0}` is no address rule: use public, private, loopback, spark_ui or a CIDR block such as 10.0.0.0/8")]
 pub struct InvalidAddressRule(String);
 
 /// The addresses one grant reaches.
@@ -69,6 +74,24 @@ impl AddressScope {
     #[must_use]
     pub fn public() -> Self {
         Self(vec![AddressRule::Public])
+    }
+
+    /// Whether the address is to be found by the host, and names are of no meaning.
+    #[must_use]
+    pub fn is_found_by_host(&self) -> bool {
+        self.0.contains(&AddressRule::SparkUi)
+    }
+
+    /// Whether it is that and nothing else.
+    pub(crate) fn is_nothing_but_found(&self) -> bool {
+        self.0 == [AddressRule::SparkUi]
+    }
+
+    /// Whether `address`, which the host has found on this machine, may be dialled under a scope that leaves it to the
+    /// host. What no grant can reach cannot be reached so either.
+    #[must_use]
+    pub fn permits_found(&self, address: IpAddr) -> bool {
+        self.is_found_by_host() && !matches!(class(address.to_canonical()), Class::Never(_))
     }
 
     /// Whether `address` may be dialled.
@@ -86,6 +109,7 @@ impl AddressScope {
             AddressRule::Private => class == Class::Private,
             AddressRule::Loopback => class == Class::Loopback,
             AddressRule::Network(network) => network.contains(&address),
+            AddressRule::SparkUi => false,
         });
         if permitted {
             return Ok(());
@@ -256,6 +280,22 @@ mod tests {
         assert!(permits(&scope, "::ffff:10.20.0.1"));
         assert!(!permits(&scope, "10.21.0.1"));
         assert!(!permits(&scope, "8.8.8.8"));
+    }
+
+    /// Guarantees: no answer of a name server passes under `spark_ui`; what the host has found does, and does under no
+    /// other rule; what must never be reached is not, whoever found it.
+    #[test]
+    fn what_the_host_finds_is_apart_from_what_names_resolve_to() {
+        let found = scope(&["spark_ui"]);
+        for address in ["127.0.0.1", "10.1.2.3", "93.184.216.34"] {
+            let address: IpAddr = address.parse().unwrap();
+            assert!(found.permits(address).is_err());
+            assert!(found.permits_found(address));
+            assert!(!scope(&["public", "private", "loopback"]).permits_found(address));
+        }
+        for address in ["169.254.169.254", "::ffff:169.254.169.254", "224.0.0.1", "0.0.0.0"] {
+            assert!(!found.permits_found(address.parse().unwrap()), "{address}");
+        }
     }
 
     /// Everything a grant can say, and for good measure each address by itself.

@@ -158,6 +158,13 @@ impl Policy {
         for grant in grants.http.iter().filter(|grant| grant.tls.is_some() && !grant.origin.is_https()) {
             errors.push(PolicyError::TlsWithoutHttps { origins: grant.origin.clone() });
         }
+        let misplaced = |grant: &&HttpGrant| {
+            grant.addresses.is_found_by_host()
+                && !(grant.addresses.is_nothing_but_found() && grant.origin.is_name_without_port())
+        };
+        for grant in grants.http.iter().filter(misplaced) {
+            errors.push(PolicyError::MisplacedSparkUi { origins: grant.origin.clone() });
+        }
         let files::Resolved { rules: files, unused: unused_files } =
             files::resolve(&manifest.requests.files, &grants.files, &setting, &mut errors);
         let env = files::resolve_environment(&manifest.requests.env, &grants.env, &setting, &mut errors);

@@ -63,6 +63,11 @@ impl Origin {
         Self { port, ..self.clone() }
     }
 
+    /// Whether the host is a name that has to be looked up.
+    pub(crate) fn is_name(&self) -> bool {
+        self.literal_address().is_none()
+    }
+
     /// Whether the connection is encrypted.
     #[must_use]
     pub const fn is_https(&self) -> bool {

@@ -30,6 +30,12 @@ impl OriginRange {
         self.first.is_https()
     }
 
+    /// Whether it is one plain origin by a name, on the port that is not written.
+    pub(crate) fn is_name_without_port(&self) -> bool {
+        let has_port = self.first.port() != 80 || self.last_port != 80;
+        !has_port && !self.is_https() && self.first.is_name()
+    }
+
     /// The origins, in as few ranges as they make.
     #[must_use]
     pub fn covering<'o>(origins: impl IntoIterator<Item = &'o Origin>) -> Vec<Self> {

@@ -105,6 +105,15 @@ pub enum PolicyError {
         /// Scheme, host and ports.
         origins: OriginRange,
     },
+    /// The address is left to the host where the configuration says what it is.
+    #[error(
+        "`grants.http` has `addresses: [spark_ui]` for {origins}: write that alone, for a name without a port such as \
+         http://spark-ui.internal, because Kiln finds address and port by itself"
+    )]
+    MisplacedSparkUi {
+        /// Scheme, host and ports.
+        origins: OriginRange,
+    },
     /// State is requested and withheld.
     #[error(
         "requests state ({}), which is not granted; to grant it, add\n    grants:\n      state: true",
@@ -176,6 +185,7 @@ impl PolicyError {
             | Self::PartialCredential { .. }
             | Self::AmbiguousCredential { .. }
             | Self::TlsWithoutHttps { .. }
+            | Self::MisplacedSparkUi { .. }
             | Self::TokenUrl(_)
             | Self::TokenOrigin(_) => true,
             Self::NotGranted(_)

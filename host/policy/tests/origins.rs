@@ -150,3 +150,31 @@ fn names_belong_to_the_value_of_a_field() {
     assert!(error.to_string().contains("has names"), "{error}");
     assert!(manifest("${config.a}", "names = { auto = ['localhost:1'] }").is_err());
 }
+
+/// Scenario: the address is left to the host, for a name as it should be; then beside another address, with a port, for an
+/// encrypted origin, for a name or an address that needs no finding.
+/// Guarantees: the first is granted with what it says; the others are faults, with the remedy.
+#[test]
+fn what_the_host_finds_is_granted_for_a_name_and_for_nothing_else() {
+    let manifest = manifest("${config.endpoint}", "").unwrap();
+    let resolved = |origin: &str, addresses: Value| {
+        let grants = json!([{ "origin": origin, "addresses": addresses }]);
+        resolve(&manifest, &json!({ "endpoint": origin }), grants, false)
+    };
+    let policy = resolved("http://spark-ui.internal", json!(["spark_ui"])).unwrap();
+    assert_eq!(policy.http_rules()[0].addresses.to_string(), "[spark_ui]");
+    assert!(policy.http_rules()[0].addresses.is_found_by_host());
+    for (origin, addresses) in [
+        ("http://spark-ui.internal", json!(["spark_ui", "private"])),
+        ("http://spark-ui.internal:4040", json!(["spark_ui"])),
+        ("https://spark-ui.internal", json!(["spark_ui"])),
+        ("http://localhost", json!(["spark_ui"])),
+        ("http://10.0.0.1", json!(["spark_ui"])),
+    ] {
+        let error = resolved(origin, addresses).unwrap_err();
+        assert!(
+            error.contains("write that alone, for a name without a port such as http://spark-ui.internal"),
+            "{error}"
+        );
+    }
+}

@@ -8,6 +8,7 @@ mod arbitrary;
 mod bodies;
 mod concurrency;
 mod credentials;
+mod discovery;
 mod pace;
 mod proxies;
 mod redirects;

@@ -11,6 +11,7 @@ use kiln_telemetry::metrics::Format;
 use kiln_telemetry::{Metrics, Redaction, Subject};
 
 use crate::ambient::Ambient;
+use crate::found::Discovery;
 use crate::proxies::Proxies;
 use crate::{Credentials, Egress, EgressLimits, EgressSpec};
 
@@ -69,6 +70,7 @@ pub struct World {
     metrics: Option<Metrics>,
     pub redaction: Redaction,
     proxy: ProxyRule,
+    discovery: Option<Arc<Discovery>>,
 }
 
 impl World {
@@ -79,6 +81,11 @@ impl World {
     /// A world in which the operator has configured this proxy.
     pub fn behind(proxy: &str) -> Self {
         Self { proxy: proxy.parse().unwrap(), ..Self::new() }
+    }
+
+    /// A world in which this is found.
+    pub fn finding(discovery: Arc<Discovery>) -> Self {
+        Self { discovery: Some(discovery), ..Self::new() }
     }
 
     /// The next look-up, of whatever name, finds these addresses. After the last the name does not exist.
@@ -113,6 +120,7 @@ impl World {
             denials: metrics.denials().of(subject),
             redaction: self.redaction.clone(),
             proxy: self.proxy.clone(),
+            discovery: None,
         }
     }
 
@@ -152,6 +160,7 @@ impl World {
                 let answer = answers.lock().unwrap().pop_front();
                 async move { answer.ok_or_else(|| std::io::Error::other("no such name")) }.boxed()
             }),
+            discovery: self.discovery.clone(),
             proxies: Proxies::new(self.proxy.clone(), &self.redaction),
             pause: Box::new(move |time| {
                 waits.lock().unwrap().push(time);

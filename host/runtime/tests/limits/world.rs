@@ -163,6 +163,7 @@ async fn spawn(engine: &Engine, metrics: &Metrics, id: &str, instance: Hostile<'
         denials: metrics.denials().of(Subject::default()),
         redaction: Redaction::default(),
         proxy: ProxyRule::Direct,
+        discovery: None,
     });
     let spec = InstanceSpec {
         id: id.to_owned(),

@@ -79,6 +79,7 @@ fn egress(port: u16, metrics: &Metrics, instance: &str) -> Arc<Egress> {
         denials: metrics.denials().of(Subject { instance: instance.to_owned(), ..Subject::default() }),
         redaction: Redaction::default(),
         proxy: ProxyRule::Direct,
+        discovery: None,
     };
     Arc::new(Egress::new(spec).unwrap())
 }
