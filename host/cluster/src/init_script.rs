@@ -17,7 +17,14 @@ pub const DEFAULT_MEMORY_LIMIT: u64 = 512 * 1024 * 1024;
 /// With less than this Kiln does not come up with the plugins it is shipped with.
 pub const LEAST_MEMORY_LIMIT: u64 = 128 * 1024 * 1024;
 
-const TITLE: &str = "# Kiln on the nodes of this cluster. Rendered by `kiln init-script`: change the bundle and render again.\n#\n";
+/// More than Kiln's two threads can use.
+const MOST_CPU: u32 = 200;
+
+/// Percent of one core that Kiln may use, unless something else is said.
+pub const DEFAULT_CPU_LIMIT: u32 = 100;
+
+const TITLE: &str =
+    "# Kiln on the nodes of this cluster. Rendered by `kiln init-script`: change the bundle and render again.\n#\n";
 const UNINSTALL_TITLE: &str = "# Takes Kiln off the node it runs on. Rendered by `kiln init-script --uninstall`.\n#\n";
 const PREAMBLE: &str = include_str!("script/preamble.sh");
 const DETACH: &str = include_str!("script/detach.sh");
@@ -27,7 +34,7 @@ const SPARK_FILES: &str = include_str!("script/spark_files.sh");
 const END: &str = "\nmain\nexit 0\n";
 
 /// What is in the script that installs, in the order of its work.
-const INSTALL: [&str; 9] = [
+const INSTALL: [&str; 10] = [
     include_str!("script/main.sh"),
     DETACH,
     include_str!("script/spark_settings.sh"),
@@ -35,7 +42,8 @@ const INSTALL: [&str; 9] = [
     LOG,
     ONLY_ONE,
     include_str!("script/install.sh"),
-    include_str!("script/spark_ui.sh"),
+    include_str!("script/cloud.sh"),
+    include_str!("script/systemd.sh"),
     include_str!("script/supervise.sh"),
 ];
 
@@ -59,6 +67,8 @@ pub struct Options {
     pub nodes: Nodes,
     /// Bytes of data of one Kiln at most: one that wants more is ended and started again.
     pub memory_limit: u64,
+    /// Percent of one core that Kiln may use, where systemd can see to it. Elsewhere its low priority has to do.
+    pub cpu_limit: u32,
     /// Whether the script writes the settings Spark needs where Spark reads them. A policy's `spark_conf` is the better
     /// place, where there is a policy.
     pub writes_spark_settings: bool,
@@ -66,7 +76,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: Nodes::default(), memory_limit: DEFAULT_MEMORY_LIMIT, writes_spark_settings: false }
+        Self {
+            nodes: Nodes::default(),
+            memory_limit: DEFAULT_MEMORY_LIMIT,
+            cpu_limit: DEFAULT_CPU_LIMIT,
+            writes_spark_settings: false,
+        }
     }
 }
 
@@ -90,6 +105,9 @@ impl InitScript {
         if options.memory_limit < LEAST_MEMORY_LIMIT {
             return Err(InitScriptError::MemoryLimit(options.memory_limit));
         }
+        if options.cpu_limit == 0 || options.cpu_limit > MOST_CPU {
+            return Err(InitScriptError::CpuLimit(options.cpu_limit));
+        }
         Ok(Self { source, bundle, options })
     }
 
@@ -102,7 +120,7 @@ impl InitScript {
     }
 
     fn values(&self) -> String {
-        let Options { nodes, memory_limit, writes_spark_settings } = self.options;
+        let Options { nodes, memory_limit, cpu_limit, writes_spark_settings } = self.options;
         let nodes = match nodes {
             Nodes::Driver => "driver",
             Nodes::All => "all",
@@ -121,7 +139,7 @@ impl InitScript {
              bundle_source={}\n\
              # architecture, sha256, bytes, name\n\
              bundle_files=(\n{files})\n\
-             nodes={nodes} memory_limit={memory_limit}\n\
+             nodes={nodes} memory_limit={memory_limit} cpu_limit={cpu_limit}\n\
              spark_conf={}\n\
              spark_metrics={}\n",
             quote(self.source.as_str()),
@@ -163,6 +181,11 @@ pub enum InitScriptError {
          --memory-limit for {DEFAULT_MEMORY_LIMIT}"
     )]
     MemoryLimit(u64),
+    /// Nothing, or more than there is.
+    #[error(
+        "{0} percent of a core is no limit for Kiln: give 1 to {MOST_CPU}, or leave out --cpu-limit for {DEFAULT_CPU_LIMIT}"
+    )]
+    CpuLimit(u32),
 }
 
 #[cfg(test)]
@@ -191,7 +214,10 @@ mod tests {
         assert!(text.starts_with("#!/bin/bash\n# kiln "));
         assert_eq!(text.matches("\nbundle_source=").count(), 1);
         assert!(text.contains(r"bundle_source='/Volumes/main/ops/it'\''s kiln'"));
-        assert!(text.contains("\nnodes=driver memory_limit=536870912\nspark_conf=''\nspark_metrics=''\n"), "{text}");
+        assert!(
+            text.contains("\nnodes=driver memory_limit=536870912 cpu_limit=100\nspark_conf=''\nspark_metrics=''\n"),
+            "{text}"
+        );
     }
 
     /// Scenario: the largest bundle there can be.
@@ -225,6 +251,9 @@ mod tests {
         assert!(refusal(all).contains("put kiln-worker.yaml into the bundle"));
         let small = Options { memory_limit: LEAST_MEMORY_LIMIT - 1, ..Options::default() };
         assert!(refusal(small).contains("give at least 134217728"));
+        for cpu_limit in [0, 201] {
+            assert!(refusal(Options { cpu_limit, ..Options::default() }).contains("give 1 to 200"));
+        }
     }
 
     /// Scenario: two renderings of one value, and one of another.

@@ -1,7 +1,8 @@
 //! Where a cluster reads the bundle from.
 //!
-//! Invariant: a [`Source`] is an absolute directory or an `https` prefix, holds no control character and no credential,
-//! and does not end in `/`, so that `{source}/{file}` names a file. A script that holds it therefore holds no secret.
+//! Invariant: a [`Source`] is an absolute directory, an `https` prefix or a prefix in an object store, holds no control
+//! character and no credential, and does not end in `/`, so that `{source}/{file}` names a file. A script that holds it
+//! therefore holds no secret.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +12,7 @@ use url::Url;
 /// Bytes of a source at most, as of a path in Linux.
 const MAX_BYTES: usize = 4096;
 
-/// A directory on the cluster, or an `https` prefix.
+/// A directory on the cluster, an `https` prefix, or a prefix in S3, Google Cloud Storage or Azure Data Lake Storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source(String);
 
@@ -32,6 +33,7 @@ impl Source {
         }
         match text.split_once(':') {
             Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => prefix(text),
+            Some((scheme @ ("s3" | "gs" | "abfss"), _)) => object_store(scheme, text),
             Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => Err(SourceError::NotEncrypted),
             Some((scheme, path)) if scheme.eq_ignore_ascii_case("dbfs") => match path.strip_prefix("/Volumes/") {
                 Some(rest) => Err(SourceError::VolumeAsDbfs(format!("/Volumes/{rest}"))),
@@ -85,6 +87,42 @@ fn prefix(text: &str) -> Result<Source, SourceError> {
     Ok(Source(url.as_str().trim_end_matches('/').to_owned()))
 }
 
+/// What the script turns into a URL itself, so it holds nothing that would have to be escaped in one.
+fn object_store(scheme: &str, text: &str) -> Result<Source, SourceError> {
+    let malformed = || SourceError::ObjectStore { text: text.to_owned(), example: example(scheme) };
+    let rest = text.get(scheme.len()..).and_then(|rest| rest.strip_prefix("://")).ok_or_else(malformed)?;
+    let (place, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_plain = |name: &str, more: &str| {
+        !name.is_empty()
+            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    let is_place = match scheme {
+        "abfss" => place.split_once('@').is_some_and(|(container, host)| {
+            let account =
+                host.split_once(".dfs.").filter(|(_, suffix)| is_plain(suffix, ".")).map(|(account, _)| account);
+            is_plain(container, "-") && account.is_some_and(|account| is_plain(account, ""))
+        }),
+        _ => is_plain(place, ".-_"),
+    };
+    let prefix = prefix.trim_end_matches('/');
+    let is_prefix = |part: &str| {
+        !matches!(part, "" | "." | "..") && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    if !is_place || !(prefix.is_empty() || prefix.split('/').all(is_prefix)) {
+        return Err(malformed());
+    }
+    Ok(Source(text.trim_end_matches('/').to_owned()))
+}
+
+fn example(scheme: &str) -> &'static str {
+    match scheme {
+        "s3" => "s3://bucket/kiln",
+        "gs" => "gs://bucket/kiln",
+        _ => "abfss://container@account.dfs.core.windows.net/kiln",
+    }
+}
+
 /// Why a text is no [`Source`]. The text itself is left out where it may hold a credential.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
@@ -120,10 +158,18 @@ pub enum SourceError {
     /// Plain HTTP.
     #[error("the source is plain http: use https, because the configuration travels with the bundle")]
     NotEncrypted,
-    /// Cloud storage and the like.
+    /// An object store, not as the script can read it.
+    #[error("`{text}` is no prefix of an object store: write it as in {example}, in letters, digits, `.`, `_` and `-`")]
+    ObjectStore {
+        /// What was typed.
+        text: String,
+        /// What to type.
+        example: &'static str,
+    },
+    /// Another scheme.
     #[error(
-        "nothing on a cluster reads `{0}://` without further tools: use a directory such as /Volumes/main/ops/kiln or an \
-         https:// prefix"
+        "nothing on a cluster reads `{0}://`: use a directory such as /Volumes/main/ops/kiln, or a prefix that begins with \
+         https://, s3://, gs:// or abfss://"
     )]
     Scheme(String),
     /// Not a URL.
@@ -184,11 +230,36 @@ mod tests {
     #[test]
     fn a_prefix_that_is_not_https_is_refused_with_the_remedy() {
         assert!(refusal("http://artifacts.example.com/kiln").contains("use https"));
-        assert!(refusal("s3://bucket/kiln").contains("`s3://`"));
-        assert!(refusal("abfss://c@a.dfs.core.windows.net/kiln").contains("`abfss://`"));
+        assert!(refusal("ftp://example.com/kiln").contains("`ftp://`"));
+        assert!(refusal("wasbs://c@a.blob.core.windows.net/kiln").contains("abfss://"));
         assert!(refusal("dbfs:/databricks/init").contains("Unity Catalog volume"));
         assert_eq!(refusal("dbfs:/Volumes/a/b/c"), "on a cluster a volume is a directory: write /Volumes/a/b/c");
         assert!(refusal("https://").contains("is no URL"));
+    }
+
+    #[test]
+    fn a_prefix_in_an_object_store_is_taken_as_it_is() {
+        for text in ["s3://bucket.with-dots/a/b", "gs://bucket_1", "abfss://c-1@acc.dfs.core.windows.net/kiln"] {
+            assert_eq!(source(text), text);
+            assert_eq!(source(&format!("{text}/")), text);
+        }
+        for text in [
+            "s3://",
+            "s3:///kiln",
+            "s3:bucket",
+            "s3://bucket//kiln",
+            "s3://bucket/../other",
+            "s3://bucket/a b",
+            "s3://bucket/a?x",
+            "s3://user:pass@bucket/a",
+            "gs://-x/a",
+            "abfss://account.dfs.core.windows.net/kiln",
+            "abfss://c@a.blob.core.windows.net/kiln",
+            "abfss://c@a.b.dfs.core.windows.net/kiln",
+            "abfss://c@a.dfs./kiln",
+        ] {
+            assert!(refusal(text).contains("write it as in"), "{text}");
+        }
     }
 
     #[test]
@@ -204,7 +275,7 @@ mod tests {
     proptest! {
         /// Guarantees: whatever is accepted is accepted again, unchanged, and names a file when one is appended.
         #[test]
-        fn what_is_accepted_is_a_fixed_point(text in "(/|https://a|[a-z]{0,6}:?)[ -~/]{0,40}") {
+        fn what_is_accepted_is_a_fixed_point(text in "(/|https://a|s3://b/|abfss://c@a.dfs.x/|[a-z]{0,6}:?)[ -~/]{0,40}") {
             if let Ok(source) = Source::parse(&text) {
                 prop_assert!(!source.as_str().ends_with('/'));
                 prop_assert!(!source.as_str().chars().any(char::is_control));

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use kiln_config::{Config, ExporterKind};
 
-const ENDPOINT: &str = "http://10.0.0.7:40001";
+const ENDPOINT: &str = "http://spark-ui.internal";
 
 fn read(variables: &[(&str, &str)]) -> Config {
     read_file("kiln.yaml", variables)
@@ -32,8 +32,6 @@ fn schema_of(plugin: &str) -> serde_json::Value {
 #[test]
 fn the_deployed_configuration_is_valid() {
     let config = read(&[
-        ("KILN_SPARK_ENDPOINT", ENDPOINT),
-        ("KILN_SPARK_ORIGIN", ENDPOINT),
         ("DB_CLUSTER_ID", "1122-101010-abcdefgh"),
         ("DB_CLUSTER_NAME", "a: b # \"c\" ${env:HOME} {\n- d"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otlp.example.com"),
@@ -45,6 +43,7 @@ fn the_deployed_configuration_is_valid() {
     let grants = serde_json::to_value(&config.instances[0].grants).unwrap();
     assert_eq!(grants["http"].as_array().unwrap().len(), 1, "{grants}");
     assert_eq!(grants["http"][0]["origin"], ENDPOINT);
+    assert_eq!(grants["http"][0]["addresses"], serde_json::json!(["spark_ui"]));
     let schema = schema_of("resource-detection");
     config.instances[1].body.settings(&schema).unwrap_or_else(|errors| panic!("{errors}"));
     // Names of variables and not their values: nothing of a cluster's name is ever part of the file.
@@ -56,14 +55,12 @@ fn the_deployed_configuration_is_valid() {
     assert_eq!(exporter.destinations.metrics.headers.len(), 1);
 }
 
-/// Scenario: an all-purpose cluster, which has no job; and a start without the script, which has no endpoint.
-/// Guarantees: the first is valid, the second is refused with the name of the variable.
+/// Scenario: an all-purpose cluster, which has no job; and a start without the script.
+/// Guarantees: both are valid: nothing that Databricks may leave out is needed.
 #[test]
-fn a_cluster_without_a_job_is_fine_and_one_without_spark_is_not() {
-    read(&[("KILN_SPARK_ENDPOINT", ENDPOINT), ("KILN_SPARK_ORIGIN", ENDPOINT)]);
-    let refused = std::panic::catch_unwind(|| read(&[])).unwrap_err();
-    let text = refused.downcast_ref::<String>().unwrap();
-    assert!(text.contains("`KILN_SPARK_ENDPOINT` is not set"), "{text}");
+fn a_cluster_without_a_job_is_fine() {
+    read(&[("DB_CLUSTER_ID", "1122-101010-abcdefgh"), ("DB_CLUSTER_NAME", "nightly")]);
+    read(&[]);
 }
 
 /// Scenario: a worker of a job's cluster.
@@ -73,7 +70,7 @@ fn a_cluster_without_a_job_is_fine_and_one_without_spark_is_not() {
 fn the_configuration_of_workers_is_valid() {
     let config = read_file("kiln-worker.yaml", &[("DB_CLUSTER_ID", "1"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://o")]);
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
-    for (instance, plugin) in config.instances.iter().zip(["host-metrics", "resource"]) {
+    for (instance, plugin) in config.instances.iter().zip(["host-metrics", "resource-detection"]) {
         instance.body.settings(&schema_of(plugin)).unwrap_or_else(|errors| panic!("{errors}"));
         assert!(instance.grants.http.is_empty());
     }

@@ -327,6 +327,10 @@ pub(crate) struct InitScript {
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = kiln_config::parse_size)]
     pub(crate) memory_limit: u64,
 
+    /// Percent of one core that Kiln may use, where systemd looks after it
+    #[arg(long, value_name = "PERCENT", default_value_t = kiln_cluster::init_script::DEFAULT_CPU_LIMIT)]
+    pub(crate) cpu_limit: u32,
+
     /// Have the script write Spark's settings on the driver, where no policy or cluster has them in its spark_conf
     #[arg(long)]
     pub(crate) write_spark_settings: bool,

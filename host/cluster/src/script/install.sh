@@ -79,10 +79,7 @@ fetch_bundle() {
 read_source() {
   set -o pipefail
   case $bundle_source in
-    https://*)
-      curl -q --fail --silent --show-error --location --max-redirs 3 --proto-redir =https \
-        --connect-timeout 10 --max-time 300 --url "$bundle_source/$1" | head -c "$2"
-      ;;
+    *://*) describe_download "$1" | curl -q --config - | head -c "$2" ;;
     *) timeout --foreground 300 head -c "$2" -- "$bundle_source/$1" ;;
   esac
 }

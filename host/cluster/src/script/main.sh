@@ -12,12 +12,11 @@ main() {
   export PATH="${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}"
   # Spark reads them when it starts, which is as soon as this has returned.
   [[ $node = driver && -n $spark_conf ]] && write_spark_settings
-  detach "starting" node bundle_source bundle_files memory_limit
+  detach "starting" node bundle_source bundle_files memory_limit cpu_limit
 }
 
 in_background() {
   enter_background
-  declare -gA said=()
   open_logs
   have_tools || return
   if ! private_directory "$home"; then
@@ -26,6 +25,7 @@ in_background() {
   fi
   become_the_only_one || return
   if choose_files && install_bundle; then
+    hand_over_to_systemd && return
     keep_kiln_running
   fi
   rm -f -- "$home/supervisor.pid"

@@ -2,8 +2,9 @@
 # --- one Kiln per node ----------------------------------------------------------------------------------------------
 
 have_tools() {
-  local tool missing=()
-  for tool in chmod curl flock head mkdir mktemp mv nice readlink rm sha256sum sleep stat tail timeout tr uname; do
+  local tool missing=() downloads=()
+  [[ ${bundle_source:-} = *://* ]] && downloads=(curl)
+  for tool in "${downloads[@]}" chmod flock head mkdir mktemp mv nice readlink rm sha256sum sleep stat tail timeout tr uname; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   ((${#missing[@]} == 0)) && return
@@ -18,7 +19,6 @@ private_directory() {
 
 # Kiln inherits the lock: even if this process is killed, a second Kiln cannot start while the first one lives.
 become_the_only_one() {
-  local lock
   exec {lock}>>"$home/lock" || return
   if ! flock --nonblock "$lock"; then
     verdict "nothing to do: Kiln is already looked after by process $(head -c 16 -- "$home/supervisor.pid" 2>/dev/null)"
@@ -55,4 +55,8 @@ stop_kiln() {
 patiently() {
   "$@" &
   wait "$!"
+}
+
+ask_systemd() {
+  timeout 20 systemctl --no-ask-password "$@" </dev/null
 }

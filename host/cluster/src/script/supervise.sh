@@ -2,25 +2,18 @@
 # --- Kiln -------------------------------------------------------------------------------------------------------------
 
 start_kiln() {
-  local config="$home/current/kiln.yaml" ui=''
-  case $node in
-    driver)
-      ui="http://$spark_ui"
-      say "starting kiln for the Spark UI at $ui"
-      ;;
-    worker)
-      config="$home/current/kiln-worker.yaml"
-      say "starting kiln"
-      ;;
-  esac
+  local config="$home/current/kiln.yaml"
+  [[ $node = worker ]] && config="$home/current/kiln-worker.yaml"
+  say "starting kiln"
   (
     local i
     for i in "${!env_names[@]}"; do
       # What is set on the cluster is the more specific of the two.
       [[ -v ${env_names[i]} ]] || export "${env_names[i]}=${env_values[i]}"
     done
-    [[ -n $ui ]] && export KILN_SPARK_ENDPOINT=$ui KILN_SPARK_ORIGIN=$ui
-    unset KILN_JOB_ID KILN_RUN_ID
+    # Where Databricks says on which port Spark's UI is, once there is one.
+    export KILN_DRIVER_ENV="${KILN_ROOT:-}/tmp/driver-env.sh"
+    unset KILN_JOB_ID KILN_RUN_ID KILN_SOURCE_TOKEN
     if [[ ${DB_CLUSTER_NAME:-} =~ ^job-([0-9]+)-run-([0-9]+)(-|$) ]]; then
       export KILN_JOB_ID=${BASH_REMATCH[1]} KILN_RUN_ID=${BASH_REMATCH[2]}
     fi
@@ -39,25 +32,14 @@ be_modest() {
   export TOKIO_WORKER_THREADS=2
 }
 
-# Returns when Kiln has ended (its status in `status`) or when the Spark UI has moved (`moved`).
+# Returns when Kiln has ended, its status in `status`.
 watch_kiln() {
-  local ticks=0
-  moved=''
   while kill -0 "$kiln_pid" 2>/dev/null; do
     sleep 5 &
     # bash has a page to say about a job that was killed.
     wait -n 2>/dev/null
     bound_logs
     kill -0 "$kiln_pid" 2>/dev/null && verdict "kiln runs as process $kiln_pid"
-    [[ $node = driver ]] || continue
-    ((++ticks % 2 == 0)) || continue
-    answers_like_spark "$spark_ui" && continue
-    if find_spark_ui && [[ $found != "$spark_ui" ]]; then
-      say "the Spark UI has moved to http://$found"
-      moved=yes
-      stop_kiln
-      return
-    fi
   done
   wait "$kiln_pid" 2>/dev/null
   status=$?
@@ -66,11 +48,9 @@ watch_kiln() {
 keep_kiln_running() {
   local delay=1 started
   while true; do
-    [[ $node = driver ]] && await_spark_ui
     start_kiln
     started=$SECONDS
     watch_kiln
-    [[ -n $moved ]] && continue
     kiln_pid=
     ((SECONDS - started >= 60)) && delay=1
     verdict "kiln does not stay: it ended with status $status"
@@ -78,4 +58,8 @@ keep_kiln_running() {
     pause "$delay"
     ((delay = delay * 2 > 300 ? 300 : delay * 2))
   done
+}
+
+pause() {
+  patiently sleep "$1"
 }

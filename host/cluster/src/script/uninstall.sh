@@ -9,6 +9,7 @@ in_background() {
   open_logs
   have_tools || return
   remove_spark_settings
+  remove_unit
   if [[ ! -e $home ]]; then
     verdict "nothing to remove: there is no $home"
     return
@@ -19,6 +20,14 @@ in_background() {
   else
     verdict "not removed: cannot delete $home"
   fi
+}
+
+remove_unit() {
+  local unit="${KILN_ROOT:-}/run/systemd/system/kiln.service"
+  [[ -e $unit ]] || return
+  ask_systemd stop kiln.service
+  rm -f -- "$unit"
+  ask_systemd daemon-reload
 }
 
 # The supervisor, which stops its Kiln; and then a Kiln that has lost its supervisor.

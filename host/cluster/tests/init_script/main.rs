@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
 
+mod cloud;
 mod nodes;
 mod spark_settings;
 mod support;
+mod systemd;
 mod uninstall;
 
 use std::fs;
@@ -15,51 +17,24 @@ use std::time::Duration;
 use kiln_cluster::Digest;
 use rustix::process::{Signal, kill_process};
 
-use support::spark_ui::{Refusing, SparkUi, Stage};
 use support::web::{Reply, Server};
 use support::{Driver, architectures, eventually, which, write_program};
 
 /// The foreground part takes about 0.05 s, and 1 s when the source hangs; the rest is room for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(15);
 
-/// Puts a ready Spark UI on the port that `driver` is told about.
-fn ready_ui(driver: &Driver) -> SparkUi {
-    let ui = SparkUi::new(Stage::Ready);
-    announce(driver, &ui);
-    ui
-}
-
-fn announce(driver: &Driver, ui: &SparkUi) {
-    let address = ui.address().to_string();
-    driver.let_reach(&address, &address);
-    driver.announce_port(ui.address().port());
-}
-
-/// Scenario: a driver starts: its port refuses, then serves the start-up page with status 200, then is ready.
-/// Guarantees: Kiln starts at the last stage and not before, with everything it needs to know in its environment.
+/// Scenario: a driver starts, and there is no Spark on it yet.
+/// Guarantees: Kiln starts, with everything it needs to know in its environment: who it is and where Databricks will say
+/// where Spark is.
 #[test]
-fn kiln_starts_once_the_spark_ui_is_ready() {
+fn kiln_starts_with_what_it_needs_to_know() {
     let mut driver = Driver::new();
     driver.set("DB_CLUSTER_NAME", Some("job-4711-run-1234-main"));
-    let port = Refusing::new();
-    let address = port.address.to_string();
-    driver.let_reach(&address, &address);
-    driver.announce_port(port.address.port());
-
     driver.run().succeeded();
-    let refused = format!("7 http://{address}/api/v1/version");
-    eventually("a refused connection", || driver.requests().contains(&refused).then_some(()));
-    assert!(driver.starts().is_empty());
-
-    let ui = port.listen(Stage::StartingUp);
-    driver.await_log(&format!("no Spark UI at {address} yet, although something answers: HTTP/1.1 200 OK"));
-    assert!(driver.starts().is_empty());
-
-    ui.set(Stage::Ready);
     let start = driver.await_start(1);
     let environment = |name: &str| start.environment.get(name).map(String::as_str);
-    assert_eq!(environment("KILN_SPARK_ENDPOINT"), Some(format!("http://{address}").as_str()));
-    assert_eq!(environment("KILN_SPARK_ORIGIN"), Some(format!("http://{address}").as_str()));
+    assert_eq!(environment("KILN_DRIVER_ENV"), driver.path("root/tmp/driver-env.sh").to_str());
+    assert_eq!(environment("DB_DRIVER_IP"), Some("127.0.0.1"));
     assert_eq!(environment("DB_CLUSTER_ID"), Some("1122-101010-abcdefgh"));
     assert_eq!(environment("DB_CLUSTER_NAME"), Some("job-4711-run-1234-main"));
     assert_eq!(environment("KILN_JOB_ID"), Some("4711"));
@@ -99,7 +74,6 @@ fn a_changed_file_is_refused() {
         ("a plug", "it should have 8 bytes and has 6"),
     ] {
         let driver = Driver::new();
-        let _ui = ready_ui(&driver);
         let plugin = driver.path("source/plugins/spark.wasm");
         fs::write(&plugin, text).unwrap();
         driver.run().succeeded();
@@ -121,7 +95,6 @@ fn a_changed_file_is_refused() {
 #[test]
 fn a_missing_bundle_does_not_fail_the_start_and_is_awaited() {
     let driver = Driver::new();
-    let _ui = ready_ui(&driver);
     fs::rename(driver.path("source"), driver.path("elsewhere")).unwrap();
     driver.run().succeeded();
     driver.await_log(&format!("cannot read {}/kiln", driver.path("source").display()));
@@ -138,7 +111,6 @@ fn a_missing_bundle_does_not_fail_the_start_and_is_awaited() {
 #[test]
 fn a_bundle_that_hangs_does_not_delay_the_start() {
     let driver = Driver::new();
-    let _ui = ready_ui(&driver);
     let hanging = driver.path("source/kiln.yaml");
     fs::remove_file(&hanging).unwrap();
     assert!(Command::new("mkfifo").arg(&hanging).status().unwrap().success());
@@ -174,7 +146,6 @@ fn a_root_that_cannot_be_written_does_not_fail_the_start() {
 #[test]
 fn a_full_disk_does_not_fail_the_start() {
     let mut driver = Driver::new();
-    let _ui = ready_ui(&driver);
     fs::write(driver.path("source/kiln.yaml"), "# long\n".repeat(10_000)).unwrap();
     driver.pin(architectures().0);
     // Ignored, the signal becomes an error of the write, which is what a full disk gives.
@@ -186,7 +157,6 @@ fn a_full_disk_does_not_fail_the_start() {
     assert!(driver.starts().is_empty());
 
     let driver = Driver::new();
-    let _ui = ready_ui(&driver);
     fs::create_dir_all(driver.path("root/var/log/kiln")).unwrap();
     std::os::unix::fs::symlink("/dev/full", driver.path("root/var/log/kiln/init.log")).unwrap();
     driver.run().succeeded();
@@ -200,10 +170,12 @@ fn a_full_disk_does_not_fail_the_start() {
 fn a_missing_tool_is_named_and_does_not_fail_the_start() {
     for absent in ["setsid", "flock", "curl"] {
         let mut driver = Driver::new();
+        if absent == "curl" {
+            driver.set_source("https://artifacts.example.com/kiln");
+        }
         let tools = driver.path("tools");
         fs::create_dir(&tools).unwrap();
-        let needed =
-            "bash chmod curl flock head mkdir mktemp mv nice readlink rm setsid sha256sum sleep stat tail timeout tr uname";
+        let needed = "bash chmod curl flock head mkdir mktemp mv nice readlink rm setsid sha256sum sleep stat tail timeout tr uname";
         for tool in needed.split(' ').filter(|tool| *tool != absent) {
             std::os::unix::fs::symlink(which(tool).expect(tool), tools.join(tool)).unwrap();
         }
@@ -228,7 +200,6 @@ fn the_caller_does_not_matter() {
         ["bash -euo pipefail", "sh", "bash --posix", "env SHELLOPTS=errexit:noclobber:noglob:nounset bash"]
     {
         let driver = Driver::new();
-        let _ui = ready_ui(&driver);
         for start in 1..=2 {
             driver.run_with(interpreter).succeeded();
             driver.await_start(start);
@@ -245,7 +216,6 @@ fn the_caller_does_not_matter() {
 #[test]
 fn a_second_run_does_not_start_a_second_kiln() {
     let driver = Driver::new();
-    let _ui = ready_ui(&driver);
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| driver.run().succeeded());
@@ -269,7 +239,6 @@ fn a_second_run_does_not_start_a_second_kiln() {
 #[test]
 fn an_orphaned_kiln_is_not_doubled() {
     let driver = Driver::new();
-    let _ui = ready_ui(&driver);
     driver.run().succeeded();
     let orphan = driver.await_start(1);
     let supervisor = fs::read_to_string(driver.path("root/opt/kiln/supervisor.pid")).unwrap();
@@ -292,7 +261,6 @@ fn an_orphaned_kiln_is_not_doubled() {
 #[test]
 fn a_kiln_that_ends_is_started_again_until_it_is_stopped() {
     let driver = Driver::new();
-    let _ui = ready_ui(&driver);
     driver.run().succeeded();
     driver.order_exit(&driver.await_start(1), 7);
     driver.await_log("kiln ended with status 7");
@@ -314,7 +282,6 @@ fn a_kiln_that_ends_is_started_again_until_it_is_stopped() {
 #[test]
 fn a_hostile_cluster_name_is_only_a_name() {
     let mut driver = Driver::new();
-    let _ui = ready_ui(&driver);
     let trace = driver.path("executed");
     let name = format!(
         "job-1-run-x: # \"'$(touch {0})`touch {0}`\nexit 1\n2026-01-01T00:00:00Z forged \u{1b}[31m\\ é $HOME",
@@ -340,7 +307,6 @@ fn a_hostile_cluster_name_is_only_a_name() {
 #[test]
 fn secrets_come_from_beside_the_bundle_and_stay_out_of_sight() {
     let mut driver = Driver::new();
-    let _ui = ready_ui(&driver);
     driver.set("OTEL_EXPORTER_OTLP_ENDPOINT", Some("https://cluster.example.com"));
     let secret = "s3cret $(reboot) `reboot` 'x' \"y\" #=";
     let lines = [
@@ -380,7 +346,6 @@ fn secrets_come_from_beside_the_bundle_and_stay_out_of_sight() {
 fn a_bundle_for_other_machines_is_refused() {
     let (here, elsewhere) = architectures();
     let mut driver = Driver::new();
-    let _ui = ready_ui(&driver);
     driver.pin(elsewhere);
     driver.run().succeeded();
     driver.await_log(&format!("has kiln for {elsewhere} only: add a kiln-{here} to the bundle"));
@@ -393,85 +358,14 @@ fn a_bundle_for_other_machines_is_refused() {
     driver.stop();
 }
 
-/// Scenario: Databricks announces a port where nobody is; Spark is on one of its own default ports.
-/// Guarantees: candidates are tried in the documented order, the port of ipywidgets not among them, and the first that
-/// is a Spark UI is taken.
-#[test]
-fn the_spark_ui_is_found_on_another_port() {
-    let driver = Driver::new();
-    let nobody = Refusing::new();
-    driver.announce_port(nobody.address.port());
-    let ui = SparkUi::new(Stage::Ready);
-    driver.let_reach("127.0.0.1:4041", &ui.address().to_string());
-    driver.run().succeeded();
-    assert_eq!(driver.await_start(1).environment["KILN_SPARK_ENDPOINT"], "http://127.0.0.1:4041");
-    let first: Vec<String> = driver.requests().into_iter().take(5).collect();
-    let announced = format!("7 http://{}/api/v1/version", nobody.address);
-    assert_eq!(
-        first,
-        [
-            &announced, // on DB_DRIVER_IP
-            &announced, // on localhost, which is the same here
-            "7 http://127.0.0.1:40001/api/v1/version",
-            "7 http://127.0.0.1:4040/api/v1/version",
-            "0 http://127.0.0.1:4041/api/v1/version",
-        ]
-    );
-    driver.stop();
-    assert!(driver.requests().iter().all(|request| !request.contains(":6062")));
-}
-
-/// Scenario: what Databricks announces is a service that speaks JSON but is not Spark, and what the environment says is
-/// no host; then Spark is there, one that does not tell its version.
-/// Guarantees: an impostor is not scraped; Spark is recognised by its list of applications too.
-#[test]
-fn only_spark_is_taken_for_spark() {
-    let mut driver = Driver::new();
-    driver.set("DB_DRIVER_IP", Some("$(reboot) -x"));
-    let ui = SparkUi::new(Stage::AnotherService);
-    announce(&driver, &ui);
-    driver.run().succeeded();
-    driver.await_log("although something answers: HTTP/1.1 200 OK");
-    let served = ui.served();
-    eventually("another look at the impostor", || (ui.served() >= served + 2).then_some(()));
-    assert!(driver.starts().is_empty());
-
-    ui.set(Stage::ReadyWithoutVersion);
-    let start = driver.await_start(1);
-    assert_eq!(start.environment["KILN_SPARK_ENDPOINT"], format!("http://{}", ui.address()));
-    driver.stop();
-}
-
-/// Scenario: the driver's JVM is restarted without its init scripts, and its UI comes back on another port.
-/// Guarantees: Kiln follows; as long as there is no other UI, it is left alone.
-#[test]
-fn kiln_follows_a_spark_ui_that_moves() {
-    let driver = Driver::new();
-    let first_ui = ready_ui(&driver);
-    driver.run().succeeded();
-    let first = driver.await_start(1);
-    let gone = first_ui.address();
-    drop(first_ui);
-    let refused = format!("7 http://{gone}/api/v1/version");
-    eventually("the loss to be noticed", || driver.requests().contains(&refused).then_some(()));
-    assert_eq!(driver.await_start(1).pid, first.pid);
-
-    let ui = ready_ui(&driver);
-    driver.await_log(&format!("the Spark UI has moved to http://{}", ui.address()));
-    let second = driver.await_start(2);
-    assert_eq!(second.environment["KILN_SPARK_ORIGIN"], format!("http://{}", ui.address()));
-    driver.stop();
-}
-
 /// Scenario: the bundle is on a web server; then a file is changed there; then the server cannot be trusted.
 /// Guarantees: files come over verified TLS and are pinned like any other; otherwise nothing is started.
 #[test]
 fn a_bundle_can_be_downloaded() {
     let mut driver = Driver::new();
-    let _ui = ready_ui(&driver);
     let files = driver.path("source");
-    let (server, certificate) = Server::start_tls("artifacts.example.com", move |path| {
-        let path = path.strip_prefix("/kiln/").unwrap_or_default();
+    let (server, certificate) = Server::start_tls("artifacts.example.com", move |request| {
+        let path = request.path.strip_prefix("/kiln/").unwrap_or_default();
         match fs::read(files.join(path)) {
             Ok(bytes) => Reply::ok("application/octet-stream", bytes),
             Err(_) => Reply { status: "404 Not Found", headers: String::new(), body: Vec::new() },
@@ -503,7 +397,6 @@ fn a_bundle_can_be_downloaded() {
 fn what_is_installed_is_private() {
     use std::os::unix::fs::PermissionsExt;
     let driver = Driver::new();
-    let _ui = ready_ui(&driver);
     driver.run().succeeded();
     driver.await_start(1);
     let mode = |below: &str| fs::metadata(driver.path("root").join(below)).unwrap().permissions().mode() & 0o777;
@@ -526,7 +419,6 @@ fn what_is_installed_is_private() {
 #[test]
 fn the_log_is_bounded() {
     let driver = Driver::new();
-    let _ui = ready_ui(&driver);
     driver.run().succeeded();
     let start = driver.await_start(1);
     let log = driver.path("root/var/log/kiln/kiln.log");

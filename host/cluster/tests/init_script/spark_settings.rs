@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use kiln_cluster::spark_settings::{hocon, metrics_properties};
 
-use crate::ready_ui;
 use crate::support::Driver;
 
 const CONF: &str = "root/databricks/driver/conf/00-kiln.conf";
@@ -30,7 +29,6 @@ fn names(directory: &Path) -> Vec<PathBuf> {
 #[test]
 fn nothing_is_written_where_spark_reads_unless_asked() {
     let driver = image(false);
-    let _ui = ready_ui(&driver);
     fs::write(driver.path(METRICS), "*.sink.csv.period=10\n").unwrap();
     driver.run().succeeded();
     driver.await_start(1);
@@ -46,7 +44,6 @@ fn nothing_is_written_where_spark_reads_unless_asked() {
 #[test]
 fn settings_are_written_before_the_script_returns() {
     let driver = image(true);
-    let _ui = ready_ui(&driver);
     fs::write(driver.path(METRICS), "*.sink.csv.period=10\r\n# theirs").unwrap();
     for start in 1..=2 {
         driver.run().succeeded();
@@ -68,7 +65,6 @@ fn settings_are_written_before_the_script_returns() {
 #[test]
 fn what_cannot_be_written_is_said_and_does_no_harm() {
     let driver = image(true);
-    let _ui = ready_ui(&driver);
     fs::remove_dir_all(driver.path("root/databricks")).unwrap();
     let run = driver.run();
     run.succeeded();

@@ -3,7 +3,6 @@
 use std::fs;
 use std::process::Command;
 
-use crate::ready_ui;
 use crate::support::{Driver, eventually};
 
 /// Scenario: Kiln runs, with settings written for Spark beside those of others; then the removing script runs, twice.
@@ -13,7 +12,6 @@ use crate::support::{Driver, eventually};
 fn what_was_installed_is_removed() {
     let mut driver = Driver::new();
     driver.options.writes_spark_settings = true;
-    let _ui = ready_ui(&driver);
     let metrics = driver.path("root/databricks/spark/conf/metrics.properties");
     let conf = driver.path("root/databricks/driver/conf/00-kiln.conf");
     for path in [&metrics, &conf] {
@@ -41,7 +39,6 @@ fn what_was_installed_is_removed() {
 #[test]
 fn an_orphan_is_stopped_and_a_stranger_is_not() {
     let driver = Driver::new();
-    let _ui = ready_ui(&driver);
     driver.run().succeeded();
     let orphan = driver.await_start(1);
     let pid_file = driver.path("root/opt/kiln/supervisor.pid");

@@ -50,6 +50,7 @@ fn rendered(arguments: &cli::InitScript) -> Result<Option<String>, Failure> {
     let options = Options {
         nodes: if arguments.all_nodes { Nodes::All } else { Nodes::Driver },
         memory_limit: arguments.memory_limit,
+        cpu_limit: arguments.cpu_limit,
         writes_spark_settings: arguments.write_spark_settings,
     };
     let script = InitScript::new(source, bundle, options).map_err(Failure::usage)?;

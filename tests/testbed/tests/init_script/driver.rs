@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
@@ -22,12 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/databricks/kiln.yaml");
 
-/// Keeps the script away from every other Spark of this machine, which it would otherwise find on 4040.
-const CURL: &str = r#"#!/bin/bash
-ui=$(cat "$TMPDIR/ui" 2>/dev/null) && [[ " $* " = *" http://$ui/"* ]] && exec REAL_CURL "$@"
-exit 7 # as if refused
-"#;
-
 /// Until `condition` gives a value.
 #[track_caller]
 pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
@@ -37,6 +30,15 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
             return value;
         }
         assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[track_caller]
+fn await_sentence(sentence: &str, log: impl Fn() -> String) {
+    let deadline = Instant::now() + PATIENCE;
+    while !log().contains(sentence) {
+        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for `{sentence}` in the log:\n{}", log());
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }
@@ -71,7 +73,7 @@ impl Driver {
     /// A driver whose init script is in place and has not run.
     pub(crate) fn new(kiln: &Path, plugins: &Path, otlp_endpoint: &str) -> Self {
         let driver = Self { folder: tempfile::tempdir().unwrap(), otlp_endpoint: otlp_endpoint.to_owned() };
-        for part in ["root/tmp", "bundle/plugins", "bin", "temporary"] {
+        for part in ["root/tmp", "bundle/plugins", "temporary"] {
             fs::create_dir_all(driver.path(part)).unwrap();
         }
         let copy = |from: &Path, to: &str| {
@@ -83,7 +85,6 @@ impl Driver {
             copy(&plugins.join(plugin), &format!("bundle/plugins/{plugin}"));
         }
         driver.render(kiln);
-        driver.restrict_curl();
         driver
     }
 
@@ -97,15 +98,6 @@ impl Driver {
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    fn restrict_curl(&self) {
-        let path = std::env::var_os("PATH").unwrap();
-        let curl = std::env::split_paths(&path).map(|part| part.join("curl")).find(|curl| curl.is_file());
-        let curl = curl.expect("curl is installed: the init script needs it");
-        let program = self.path("bin/curl");
-        fs::write(&program, CURL.replace("REAL_CURL", curl.to_str().unwrap())).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -124,17 +116,18 @@ impl Driver {
     /// Runs the script as Databricks would, and reads its output to the end of every pipe it was handed: a process that
     /// kept one open would hold up a cluster start.
     pub(crate) fn run_init_script(&self, is_driver: &str) -> Run {
-        let search = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("bash");
         command
             .arg(self.path("kiln-init.sh"))
             .env_clear()
-            .env("PATH", search)
+            .env("PATH", std::env::var_os("PATH").unwrap())
             .env("TMPDIR", self.path("temporary"))
             .env("KILN_ROOT", self.root())
             .env("DB_IS_DRIVER", is_driver)
             .env("DB_DRIVER_IP", "127.0.0.1")
             .env("DB_CLUSTER_ID", CLUSTER_ID)
+            // Every other Spark of this machine is left alone.
+            .env("KILN_SPARK_UI_PORTS", "")
             .env("DB_CLUSTER_NAME", "job-123-run-456-main")
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", &self.otlp_endpoint)
             .stdin(Stdio::null());
@@ -151,7 +144,6 @@ impl Driver {
 
     /// Writes what Databricks writes when it starts the driver, all at once as far as a reader can tell.
     pub(crate) fn announce_ui(&self, ui: SocketAddr) {
-        fs::write(self.path("temporary/ui"), ui.to_string()).unwrap();
         let text = format!("CONF_PUBLIC_DNS=\"10.0.0.7\"\nexport CONF_UI_PORT=\"{}\"\n", ui.port());
         fs::write(self.path("driver-env.sh"), text).unwrap();
         fs::rename(self.path("driver-env.sh"), self.root().join("tmp/driver-env.sh")).unwrap();
@@ -168,11 +160,12 @@ impl Driver {
 
     #[track_caller]
     pub(crate) fn await_log(&self, sentence: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.log().contains(sentence) {
-            assert!(Instant::now() < deadline, "waited {PATIENCE:?} for `{sentence}` in the log:\n{}", self.log());
-            std::thread::park_timeout(Duration::from_millis(20));
-        }
+        await_sentence(sentence, || self.log());
+    }
+
+    #[track_caller]
+    pub(crate) fn await_kiln_log(&self, sentence: &str) {
+        await_sentence(sentence, || self.kiln_log());
     }
 
     /// Stops everything the way the documentation says, and waits until nothing is left.

@@ -1,11 +1,10 @@
-//! A driver node in a temporary directory: a root for the script, a bundle with a stand-in for Kiln, and a Spark UI.
+//! A driver node in a temporary directory: a root for the script, and a bundle with a stand-in for Kiln.
 //!
 //! Nothing outside the directory is touched. Every process the script starts carries the directory in its environment,
 //! so that [`Driver`] can find and end them all, whatever a test did.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-pub(crate) mod spark_ui;
 pub(crate) mod web;
 
 use std::collections::BTreeMap;
@@ -38,18 +37,38 @@ exit "$code"
 
 /// Lets the script reach this test's servers and nothing else on the machine; writes down what it tried.
 const CURL: &str = r#"#!/bin/bash
-for argument; do [[ $argument = http*://* ]] && url=$argument; done
+config=$(cat)
+url=$(sed -n 's/^url = "\(.*\)"$/\1/p' <<<"$config")
+echo "$*" >>"$TEST_DIRECTORY/command-lines"
 authority=${url#*://} authority=${authority%%/*}
 while read -r from to; do
-  [[ $authority = "$from" || $authority:443 = "$from" ]] && reachable="$from:$to"
+  [[ $authority = "$from" || $authority:443 = "$from" || $authority:80 = "$from" ]] && reachable="$from:$to"
 done <"$TEST_DIRECTORY/reachable"
 status=7
 if [[ -n $reachable ]]; then
-  CURL_CA_BUNDLE="$TEST_DIRECTORY/ca.pem" REAL_CURL "$@" --connect-to "$reachable"
+  CURL_CA_BUNDLE="$TEST_DIRECTORY/ca.pem" REAL_CURL "$@" --connect-to "$reachable" <<<"$config"
   status=$?
 fi
 echo "$status $url" >>"$TEST_DIRECTORY/requests"
 exit "$status"
+"#;
+
+/// Starts what a unit says with an environment of its own, as systemd does, and writes down what it was asked.
+const SYSTEMCTL: &str = r#"#!/bin/bash
+echo "$*" >>"$TEST_DIRECTORY/asked"
+[[ $1 = --no-ask-password ]] && shift
+case $1 in
+  start)
+    STARTS || exit 1
+    command=$(sed -n 's/^ExecStart=//p' "$KILN_ROOT/run/systemd/system/kiln.service")
+    eval "exec env -i TEST_DIRECTORY='$TEST_DIRECTORY' setsid $command" </dev/null >"$TEST_DIRECTORY/journal" 2>&1 &
+    echo "$!" >"$TEST_DIRECTORY/main-pid"
+    ;;
+  stop)
+    kill -TERM "$(<"$TEST_DIRECTORY/main-pid")"
+    tail --pid="$(<"$TEST_DIRECTORY/main-pid")" -f -s 0.1 /dev/null
+    ;;
+esac
 "#;
 
 /// Until `condition` holds.
@@ -107,7 +126,7 @@ impl Run {
 }
 
 impl Driver {
-    /// A driver with a bundle of three files in a directory and no Spark yet.
+    /// A driver with a bundle of four files in a directory.
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
@@ -156,6 +175,20 @@ impl Driver {
         self.set("KILN_ROOT", root.to_str());
     }
 
+    /// Puts a stand-in for systemd on the driver, which `starts` what it is told to, or fails to.
+    pub(crate) fn install_systemd(&self, starts: bool) {
+        fs::create_dir_all(self.root.join("run/systemd/system")).unwrap();
+        let program = SYSTEMCTL.replace("STARTS", if starts { "true" } else { "false" });
+        write_program(&self.path("bin/systemctl"), &program);
+    }
+
+    /// What systemd does when the main process of the unit has ended.
+    pub(crate) fn let_systemd_start_it_again(&self) {
+        let environment = [("TEST_DIRECTORY", self.directory.path()), ("KILN_ROOT", &self.root)];
+        let status = Command::new(self.path("bin/systemctl")).arg("start").envs(environment).status().unwrap();
+        assert!(status.success());
+    }
+
     pub(crate) fn set_source(&mut self, source: &str) {
         source.clone_into(&mut self.source);
     }
@@ -163,13 +196,6 @@ impl Driver {
     /// Pins the bundle as it is now, with a program for `architecture`.
     pub(crate) fn pin(&mut self, architecture: Architecture) {
         self.bundle = pinned(&self.path("source"), architecture);
-    }
-
-    /// What Databricks writes when it starts the driver.
-    pub(crate) fn announce_port(&self, port: u16) {
-        let text = format!("CONF_PUBLIC_DNS=\"10.0.0.7\"\nexport CONF_UI_PORT=\"{port}\"\n");
-        fs::write(self.path("driver-env.sh"), text).unwrap();
-        fs::rename(self.path("driver-env.sh"), self.root.join("tmp/driver-env.sh")).unwrap();
     }
 
     /// Lets `curl` reach `to` under the name `from`, both `host:port`.
@@ -250,6 +276,11 @@ impl Driver {
     pub(crate) fn requests(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("requests")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
+    }
+
+    /// How `curl` was called so far, a line each.
+    pub(crate) fn command_lines(&self) -> String {
+        fs::read_to_string(self.path("command-lines")).unwrap_or_default()
     }
 
     /// Every start of the stand-in so far, in no order.

@@ -1,9 +1,9 @@
-//! The smallest web server that does: one request per connection, plain or over TLS.
+//! The smallest web server that does: one request per connection, over TLS.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -22,21 +22,38 @@ impl Reply {
     }
 }
 
-/// Answers GET requests by path until it is dropped.
+/// What a client asked for.
+pub(crate) struct Request {
+    /// Path and query.
+    pub(crate) path: String,
+    /// Method, path and headers, as they came; and the body, if a length was given.
+    pub(crate) text: String,
+}
+
+impl Request {
+    /// The value of a header, which the client is to send in lower case or as it is written here.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let fields = self.text.lines().filter_map(|line| line.split_once(": "));
+        fields.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// Answers requests until it is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    pub(crate) served: Arc<AtomicUsize>,
     stopping: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    pub(crate) fn start(listener: TcpListener, answer: impl Fn(&str) -> Reply + Send + 'static) -> Self {
+    /// A server without TLS.
+    pub(crate) fn start_plain(answer: impl Fn(&Request) -> Reply + Send + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         Self::with(listener, move |mut stream| respond(&mut stream, &answer))
     }
 
     /// A server for `host` on a port of its own, and the certificate that makes a client trust it, in PEM.
-    pub(crate) fn start_tls(host: &str, answer: impl Fn(&str) -> Reply + Send + 'static) -> (Self, String) {
+    pub(crate) fn start_tls(host: &str, answer: impl Fn(&Request) -> Reply + Send + 'static) -> (Self, String) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der()).into();
@@ -60,19 +77,17 @@ impl Server {
 
     fn with(listener: TcpListener, handle: impl Fn(TcpStream) + Send + 'static) -> Self {
         let address = listener.local_addr().unwrap();
-        let served = Arc::new(AtomicUsize::new(0));
         let stopping = Arc::new(AtomicBool::new(false));
-        let (count, stop) = (Arc::clone(&served), Arc::clone(&stopping));
+        let stop = Arc::clone(&stopping);
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
                 handle(stream.unwrap());
-                count.fetch_add(1, Ordering::SeqCst);
             }
         });
-        Self { address, served, stopping, thread: Some(thread) }
+        Self { address, stopping, thread: Some(thread) }
     }
 }
 
@@ -87,7 +102,7 @@ impl Drop for Server {
 }
 
 /// Whatever goes wrong here went wrong for the client too, and it says so.
-fn respond(stream: &mut (impl Read + Write), answer: impl Fn(&str) -> Reply) {
+fn respond(stream: &mut (impl Read + Write), answer: impl Fn(&Request) -> Reply) {
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") && request.len() < 65536 {
@@ -96,8 +111,17 @@ fn respond(stream: &mut (impl Read + Write), answer: impl Fn(&str) -> Reply) {
             _ => return,
         }
     }
-    let request = String::from_utf8_lossy(&request);
-    let reply = answer(request.split(' ').nth(1).unwrap_or_default());
+    let text = String::from_utf8_lossy(&request).into_owned();
+    let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut request = Request { path, text };
+    if let Some(length) = request.header("content-length").and_then(|length| length.parse().ok()) {
+        let mut body = vec![0; length];
+        if stream.read_exact(&mut body).is_err() {
+            return;
+        }
+        request.text.push_str(&String::from_utf8_lossy(&body));
+    }
+    let reply = answer(&request);
     let head = format!(
         "HTTP/1.1 {}\r\n{}Content-Length: {}\r\nConnection: close\r\n\r\n",
         reply.status,
