@@ -62,6 +62,8 @@ pub struct Instance {
     pub collection_interval: Duration,
     /// Time before the first collection; of no meaning for processors.
     pub initial_delay: Duration,
+    /// Whether it collects once more when Kiln stops; of no meaning for processors.
+    pub final_collection: bool,
     /// How long one call may take on the clock on the wall.
     pub timeout: Duration,
     /// What it may use up.
@@ -92,8 +94,8 @@ impl fmt::Debug for PluginBody {
 }
 
 /// The keys of the host, which no plugin can have for itself.
-pub(crate) const HOST_KEYS: [&str; 6] =
-    ["collection_interval", "grants", "initial_delay", "limits", "plugin", "timeout"];
+pub(crate) const HOST_KEYS: [&str; 7] =
+    ["collection_interval", "final_collection", "grants", "initial_delay", "limits", "plugin", "timeout"];
 
 impl Instance {
     /// Reads one entry; `None` if it cannot be told which plugin it is for.
@@ -105,6 +107,9 @@ impl Instance {
         let collection_interval =
             schedule_key(&mut section, role, "collection_interval", SHORTEST_INTERVAL, DEFAULT_COLLECTION_INTERVAL);
         let initial_delay = schedule_key(&mut section, role, "initial_delay", Duration::ZERO, DEFAULT_INITIAL_DELAY);
+        let final_collection = schedule_value(&mut section, role, "final_collection")
+            .and_then(|value| value.boolean())
+            .unwrap_or_default();
         let default_timeout = match role {
             Role::Receiver => DEFAULT_RECEIVER_TIMEOUT,
             Role::Processor => DEFAULT_PROCESSOR_TIMEOUT,
@@ -128,6 +133,7 @@ impl Instance {
             plugin: plugin?,
             collection_interval,
             initial_delay,
+            final_collection,
             timeout,
             limits,
             grants,
@@ -162,10 +168,15 @@ fn schedule_key(
     shortest: Duration,
     default: Duration,
 ) -> Duration {
-    let Some(value) = section.get(key) else { return default };
+    schedule_value(section, role, key).and_then(|value| value.duration(shortest..=MAX_DURATION)).unwrap_or(default)
+}
+
+/// The value of a key that only receivers have.
+fn schedule_value<'v>(section: &mut Section<'v>, role: Role, key: &'static str) -> Option<Value<'v>> {
+    let value = section.get(key)?;
     if role == Role::Processor {
         value.error(Problem::Unsupported("only receivers run on a schedule; remove the key"));
-        return default;
+        return None;
     }
-    value.duration(shortest..=MAX_DURATION).unwrap_or(default)
+    Some(value)
 }

@@ -58,6 +58,8 @@ pub(crate) struct InstancePlan {
     pub(crate) substance: Substance,
     /// From one collection to the next, which an instance need not know.
     pub(crate) interval: Duration,
+    /// Whether there is one more at the end.
+    pub(crate) final_collection: bool,
 }
 
 /// What makes an instance another one if it changes: the plugin's file, what it may do, use and know.
@@ -108,7 +110,7 @@ impl InstancePlan {
             timeout: instance.timeout,
             proxy: proxy.clone(),
         };
-        Self { substance, interval: instance.collection_interval }
+        Self { substance, interval: instance.collection_interval, final_collection: instance.final_collection }
     }
 }
 

@@ -220,6 +220,7 @@ impl Kiln {
             let route = Arc::new(Route {
                 instance: running.instance.clone(),
                 interval: configured.collection_interval,
+                collects_at_the_end: configured.final_collection,
                 pipelines: ways,
                 hold: hold.clone(),
             });
@@ -347,7 +348,7 @@ impl Kiln {
         let deadline = Instant::now() + self.shutdown_timeout;
         self.departing.deadline.send_replace(Some(deadline));
         for Feed { orders, .. } in self.sources.values() {
-            orders.send_replace(Order::Stop);
+            orders.send_modify(|order| *order = order.at_the_end());
         }
         let finished = timeout(self.shutdown_timeout.mul_f64(COLLECTING), async {
             while self.collecting.join_next().await.is_some() {}

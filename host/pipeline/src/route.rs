@@ -15,6 +15,8 @@ pub struct Route {
     pub instance: Instance,
     /// From the start of one collection to the start of the next.
     pub interval: Duration,
+    /// Whether it collects once more when everything comes to an end.
+    pub collects_at_the_end: bool,
     /// Where its batches go, each to those of its signal.
     pub pipelines: Vec<Arc<Pipeline>>,
     /// Says that somebody may still be on the way.
@@ -28,6 +30,20 @@ pub enum Order {
     Collect(Arc<Route>),
     /// Come to an end after the collection that is under way.
     Stop,
+    /// Collect once more, after the collection that is under way, until there is no more to be had; then come to an end.
+    Finish(Arc<Route>),
+}
+
+impl Order {
+    /// What a source is to do when everything comes to an end.
+    #[must_use]
+    pub fn at_the_end(&self) -> Self {
+        match self {
+            Self::Collect(route) if route.collects_at_the_end => Self::Finish(Arc::clone(route)),
+            Self::Finish(route) => Self::Finish(Arc::clone(route)),
+            Self::Collect(_) | Self::Stop => Self::Stop,
+        }
+    }
 }
 
 /// Kept by what may still be at work, such as every route of one generation: as long as one is, a collection may be on its

@@ -42,7 +42,15 @@ impl Source {
         let mut expected = Expected::first();
         let mut is_due = false;
         let mut is_told = false;
-        while let Order::Collect(route) = self.latest_order() {
+        loop {
+            let route = match self.latest_order() {
+                Order::Collect(route) => route,
+                Order::Stop => break,
+                Order::Finish(route) => {
+                    self.finish(&route, &mut expected, &mut trouble).await;
+                    break;
+                }
+            };
             self.schedule.set_interval(route.interval);
             if !is_due {
                 tokio::select! {
@@ -66,6 +74,15 @@ impl Source {
             is_due = self.cycle(&route, room, &mut expected, &mut trouble).await;
         }
         self.health.set(Status::Stopped);
+    }
+
+    /// What the last collection did not see would be seen by nobody. Whoever gave the order says when it is enough.
+    async fn finish(&self, route: &Route, expected: &mut Expected, trouble: &mut Trouble) {
+        let mut has_more = true;
+        while has_more {
+            let room = wait_for_room(&self.memory, *expected, &self.id, &self.metrics, &self.health, &mut false).await;
+            has_more = self.cycle(route, room, expected, trouble).await;
+        }
     }
 
     fn latest_order(&mut self) -> Order {

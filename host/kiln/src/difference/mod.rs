@@ -5,13 +5,13 @@ use std::fmt;
 
 use kiln_config::{ComponentId, ExporterKind, Pipeline};
 
-use crate::blueprint::{Blueprint, Fixed, InstanceKey};
+use crate::blueprint::{Blueprint, Fixed, InstanceKey, InstancePlan};
 
 /// What is to be done to what runs, for it to be what is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Difference {
     pub(crate) instances: Changes<InstanceKey>,
-    /// Instances that stay as they are and collect at another interval.
+    /// Instances that stay as they are and collect at other times.
     pub(crate) rescheduled: BTreeSet<InstanceKey>,
     pub(crate) exporters: Changes<ComponentId>,
     /// Whether something is to take another way.
@@ -79,10 +79,11 @@ impl Difference {
         let instances =
             Changes::between(&running.instances, &desired.instances, |now, then| now.substance == then.substance);
         let rescheduled = desired.instances.iter().filter(|(key, plan)| {
+            let schedule = |plan: &InstancePlan| (plan.interval, plan.final_collection);
             running
                 .instances
                 .get(key)
-                .is_some_and(|now| now.substance == plan.substance && now.interval != plan.interval)
+                .is_some_and(|now| now.substance == plan.substance && schedule(now) != schedule(plan))
         });
         Ok(Self {
             instances,

@@ -38,7 +38,8 @@ fn blueprint(text: &str) -> Blueprint {
             proxy: config.policy.proxy.clone(),
         };
         let key = InstanceKey { role: instance.role, id: instance.id.clone() };
-        blueprint.instances.insert(key, InstancePlan { substance, interval: instance.collection_interval });
+        let (interval, final_collection) = (instance.collection_interval, instance.final_collection);
+        blueprint.instances.insert(key, InstancePlan { substance, interval, final_collection });
     }
     blueprint
 }
@@ -67,13 +68,14 @@ fn equal_is_no_difference_whatever_it_looks_like() {
 
 #[test]
 fn what_differs_is_named_and_nothing_else_is_touched() {
-    let cases: [(&[(&str, &str)], &str); 11] = [
+    let cases: [(&[(&str, &str)], &str); 12] = [
         (&[("  b: {}", "  b: { endpoint: other }")], "receivers.b changed"),
         (&[("  b: {}", "  b: { plugin: other }")], "receivers.b changed"),
         (&[("  b: {}", "  b: { timeout: 7s }")], "receivers.b changed"),
         (&[("  b: {}", "  b: { limits: { memory: 32MiB } }")], "receivers.b changed"),
         (&[("  p: {}", "  p: { key: value }")], "processors.p changed"),
         (&[("interval: 10s", "interval: 20s")], "receivers.a rescheduled"),
+        (&[("interval: 10s", "interval: 10s, final_collection: true")], "receivers.a rescheduled"),
         (&[("[a, b]", "[a, b, c]"), ("  b: {}", "  b: {}\n  c: {}")], "receivers.c added, service.pipelines changed"),
         (&[("[a, b]", "[a]"), ("  b: {}\n", "")], "receivers.b removed, service.pipelines changed"),
         (&[("4318", "9999")], "exporters.otlp_http changed"),
