@@ -4,6 +4,7 @@
 //! plugin's author could have written is a stranger's text, which must neither steer a terminal, nor reorder a line, nor
 //! become markup. A file is looked at without running or compiling it, whatever it holds.
 
+mod bill;
 mod configuration;
 mod contents;
 mod difference;
@@ -17,6 +18,7 @@ mod packages;
 mod signature_state;
 mod text;
 
+pub use bill::{Part, bill_of_materials};
 pub use contents::{Contents, Producer};
 pub use difference::Difference;
 pub use html::to_html;

@@ -1,6 +1,7 @@
 //! What is installed on a driver, and the pins that make a changed file visible.
 //!
-//! Invariant: a [`Bundle`] holds at most one binary per architecture and at least one, exactly one configuration, at
+//! Invariant: a [`Bundle`] is what `kiln bundle` has packed, at most one file per architecture and at least one; or it holds
+//! single files, at most one binary per architecture and at least one, exactly one configuration, at
 //! most one for workers and at least one plugin, every one with its size and digest, under names that need no quoting in
 //! a path or a URL. Its size is bounded by [`MAX_FILES`] and [`MAX_FILE_BYTES`].
 
@@ -10,6 +11,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+
+use crate::archive;
 
 /// Files of one bundle at most. The script carries a line for each in its environment, which Linux bounds.
 pub const MAX_FILES: usize = 256;
@@ -22,6 +25,8 @@ const MAX_NAME: usize = 64;
 
 const CONFIGURATION: &str = "kiln.yaml";
 const WORKER_CONFIGURATION: &str = "kiln-worker.yaml";
+const ARCHIVES: [(&str, Architecture); 2] =
+    [("kiln-x86_64.tar.gz", Architecture::X86_64), ("kiln-aarch64.tar.gz", Architecture::Aarch64)];
 const BINARIES: [&str; 3] = ["kiln", "kiln-x86_64", "kiln-aarch64"];
 
 /// A machine Databricks runs drivers on, by the name `uname -m` gives it.
@@ -35,7 +40,8 @@ pub enum Architecture {
 
 impl Architecture {
     /// The machine a program was built for, from the first bytes of its file: ELF, 64 bits, little endian, `e_machine`.
-    fn of_program(start: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn of_program(start: &[u8]) -> Option<Self> {
         let header = start.strip_prefix(b"\x7fELF\x02\x01")?;
         match header.get(12..14)? {
             [62, 0] => Some(Self::X86_64),
@@ -83,13 +89,33 @@ pub struct BundleFile {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
+    Archive(Architecture, HasWorkerConfiguration),
     Binary(Architecture),
     Configuration,
     WorkerConfiguration,
     Plugin,
 }
 
+type HasWorkerConfiguration = bool;
+
 impl BundleFile {
+    /// What `kiln bundle` has packed for one architecture, `kiln-x86_64.tar.gz` or `kiln-aarch64.tar.gz`.
+    ///
+    /// # Errors
+    /// When the name or the size is not one a bundle may hold, or `content` is something else.
+    pub fn archive(name: &str, content: &[u8]) -> Result<Self, BundleError> {
+        let Some((_, architecture)) = ARCHIVES.into_iter().find(|(known, _)| *known == name) else {
+            return Err(BundleError::Name { name: name.to_owned() });
+        };
+        let names = archive::names(content).unwrap_or_default();
+        let has = |wanted: &str| names.iter().any(|name| name == wanted);
+        if !["kiln", CONFIGURATION, "SHA256SUMS"].into_iter().all(has) {
+            return Err(BundleError::NoArchive { name: name.to_owned() });
+        }
+        let role = Role::Archive(architecture, has(WORKER_CONFIGURATION));
+        Self::bounded(name, role, content.len() as u64, Digest::of(content))
+    }
+
     /// The Kiln program for `architecture`, named `kiln`, `kiln-x86_64` or `kiln-aarch64`.
     ///
     /// # Errors
@@ -135,7 +161,7 @@ impl BundleFile {
     #[must_use]
     pub fn architecture(&self) -> Option<Architecture> {
         match self.role {
-            Role::Binary(architecture) => Some(architecture),
+            Role::Archive(architecture, _) | Role::Binary(architecture) => Some(architecture),
             Role::Configuration | Role::WorkerConfiguration | Role::Plugin => None,
         }
     }
@@ -173,6 +199,12 @@ impl Bundle {
                 return Err(BundleError::Twice { first: first.name.clone(), second: second.name.clone() });
             }
         }
+        if files.iter().any(|file| matches!(file.role, Role::Archive(..))) {
+            return match files.iter().find(|file| !matches!(file.role, Role::Archive(..))) {
+                None => Ok(Self(files)),
+                Some(file) => Err(BundleError::Twice { first: "kiln-*.tar.gz".to_owned(), second: file.name.clone() }),
+            };
+        }
         let missing: Vec<&'static str> = [
             ("kiln (the program; kiln-x86_64 and kiln-aarch64 for clusters of both kinds)", has_binary(&files)),
             ("kiln.yaml (the configuration)", files.iter().any(|file| file.role == Role::Configuration)),
@@ -185,12 +217,21 @@ impl Bundle {
     }
 
     /// Reads and pins what is in `directory`: `kiln` (or `kiln-x86_64`, `kiln-aarch64`), `kiln.yaml`, `plugins/*.wasm`
-    /// and, if it is there, `kiln-worker.yaml`.
+    /// and, if it is there, `kiln-worker.yaml`. Where there is `kiln-x86_64.tar.gz` or `kiln-aarch64.tar.gz`, these are the
+    /// bundle and nothing else is.
     /// Other files, such as `kiln.env`, are left alone.
     ///
     /// # Errors
     /// The first file that cannot be pinned, or everything that is missing.
     pub fn read(directory: &Path) -> Result<Self, BundleError> {
+        let archives: Vec<BundleFile> = ARCHIVES
+            .into_iter()
+            .filter(|(name, _)| directory.join(name).exists())
+            .map(|(name, _)| read_archive(name, &directory.join(name)))
+            .collect::<Result<_, _>>()?;
+        if !archives.is_empty() {
+            return Self::from_files(archives);
+        }
         let mut names: Vec<String> = BINARIES.iter().map(ToString::to_string).collect();
         names.extend([CONFIGURATION, WORKER_CONFIGURATION].map(str::to_owned));
         names.extend(plugins_in(directory)?);
@@ -214,7 +255,10 @@ impl Bundle {
     /// Whether it says what workers run.
     #[must_use]
     pub fn has_worker_configuration(&self) -> bool {
-        self.0.iter().any(|file| file.role == Role::WorkerConfiguration)
+        let (archives, others): (Vec<_>, Vec<_>) =
+            self.0.iter().map(|file| file.role).partition(|role| matches!(role, Role::Archive(..)));
+        let in_archives = !archives.is_empty() && archives.iter().all(|role| matches!(role, Role::Archive(_, true)));
+        in_archives || others.contains(&Role::WorkerConfiguration)
     }
 
     /// Every file, binaries first.
@@ -256,6 +300,17 @@ fn plugins_in(directory: &Path) -> Result<Vec<String>, BundleError> {
         }
     }
     Ok(names)
+}
+
+fn read_archive(name: &str, path: &Path) -> Result<BundleFile, BundleError> {
+    let unreadable = |source| BundleError::Unreadable { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(BundleError::NotAFile { path: path.to_owned() });
+    }
+    let mut content = Vec::new();
+    let read = File::open(path).map_err(unreadable)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut content);
+    read.map_err(unreadable)?;
+    BundleFile::archive(name, &content)
 }
 
 fn pin(name: &str, path: &Path) -> Result<BundleFile, BundleError> {
@@ -314,6 +369,12 @@ pub enum BundleError {
     NotAProgram {
         /// Which.
         path: PathBuf,
+    },
+    /// Something else under the name of an archive.
+    #[error("`{name}` is not what `kiln bundle` makes: make it again, or remove it")]
+    NoArchive {
+        /// Its name.
+        name: String,
     },
     /// A name that has no place in a bundle.
     #[error(

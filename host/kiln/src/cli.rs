@@ -26,7 +26,7 @@ Examples:
 
 SIGINT or SIGTERM stops it: what is queued is still sent, within `service.shutdown_timeout`. A second signal stops it at once.
 SIGHUP reads configuration and plugins again; what is wrong changes nothing.")]
-    Run(Checked),
+    Run(Run),
 
     /// Say everything that is wrong with a configuration and its plugins, without running anything
     #[command(after_help = "\
@@ -37,6 +37,16 @@ Example:
     /// Make, look at and list plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+
+    /// Put everything a cluster needs into one file
+    #[command(after_help = "\
+Example:
+  kiln bundle --program kiln-x86_64 --config kiln.yaml plugins/spark.wasm plugins/resource.wasm
+  kiln init-script --bundle . --source /Volumes/main/ops/kiln > kiln-init.sh
+
+The file is the same for the same content. It holds the program, the configuration, the plugins, native code for them on
+machines of the program's kind, bom.cdx.json with the packages all of it was made of, and SHA256SUMS.")]
+    Bundle(Bundle),
 
     /// Render the init script that starts Kiln on a Databricks driver
     #[command(after_help = "\
@@ -76,6 +86,24 @@ pub(crate) struct Compile {
     /// Time, in milliseconds
     #[arg(long)]
     pub(crate) time: u64,
+
+    /// The kind of machine to compile for, if it is not this one
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) checked: Checked,
+
+    /// Take compiled plugins from this bundle, which `kiln bundle` has made and somebody has unpacked
+    #[arg(long, value_name = "DIR", requires = "bundle_digest")]
+    pub(crate) bundle: Option<PathBuf>,
+
+    /// The digest of the bundle's SHA256SUMS, by which its native code is trusted
+    #[arg(long, value_name = "sha256:DIGEST", requires = "bundle")]
+    pub(crate) bundle_digest: Option<kiln_policy::Digest>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -307,6 +335,33 @@ pub(crate) struct Reference {
     /// The contract between Kiln and its plugins instead: worlds, interfaces, functions and types
     #[arg(long, conflicts_with = "files")]
     pub(crate) contract: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bundle {
+    /// The kiln that is to run on clusters
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: PathBuf,
+
+    /// The configuration of drivers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+
+    /// The configuration of workers, if they are to run Kiln too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) worker_config: Option<PathBuf>,
+
+    /// The packages the program was made of: a file with what `cargo tree --prefix none` prints
+    #[arg(long, value_name = "FILE")]
+    pub(crate) packages: Option<PathBuf>,
+
+    /// Where to write it; kiln-ARCHITECTURE.tar.gz if absent
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The plugins
+    #[arg(value_name = "PLUGIN", required = true)]
+    pub(crate) plugins: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

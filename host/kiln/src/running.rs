@@ -12,7 +12,7 @@ use kiln_egress::Discovery;
 use kiln_export::ExporterHandle;
 use kiln_memory::Memory;
 use kiln_pipeline::{Hold, Order, Pipeline, Processor, ProcessorSpec, Released, Route, Schedule, Source};
-use kiln_runtime::{Engine, EngineSpec};
+use kiln_runtime::{Engine, EngineSpec, Precompiled};
 use kiln_telemetry::{Component, ComponentKind, Health, Metrics, Redaction, Status};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -80,12 +80,14 @@ impl Kiln {
         metrics: Metrics,
         health: Health,
         redaction: Redaction,
+        precompiled: Option<Precompiled>,
     ) -> Result<Self, Failure> {
         let data = config.data_dir.as_deref().map(DataDir::open).transpose()?;
         let engine = Engine::new(EngineSpec {
             cache: config.data_dir.as_deref().map(|dir| dir.join("cache")),
             cache_bytes: config.loading.cache_bytes,
             compiler: compiler(&config.loading),
+            precompiled,
             metrics: metrics.loading(),
         });
         let memory = Memory::new(&config.memory, metrics.memory());

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use kiln_runtime::Precompiled;
 use kiln_telemetry::metrics::ReloadOutcome;
 use kiln_telemetry::{Health, Metrics, Redaction, ReloadDoor, ReloadRequests, Server};
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ pub(crate) async fn run(
     place: Place,
     desired: Desired,
     redaction: &Redaction,
+    precompiled: Option<Precompiled>,
 ) -> Result<(), Failure> {
     let config = &desired.config;
     desired.preparation.protect_secrets(config, redaction);
@@ -35,7 +37,7 @@ pub(crate) async fn run(
         tracing::info!(address = %bound.address(), "health at /healthz and /readyz, metrics at /metrics, denials at /-/denials");
         server.spawn(bound.run(closing));
     }
-    let mut kiln = Kiln::new(config, metrics.clone(), health.clone(), redaction.clone())?;
+    let mut kiln = Kiln::new(config, metrics.clone(), health.clone(), redaction.clone(), precompiled)?;
     tokio::select! {
         begun = apply(&mut kiln, &desired) => drop(begun?),
         () = signals.stop() => return Ok(()),

@@ -74,6 +74,17 @@ impl Compiler {
     }
 }
 
+impl Compiler {
+    /// Compiles a component, to be kept for a machine that has no compiler.
+    ///
+    /// # Errors
+    /// As of [`Compiler::compile`].
+    pub async fn precompile(&self, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
+        let engine = wasmtime::Engine::new(&settings()).map_err(|error| CompileError::Engine(wasmtime_text(&error)))?;
+        Ok(self.compile(&engine, bytes).await?.into_bytes())
+    }
+}
+
 /// Dropping this ends the process.
 async fn in_a_process(command: &[PathBuf], bounds: CompileBounds, bytes: &[u8]) -> Result<Artifact, CompileError> {
     let began = Instant::now();
@@ -142,13 +153,25 @@ pub(crate) const REFUSED: i32 = 1;
 
 /// The other end: bounds this process, reads a component and writes its code.
 ///
+/// `target` is a machine other than this one, such as `aarch64-unknown-linux-gnu`; the code for it needs nothing that not
+/// every machine of that kind has.
+///
 /// # Errors
 /// What is wrong with the component, or with this process. The caller prints it and ends with the exit code 1.
-pub fn compile_within(bounds: CompileBounds, component: impl Read, mut artifact: impl Write) -> Result<(), String> {
+pub fn compile_within(
+    bounds: CompileBounds,
+    target: Option<&str>,
+    component: impl Read,
+    mut artifact: impl Write,
+) -> Result<(), String> {
     bound(bounds).map_err(|error| format!("the compiler cannot be bounded: {error}"))?;
     let mut bytes = Vec::new();
     component.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    let engine = wasmtime::Engine::new(&settings()).map_err(|error| wasmtime_text(&error))?;
+    let mut settings = settings();
+    if let Some(target) = target {
+        settings.target(target).map_err(|error| wasmtime_text(&error))?;
+    }
+    let engine = wasmtime::Engine::new(&settings).map_err(|error| wasmtime_text(&error))?;
     let compiled = engine.precompile_component(&bytes).map_err(|error| wasmtime_text(&error))?;
     artifact.write_all(&compiled).and_then(|()| artifact.flush()).map_err(|error| error.to_string())
 }

@@ -21,6 +21,7 @@ use crate::compiler::Compiler;
 use crate::component_file::ComponentFile;
 use crate::native_code::Artifact;
 use crate::plugin::Plugin;
+use crate::precompiled::Precompiled;
 
 /// How often a running plugin lets others run and has its CPU time counted.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -31,7 +32,7 @@ pub(crate) const WASM_STACK_BYTES: usize = 512 * 1024;
 const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// What an engine is made of.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct EngineSpec {
     /// Where compiled plugins are kept, which is created if it is not there; without it, or if others could write to it,
     /// plugins are compiled at every start.
@@ -40,6 +41,8 @@ pub struct EngineSpec {
     pub cache_bytes: u64,
     /// How they are compiled.
     pub compiler: Compiler,
+    /// Those that need not be.
+    pub precompiled: Option<Precompiled>,
     /// Where that is counted.
     pub metrics: LoadingMetrics,
 }
@@ -49,7 +52,7 @@ impl EngineSpec {
     #[must_use]
     pub fn unbounded() -> Self {
         let metrics = Metrics::new("").loading();
-        Self { cache: None, cache_bytes: 0, compiler: Compiler::Unbounded, metrics }
+        Self { cache: None, cache_bytes: 0, compiler: Compiler::Unbounded, precompiled: None, metrics }
     }
 }
 
@@ -59,6 +62,7 @@ pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     cache: Option<Arc<Cache>>,
     compiler: Compiler,
+    precompiled: Option<Arc<Precompiled>>,
     metrics: LoadingMetrics,
     /// Compiling is bounded: one plugin at a time.
     compiling: Arc<Semaphore>,
@@ -76,7 +80,7 @@ impl Engine {
     /// # Errors
     /// wasmtime does not support this machine.
     pub fn new(spec: EngineSpec) -> Result<Self, CompileError> {
-        let EngineSpec { cache, cache_bytes, compiler, metrics } = spec;
+        let EngineSpec { cache, cache_bytes, compiler, precompiled, metrics } = spec;
         let wasmtime = wasmtime::Engine::new(&settings()).map_err(|error| CompileError::Engine(error.to_string()))?;
         let ticking = wasmtime.weak();
         let clock = std::thread::Builder::new().name("epoch".to_owned()).spawn(move || {
@@ -94,7 +98,8 @@ impl Engine {
                 None
             }
         });
-        Ok(Self { wasmtime, cache, compiler, metrics, compiling: Arc::new(Semaphore::new(1)) })
+        let precompiled = precompiled.map(Arc::new);
+        Ok(Self { wasmtime, cache, compiler, precompiled, metrics, compiling: Arc::new(Semaphore::new(1)) })
     }
 
     /// Compiles a plugin, or takes it from the cache.
@@ -103,8 +108,12 @@ impl Engine {
     /// The compiler refuses the component, or takes too much time or memory.
     pub async fn compile(&self, file: &ComponentFile) -> Result<Plugin, CompileError> {
         let _permit = self.compiling.acquire().await.map_err(|_| CompileError::Stopped)?;
-        let compiled = match self.cached(file.digest).await {
-            Some(component) => Ok((component, CompileOutcome::Cached)),
+        let ready = match self.bundled(file.digest).await {
+            Some(component) => Some((component, CompileOutcome::Precompiled)),
+            None => self.cached(file.digest).await.map(|component| (component, CompileOutcome::Cached)),
+        };
+        let compiled = match ready {
+            Some(ready) => Ok(ready),
             None => self.compile_afresh(file).await.map(|component| (component, CompileOutcome::Compiled)),
         };
         let outcome = match &compiled {
@@ -126,6 +135,19 @@ impl Engine {
             capabilities: file.capabilities.clone(),
             wasi: file.wasi(),
         })
+    }
+
+    async fn bundled(&self, digest: Digest) -> Option<Component> {
+        let (precompiled, engine) = (self.precompiled.clone()?, self.wasmtime.clone());
+        let load = move || match precompiled.get(&digest)?.load(&engine) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                let error = wasmtime_text(&error);
+                tracing::warn!(%digest, error, "compiled plugin in the bundle is for another machine, or of another build");
+                None
+            }
+        };
+        spawn_blocking(load).await.ok().flatten()
     }
 
     async fn cached(&self, digest: Digest) -> Option<Component> {

@@ -2,9 +2,10 @@
 # --- one Kiln per node ----------------------------------------------------------------------------------------------
 
 have_tools() {
-  local tool missing=() downloads=()
-  [[ ${bundle_source:-} = *://* ]] && downloads=(curl)
-  for tool in "${downloads[@]}" chmod flock head mkdir mktemp mv nice readlink rm sha256sum sleep stat tail timeout tr uname; do
+  local tool missing=() needed=()
+  [[ ${bundle_source:-} = *://* ]] && needed+=(curl)
+  [[ ${bundle_files[*]:-} = *.tar.gz* ]] && needed+=(tar gzip)
+  for tool in "${needed[@]}" chmod flock head mkdir mktemp mv nice readlink rm sha256sum sleep stat tail timeout tr uname; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   ((${#missing[@]} == 0)) && return

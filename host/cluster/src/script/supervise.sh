@@ -2,7 +2,8 @@
 # --- Kiln -------------------------------------------------------------------------------------------------------------
 
 start_kiln() {
-  local config="$home/current/kiln.yaml"
+  local config="$home/current/kiln.yaml" bundle=()
+  [[ -n $bundle_digest ]] && bundle=(--bundle "$home/current" --bundle-digest "$bundle_digest")
   [[ $node = worker ]] && config="$home/current/kiln-worker.yaml"
   say "starting kiln"
   (
@@ -18,7 +19,7 @@ start_kiln() {
       export KILN_JOB_ID=${BASH_REMATCH[1]} KILN_RUN_ID=${BASH_REMATCH[2]}
     fi
     be_modest
-    exec nice -n 5 "$home/current/kiln" run --config "$config" >>"$kiln_log" 2>&1
+    exec nice -n 5 "$home/current/kiln" run --config "$config" "${bundle[@]}" >>"$kiln_log" 2>&1
   ) &
   kiln_pid=$!
 }

@@ -13,7 +13,7 @@ hand_over_to_systemd() {
   # The environment has secrets in it: it goes to a file for root alone, and on no command line.
   {
     exported_variables
-    declare -p home node memory_limit env_names env_values
+    declare -p home node memory_limit bundle_digest env_names env_values
     declare -f
     echo "supervise"
   } >"$home/supervise" &&

@@ -1,6 +1,7 @@
 //! One module per subcommand.
 
 mod author;
+mod bundle;
 mod compile;
 mod diff;
 mod init_script;
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::Diff(arguments)) => diff::run(&arguments),
         Command::Plugin(PluginCommand::List(arguments)) => plugin::list(&arguments),
         Command::Plugin(PluginCommand::Reference(arguments)) => reference::run(&arguments),
+        Command::Bundle(arguments) => bundle::run(&arguments),
         Command::InitScript(arguments) => init_script::run(&arguments),
         Command::Internal(InternalCommand::Metrics) => metrics::run(),
         Command::Internal(InternalCommand::Compile(arguments)) => compile::run(&arguments),

@@ -3,18 +3,19 @@
 use std::time::Instant;
 
 use kiln_config::{Config, LogEncoding};
+use kiln_runtime::Precompiled;
 use kiln_telemetry::{LogFormat, LogSettings, Redaction};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 use super::validate::environment;
-use crate::cli::Checked;
+use crate::cli::{Checked, Run};
 use crate::desired::Place;
 use crate::exit::Failure;
 use crate::service;
 use crate::signals::Signals;
 use crate::watch::Fingerprint;
 
-pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Run) -> Result<(), Failure> {
     let started = Instant::now();
     keep_memory_private().map_err(|error| Failure::runtime(format!("cannot forbid core dumps: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -26,7 +27,8 @@ pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
         let _runtime = runtime.enter();
         Signals::listen()?
     };
-    let place = Place { config: arguments.file.config.clone(), locked: arguments.locked };
+    let Checked { file, locked } = &arguments.checked;
+    let place = Place { config: file.config.clone(), locked: *locked };
     let fingerprint = Fingerprint::of_configuration(&place);
     let config = Config::read(&place.config, &environment).map_err(Failure::usage)?;
     let format = match config.telemetry.logs.encoding {
@@ -35,8 +37,11 @@ pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
     };
     let redaction = Redaction::default();
     LogSettings { format, filter: config.telemetry.logs.level.clone() }.init(&redaction).map_err(Failure::usage)?;
+    let bundle = arguments.bundle.as_deref().zip(arguments.bundle_digest.as_ref());
+    let precompiled = bundle.map(|(directory, digest)| Precompiled::open(directory, digest)).transpose();
+    let precompiled = precompiled.map_err(Failure::usage)?;
     let desired = place.read_plugins(config, fingerprint)?;
-    runtime.block_on(service::run(started, signals, place, desired, &redaction))
+    runtime.block_on(service::run(started, signals, place, desired, &redaction, precompiled))
 }
 
 /// Memory holds credentials: it leaves neither as a core dump, nor to a debugger of the same user.

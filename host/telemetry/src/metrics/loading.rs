@@ -11,6 +11,8 @@ use super::declare::{Declarations, Labelled, slow_durations};
 /// Where a compiled plugin came from, or why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompileOutcome {
+    /// It was compiled before it came here.
+    Precompiled,
     /// It was in the cache.
     Cached,
     /// It was compiled.
@@ -36,7 +38,7 @@ impl Families {
         Self {
             compilations: declare.counter(
                 "kiln_compilations_total",
-                "Plugins that were to be compiled, by outcome: cached, compiled, error or limit",
+                "Plugins that were to be compiled, by outcome: precompiled, cached, compiled, error or limit",
                 ["outcome"],
             ),
             duration: declare.single_histogram(
@@ -64,6 +66,7 @@ impl Families {
 
     pub(super) fn handles(&self) -> LoadingMetrics {
         LoadingMetrics {
+            precompiled: self.compilations.with(["precompiled"]),
             cached: self.compilations.with(["cached"]),
             compiled: self.compilations.with(["compiled"]),
             error: self.compilations.with(["error"]),
@@ -80,6 +83,7 @@ impl Families {
 /// The metrics of loading.
 #[derive(Clone, Debug)]
 pub struct LoadingMetrics {
+    precompiled: Counter,
     cached: Counter,
     compiled: Counter,
     error: Counter,
@@ -95,6 +99,7 @@ impl LoadingMetrics {
     /// A plugin was to be compiled.
     pub fn asked(&self, outcome: CompileOutcome) {
         let counter = match outcome {
+            CompileOutcome::Precompiled => &self.precompiled,
             CompileOutcome::Cached => &self.cached,
             CompileOutcome::Compiled => &self.compiled,
             CompileOutcome::Error => &self.error,

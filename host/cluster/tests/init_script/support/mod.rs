@@ -15,6 +15,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use kiln_cluster::archive::{ArchiveFile, archive};
 use kiln_cluster::{Architecture, Bundle, BundleFile, Digest, InitScript, Options, Source};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -196,6 +197,22 @@ impl Driver {
     /// Pins the bundle as it is now, with a program for `architecture`.
     pub(crate) fn pin(&mut self, architecture: Architecture) {
         self.bundle = pinned(&self.path("source"), architecture);
+    }
+
+    /// Packs the bundle as it is now into one file, as `kiln bundle` does, and pins that; gives its name and the digest of
+    /// the list in it.
+    pub(crate) fn pack(&mut self) -> (String, Digest) {
+        let list = b"the list of a bundle\n";
+        let mut files = vec![ArchiveFile { name: "SHA256SUMS".to_owned(), bytes: list.to_vec(), executable: false }];
+        for name in ["kiln", "kiln.yaml", "kiln-worker.yaml", "plugins/spark.wasm"] {
+            let bytes = fs::read(self.path("source").join(name)).unwrap();
+            files.push(ArchiveFile { name: name.to_owned(), bytes, executable: name == "kiln" });
+        }
+        let name = format!("kiln-{}.tar.gz", architectures().0);
+        let packed = archive(&files).unwrap();
+        fs::write(self.path("source").join(&name), &packed).unwrap();
+        self.bundle = Bundle::from_files(vec![BundleFile::archive(&name, &packed).unwrap()]).unwrap();
+        (name, Digest::of(list))
     }
 
     /// Lets `curl` reach `to` under the name `from`, both `host:port`.
