@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use kiln_cluster::spark_settings::{SPARK_SETTINGS, policy_json};
 use kiln_config::{Config, ExporterKind};
 
 const ENDPOINT: &str = "http://spark-ui.internal";
@@ -75,4 +76,25 @@ fn the_configuration_of_workers_is_valid() {
         assert!(instance.grants.http.is_empty());
     }
     assert_eq!(config.instances[0].grants.files.len(), 2);
+}
+
+/// Scenario: the examples of a cluster policy, of Terraform and of an Asset Bundle.
+/// Guarantees: each has every setting of Spark that Kiln needs, with its value; the policy has what `kiln init-script` prints.
+#[test]
+fn every_example_has_what_spark_needs() {
+    let read = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/databricks").join(name);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let policy: serde_json::Value = serde_json::from_str(&read("cluster-policy.json")).unwrap();
+    let printed: serde_json::Value = serde_json::from_str(&policy_json()).unwrap();
+    for (key, rule) in printed.as_object().unwrap() {
+        assert_eq!(&policy[key], rule, "{key}");
+    }
+    let (terraform, assets) = (read("terraform/main.tf"), read("asset-bundle.yml"));
+    let plain = |text: &str| text.replace(['"', ' '], "");
+    for setting in SPARK_SETTINGS {
+        assert!(plain(&terraform).contains(&format!("{}={}\n", setting.key, setting.value)), "{}", setting.key);
+        assert!(plain(&assets).contains(&format!("{}:{}\n", setting.key, setting.value)), "{}", setting.key);
+    }
 }

@@ -41,7 +41,7 @@ Example:
     /// Put everything a cluster needs into one file
     #[command(after_help = "\
 Example:
-  kiln bundle --program kiln-x86_64 --config kiln.yaml plugins/spark.wasm plugins/resource.wasm
+  kiln bundle --program kiln-x86_64 --config kiln.yaml plugins/spark.wasm plugins/resource-detection.wasm
   kiln init-script --bundle . --source /Volumes/main/ops/kiln > kiln-init.sh
 
 The file is the same for the same content. It holds the program, the configuration, the plugins, native code for them on
