@@ -32,6 +32,10 @@ demo *arguments:
 bench *arguments:
     ./scripts/bench {{ arguments }}
 
+# Run Kiln for half an hour beside a backend that fails at random, and see that it stays as it is
+soak *arguments:
+    ./scripts/soak {{ arguments }}
+
 # Check licences, advisories and bans (installs cargo-deny the first time)
 deny:
     ./scripts/deny
