@@ -1,0 +1,1 @@
+"""Kiln and the OpenTelemetry Collector on the same work, by turns."""
