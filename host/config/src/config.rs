@@ -32,6 +32,10 @@ const DEFAULT_PLUGINS_DIR: &str = "plugins";
 
 const NO_EXTENSIONS: &str = "there are no extensions; health and metrics are at `service.telemetry.endpoint`";
 
+/// Accepting it without an effect would leave whoever wrote it without the limit they rely on.
+const NO_MEMORY_LIMITER: &str =
+    "there is no such processor: what may be in memory is `service.memory_limit`, for all pipelines";
+
 /// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -240,6 +244,10 @@ impl<'a> Reading<'a> {
     fn instances(&self, role: Role, definitions: Vec<Definition<'a>>, used: &BTreeSet<&ComponentId>) -> Vec<Instance> {
         let mut instances = Vec::new();
         for Definition { id, entry, value } in definitions {
+            if role == Role::Processor && id.kind() == "memory_limiter" {
+                self.report.error(entry.key_at, &value.path, Problem::Unsupported(NO_MEMORY_LIMITER));
+                continue;
+            }
             // Read even if it does not run: it is wrong today or the day it is used.
             let in_use = self.check_use(&id, entry, &value, used);
             instances.extend(Instance::read(self.file, id, role, entry, &value).filter(|_| in_use));

@@ -63,6 +63,16 @@ fn what_is_unused_does_not_run_and_is_mentioned() {
     assert!(errors(&wrong).contains("receivers.spark.timeout"), "what does not run must still be right");
 }
 
+#[test]
+fn the_memory_limiter_is_told_where_its_limit_belongs() {
+    let text = "receivers: { a: }\nprocessors: { memory_limiter: { check_interval: 1s, limit_mib: 400 } }\n\
+                exporters: { debug: }\n\
+                service: { pipelines: { logs: { receivers: [a], processors: [memory_limiter], exporters: [debug] } } }";
+    let errors = errors(text);
+    assert!(errors.contains("processors.memory_limiter: there is no such processor"), "{errors}");
+    assert!(errors.contains("`service.memory_limit`") && errors.lines().count() == 1, "{errors}");
+}
+
 /// Scenario: the Collector's batch processors, as they are pasted: one with settings, one without, one in no pipeline.
 /// Guarantees: they become how the exporters of their pipelines join batches, unless those say so themselves; typing errors
 /// are told, and what has no effect is too.
