@@ -26,7 +26,7 @@ pub use attribute::{Attribute, AttributeValue, Attributes, ListItem, MAX_ATTRIBU
 pub use batch::{Batch, Signal, UnknownSignal};
 pub use edit::{Edit, EditError, Edits, GaugeAggregation};
 pub use encode::{Amount, Invalid, Scope};
-pub use json::to_json;
+pub use json::{JsonError, Misfit, all_from_json, from_json, to_json};
 pub use logs::{LogItems, LogRecord, LogsPayload, Severity};
 pub use metrics::{Metric, MetricBody, MetricItems, MetricsPayload, Temporality};
 pub use per_signal::PerSignal;

@@ -46,10 +46,7 @@ impl Batch {
     }
 
     const fn way(&self) -> Way {
-        match self.signal {
-            Signal::Metrics => TO_POINTS,
-            Signal::Traces | Signal::Logs => TO_RECORDS,
-        }
+        way(self.signal)
     }
 
     /// The first so many items, and the rest; `None` if one of them would have none.
@@ -66,6 +63,18 @@ impl Batch {
         };
         Some((half(0, first)?, half(first, items)?))
     }
+}
+
+const fn way(signal: Signal) -> Way {
+    match signal {
+        Signal::Metrics => TO_POINTS,
+        Signal::Traces | Signal::Logs => TO_RECORDS,
+    }
+}
+
+/// Data points, spans or log records in a payload.
+pub(crate) fn count_items(signal: Signal, payload: &[u8]) -> Result<usize, Malformed> {
+    count(way(signal), payload)
 }
 
 fn count(way: Way, message: &[u8]) -> Result<usize, Malformed> {

@@ -57,6 +57,11 @@ impl Writer {
         self.put_varint(value);
     }
 
+    pub(crate) fn fixed32(&mut self, field: u32, value: u32) {
+        self.key(field, FIXED32);
+        self.buffer.extend_from_slice(&value.to_le_bytes());
+    }
+
     pub(crate) fn fixed64(&mut self, field: u32, value: u64) {
         self.key(field, FIXED64);
         self.buffer.extend_from_slice(&value.to_le_bytes());

@@ -1,7 +1,7 @@
 //! Payloads as OTLP JSON: compared with the examples of opentelemetry-proto and with proto3's rules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-use kiln_otlp::{Signal, to_json};
+use kiln_otlp::{JsonError, Signal, all_from_json, from_json, to_json};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -149,12 +149,101 @@ fn log(body: AnyValue) -> Vec<u8> {
         .encode_to_vec()
 }
 
+/// What cannot be written must not come back as something else.
+#[test]
+fn the_examples_of_the_specification_are_read_as_the_payloads_they_stand_for() {
+    for (name, signal, text) in EXAMPLES {
+        let read = from_json(text).unwrap();
+        assert_eq!(read.signal, signal, "{name}");
+        assert!(read.items > 0, "{name}");
+        // The order of fields is free, so compare what both are written as.
+        let (ours, theirs) =
+            (to_json(signal, &read.payload).unwrap(), to_json(signal, &encoded(signal, text)).unwrap());
+        let (ours, theirs): (Value, Value) =
+            (serde_json::from_str(&ours).unwrap(), serde_json::from_str(&theirs).unwrap());
+        assert_eq!(canonical(&ours), canonical(&theirs), "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_request_says_what_and_where() {
+    for (text, expected) in [
+        ("{", "is not JSON"),
+        ("[]", "is no OTLP JSON: an object with"),
+        ("{}", "is no OTLP JSON: an object with"),
+        (r#"{"resourceLogs":[],"resourceSpans":[]}"#, "is no OTLP JSON: an object with"),
+        (r#"{"resourceLogs":{}}"#, "`resourceLogs` is not a list"),
+        (
+            r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":1}]}]}]}"#,
+            "`resourceMetrics.scopeMetrics.metrics.name` is not text",
+        ),
+        (
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"xyz"}]}]}]}"#,
+            "traceId` is not an id in hexadecimal",
+        ),
+        (
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"é0"}]}]}]}"#,
+            "traceId` is not an id in hexadecimal",
+        ),
+        (
+            r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"-1"}]}]}]}"#,
+            "startTimeUnixNano` is not a whole",
+        ),
+    ] {
+        let error = from_json(text).unwrap_err();
+        assert!(error.to_string().contains(expected), "{text}: {error}");
+    }
+    assert_eq!(from_json("null"), Err(JsonError::NoRequest));
+}
+
+#[test]
+fn requests_are_read_one_after_the_other() {
+    let lines: String = EXAMPLES.map(|(_, _, text)| format!("{}\n", text.replace('\n', " "))).concat();
+    let signals: Vec<_> = all_from_json(&lines).map(|batch| batch.unwrap().signal).collect();
+    assert_eq!(signals, EXAMPLES.map(|(_, signal, _)| signal));
+    let broken = format!("{lines}\n[]\nnonsense\n{lines}");
+    let results: Vec<_> = all_from_json(&broken).skip(EXAMPLES.len()).collect();
+    assert_eq!(results.first(), Some(&Err(JsonError::NoRequest)));
+    assert!(matches!(results.get(1), Some(Err(JsonError::Syntax(_)))) && results.len() == 2, "{results:?}");
+}
+
+#[test]
+fn what_is_not_known_and_what_is_null_is_passed_over() {
+    let text = r#"{"resourceLogs":[{"resource":null,"new":{"a":[1]},"scopeLogs":[{"logRecords":[{"flags":1}]}]}]}"#;
+    assert_eq!(from_json(text).unwrap().items, 1);
+}
+
+#[test]
+fn numbers_read_back_as_the_same_numbers() {
+    use number_data_point::Value::{AsDouble, AsInt};
+    for value in [f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.1, f64::MAX, 5e-324].map(AsDouble).into_iter().chain([
+        AsDouble(f64::from_bits(f64::NAN.to_bits())),
+        AsInt(i64::MIN),
+        AsInt(i64::MAX),
+    ]) {
+        let payload = gauge(value);
+        let written = to_json(Signal::Metrics, &payload).unwrap();
+        let read = from_json(&written).unwrap();
+        assert_eq!(to_json(Signal::Metrics, &read.payload).unwrap(), written);
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_written_reads_back_as_the_same_request(body in any_value()) {
         let payload = log(body);
         let written = to_json(Signal::Logs, &payload).unwrap();
-        prop_assert_eq!(encoded(Signal::Logs, &written), payload);
+        prop_assert_eq!(encoded(Signal::Logs, &written), payload.clone());
+        let read = from_json(&written).unwrap();
+        prop_assert_eq!(ExportLogsServiceRequest::decode(read.payload), ExportLogsServiceRequest::decode(&*payload));
+        prop_assert_eq!(read.items, 1);
+    }
+
+    #[test]
+    fn arbitrary_text_is_a_request_or_an_error(text in any::<String>(), number in any::<f64>()) {
+        let _ = from_json(&text);
+        let _ = from_json(&json!({"resourceMetrics": [{"scopeMetrics": [{"schemaUrl": text, "metrics": [
+            {"gauge": {"dataPoints": [{"flags": number, "asInt": number}]}}]}]}]}).to_string());
     }
 
     #[test]

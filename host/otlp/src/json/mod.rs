@@ -9,6 +9,7 @@
 //! A text is at most as deep as [`MAX_DEPTH`], and its size is bounded by that of the payload: a byte becomes at most
 //! six characters beside the names.
 
+mod read;
 mod schema;
 
 use std::fmt::Write as _;
@@ -19,6 +20,8 @@ use base64::engine::general_purpose::STANDARD;
 use crate::batch::Signal;
 use crate::wire::{Field as Raw, Fields, Malformed, Value};
 use schema::{Field, Kind, Message};
+
+pub use read::{JsonError, Misfit, all_from_json, from_json};
 
 /// Messages within messages. A decoder of protobuf gives up at 100.
 const MAX_DEPTH: usize = 100;
