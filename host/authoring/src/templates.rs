@@ -35,8 +35,11 @@ macro_rules! example {
     };
 }
 
-const RECEIVER: &[Template] =
-    &[template!("plugin.toml", "common/receiver/plugin.toml"), template!("README.md", "common/receiver/README.md")];
+const RECEIVER: &[Template] = &[
+    template!("plugin.toml", "common/receiver/plugin.toml"),
+    template!("README.md", "common/receiver/README.md"),
+    template!("tests/answers.json", "common/receiver/tests/answers.json"),
+];
 
 const PROCESSOR: &[Template] =
     &[template!("plugin.toml", "common/processor/plugin.toml"), template!("README.md", "common/processor/README.md")];

@@ -25,6 +25,7 @@ use crate::opened::{Body, Opened, Source};
 use crate::rate::RateLimit;
 use crate::record::{Journal, Record};
 use crate::redirect;
+use crate::rehearsal::Rehearsal;
 use crate::request::{self, Refusal, Request};
 use crate::response::{self, Response};
 use crate::retry::{self, Next};
@@ -51,6 +52,8 @@ pub struct EgressSpec {
     pub proxy: ProxyRule,
     /// Who knows where the Spark UI is, for rules that leave it to the host.
     pub discovery: Option<Arc<Discovery>>,
+    /// What is played instead of servers, for an instance that somebody tries.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 /// The outbound HTTP of one instance.
@@ -67,6 +70,7 @@ pub struct Egress {
     closed: watch::Sender<bool>,
     ambient: Arc<Ambient>,
     redaction: Redaction,
+    rehearsal: Option<Rehearsal>,
 }
 
 impl Egress {
@@ -84,8 +88,7 @@ impl Egress {
     }
 
     pub(crate) fn within(ambient: Ambient, spec: EgressSpec) -> Result<Self, EgressError> {
-        let EgressSpec { instance, policy, credentials, limits, metrics, denials, redaction, proxy: _, discovery: _ } =
-            spec;
+        let EgressSpec { instance, policy, credentials, limits, metrics, denials, redaction, rehearsal, .. } = spec;
         // The client takes its cryptography from the process. An error means that there is one already: just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let ambient = Arc::new(ambient);
@@ -110,7 +113,7 @@ impl Egress {
         let open_bodies = Arc::new(Semaphore::new(usize::from(limits.open_bodies)));
         let journal = Arc::new(Journal { instance, metrics, denials, policy: Arc::clone(&policy) });
         let made = AtomicU32::new(0);
-        Ok(Self { journal, policy, doors, limits, under_way, open_bodies, made, closed, ambient, redaction })
+        Ok(Self { journal, policy, doors, limits, under_way, open_bodies, made, closed, ambient, redaction, rehearsal })
     }
 
     /// Says that a call of the plugin begins: what it may request in one is counted from here.
@@ -295,7 +298,14 @@ impl Egress {
         record: &mut Record,
     ) -> Result<(reqwest::Response, &'s Door), Error> {
         loop {
-            let response = self.try_head(&request, began, record).await?;
+            let rehearsed = match &self.rehearsal {
+                Some(rehearsal) => rehearsal.answer(request.method, &request.url).await,
+                None => None,
+            };
+            let response = match rehearsed {
+                Some(rehearsed) => rehearsed?,
+                None => self.try_head(&request, began, record).await?,
+            };
             match self.redirected(&request, &response, record)? {
                 Some(next) => request = next,
                 None => return Ok((response, request.door)),

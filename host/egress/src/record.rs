@@ -1,14 +1,15 @@
 //! The trace every request leaves: a line in the log, a count in the metrics, and a record of each denial.
 //!
 //! Written when the request ends in whatever way, also by being dropped half-way, so that nothing that reached the
-//! network is missing from the log. Queries, headers and bodies are never written.
+//! network is missing from the log. Queries, headers and bodies are never written; the author of a plugin who watches it at
+//! work is shown the queries.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use kiln_policy::{Method, Policy};
 use kiln_telemetry::metrics::{EgressMetrics, EgressOutcome};
-use kiln_telemetry::{DenialRecorder, Denied, DeniedCapability};
+use kiln_telemetry::{DenialRecorder, Denied, DeniedCapability, SeenRequest};
 use url::Url;
 
 use crate::error::Error;
@@ -28,6 +29,8 @@ pub(crate) struct Record {
     started: Instant,
     origin: String,
     path: String,
+    /// For whoever watches; it is written nowhere.
+    query: String,
     outcome: EgressOutcome,
     status: Option<u16>,
     bytes: u64,
@@ -43,6 +46,7 @@ impl Record {
             started: Instant::now(),
             origin: String::new(),
             path: String::new(),
+            query: String::new(),
             outcome: EgressOutcome::Cancelled,
             status: None,
             bytes: 0,
@@ -66,6 +70,7 @@ impl Record {
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         self.origin += &format!("//{}{port}", url.host_str().unwrap_or_default());
         url.path().clone_into(&mut self.path);
+        self.query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
     }
 
     /// The request waits for its turn, or is not sent for want of one.
@@ -124,6 +129,14 @@ impl Drop for Record {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         self.journal.metrics.requested(self.outcome, took);
+        self.journal.metrics.seen(|| SeenRequest {
+            method: self.method.name(),
+            url: format!("{}{}{}", self.origin, self.path, self.query),
+            status: self.status,
+            outcome: self.outcome,
+            took,
+            bytes: self.bytes,
+        });
         tracing::debug!(
             target: "kiln::egress",
             instance = self.journal.instance,

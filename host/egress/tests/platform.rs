@@ -43,6 +43,7 @@ fn egress(origin: &str) -> Egress {
         redaction: Redaction::default(),
         proxy: ProxyRule::Direct,
         discovery: None,
+        rehearsal: None,
     };
     Egress::new(spec).unwrap()
 }

@@ -152,6 +152,31 @@ Examples:
   kiln plugin bindings --lang wit wit")]
     Bindings(Bindings),
 
+    /// Run one plugin by itself and print what it emits, costs, asks and is denied; again whenever a file changes
+    #[command(after_help = "\
+Examples:
+  kiln plugin dev build/queue-length.wasm --with '{ host: \"https://queues.example.com\" }'
+  kiln plugin dev build/queue-length.wasm --config kiln.yaml --once --json | jq .emitted
+  kiln plugin dev build/mask.wasm --with '{ keys: [user.email] }' --input telemetry.jsonl
+
+The plugin is held to what `kiln run` holds it to: the same checks, grants, limits and requests. What it remembers is in memory;
+what it emits goes nowhere. A receiver collects every `collection_interval`.
+
+Exit code of --once, 1: it failed, could not read something, or was denied something.")]
+    Dev(Dev),
+
+    /// Try the rules of the contract on one plugin and print what was found
+    #[command(after_help = "\
+Examples:
+  kiln plugin check build/queue-length.wasm --with '{ host: \"https://queues.example.com\" }' --answers tests/answers.json
+  kiln plugin check build/mask.wasm --with '{ keys: [user.email] }' --json | jq .items
+
+Each item is about rules of docs/plugin-contract.md, whose numbers stand beside it. The plugin is started some hundred times, and
+its source asked as often unless --answers says what that answers. A processor is given samples, or --input.
+
+Exit code 1: a rule is broken.")]
+    Check(Check),
+
     /// Turn a core module, or a component, into a plugin by embedding its manifest
     #[command(after_help = "\
 Example:
@@ -249,6 +274,70 @@ pub(crate) struct Bindings {
     /// Where to write them
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
+}
+
+/// One instance of one plugin file.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Trial {
+    /// The plugin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Take the instance's settings from this configuration
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The instance's settings as they stand below it in a configuration: a mapping of YAML in braces, which can be left out
+    #[arg(short, long, value_name = "YAML", conflicts_with = "config")]
+    pub(crate) with: Option<String>,
+
+    /// Which instance, if the configuration has several of the plugin
+    #[arg(long, value_name = "ID", requires = "config")]
+    pub(crate) instance: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Dev {
+    #[command(flatten)]
+    pub(crate) source: Trial,
+
+    /// What a processor is given: OTLP JSON, one request or one after the other
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Collect once, or process the input once, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// For machines: a line for each collection or batch
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// So many data points, spans and log records are shown of each collection or batch
+    #[arg(long, value_name = "COUNT", default_value_t = 50, conflicts_with = "json")]
+    pub(crate) rows: usize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) source: Trial,
+
+    /// What servers answer, in place of them: a list of { "path": "/api/queues", "json": … } in JSON
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) answers: Option<PathBuf>,
+
+    /// What a processor is given: OTLP JSON, one request or one after the other
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+
+    /// Over so many collections its memory is watched
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    pub(crate) collections: usize,
+
+    /// For machines
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

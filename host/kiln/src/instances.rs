@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 
-use kiln_egress::{Discovery, Egress, EgressLimits, EgressSpec};
+use kiln_egress::{Discovery, Egress, EgressLimits, EgressSpec, Rehearsal};
 use kiln_otlp::{Amount, Level, Sight};
 use kiln_policy::{Capability, ProcessorDeclaration};
-use kiln_runtime::{CallError, CompileError, Digest, Engine, Instance, InstanceSpec, LinkError, Plugin, StateStore};
+use kiln_runtime::{
+    CallError, Clock, CompileError, Digest, Engine, Instance, InstanceSpec, LinkError, Plugin, StateStore,
+};
 use kiln_telemetry::metrics::InstanceMetrics;
 use kiln_telemetry::{Metrics, Redaction};
 
@@ -67,6 +69,17 @@ impl StartError {
     }
 }
 
+/// What the surroundings of an instance are when somebody tries it. In operation they are as they are.
+#[derive(Clone, Default)]
+pub(crate) struct Stage {
+    /// What is played instead of servers.
+    pub(crate) rehearsal: Option<Rehearsal>,
+    /// The time it is told.
+    pub(crate) clock: Clock,
+    /// What it remembers from earlier times.
+    pub(crate) state: Option<StateStore>,
+}
+
 /// Starts instances one after the other.
 pub(crate) struct Starter<'s> {
     pub(crate) engine: &'s Engine,
@@ -77,6 +90,7 @@ pub(crate) struct Starter<'s> {
     pub(crate) waiting: &'s Waiting,
     /// Compiled so far, those that run among them: several instances share a plugin.
     plugins: BTreeMap<Digest, Plugin>,
+    stage: Stage,
 }
 
 impl<'s> Starter<'s> {
@@ -90,7 +104,12 @@ impl<'s> Starter<'s> {
         running: impl Iterator<Item = &'s Running>,
     ) -> Self {
         let plugins = running.map(|running| (running.plugin.digest, running.plugin.clone())).collect();
-        Self { engine, data, metrics, redaction, discovery, waiting, plugins }
+        Self { engine, data, metrics, redaction, discovery, waiting, plugins, stage: Stage::default() }
+    }
+
+    /// With surroundings that are played.
+    pub(crate) fn on(self, stage: Stage) -> Self {
+        Self { stage, ..self }
     }
 
     /// Starts an instance beside `former`, which goes on, and whose memory it shares. One that takes nobody's place may fail
@@ -109,9 +128,10 @@ impl<'s> Starter<'s> {
         let name = file.manifest.name.to_string();
         let plugin = self.plugin(prepared, &name).await?;
         let egress = policy.links(Capability::Http).then(|| self.egress(prepared, &id)).transpose()?.map(Arc::new);
-        let state = match former {
-            Some(former) => former.state.clone(),
-            None => self.state(&id).map_err(StartError::Surroundings)?,
+        let state = match (&self.stage.state, former) {
+            (Some(state), _) => state.clone(),
+            (None, Some(former)) => former.state.clone(),
+            (None, None) => self.state(&id).map_err(StartError::Surroundings)?,
         };
         let metrics = match former {
             Some(former) => former.metrics.beside(),
@@ -128,6 +148,7 @@ impl<'s> Starter<'s> {
             timeout: instance.timeout,
             metrics: metrics.clone(),
             denials: self.metrics.denials().of(prepared.subject()),
+            clock: self.stage.clock.clone(),
         };
         let spawned = Instance::spawn(self.engine, spec).map_err(|error| StartError::Link(name.clone(), error))?;
         match spawned.start().await {
@@ -190,6 +211,7 @@ impl<'s> Starter<'s> {
             redaction: self.redaction.clone(),
             proxy: prepared.proxy.clone(),
             discovery: Some(Arc::clone(self.discovery)),
+            rehearsal: self.stage.rehearsal.clone(),
         };
         Egress::new(spec).map_err(|error| StartError::Surroundings(error.to_string()))
     }

@@ -16,6 +16,7 @@ mod reload;
 mod running;
 mod service;
 mod signals;
+mod trial;
 mod waiting;
 mod watch;
 

@@ -19,6 +19,7 @@ use kiln_telemetry::{Redaction, Subject};
 use crate::blueprint::InstanceKey;
 
 /// An instance that can run.
+#[derive(Clone)]
 pub(crate) struct Prepared {
     pub(crate) instance: Instance,
     pub(crate) file: Arc<ComponentFile>,

@@ -55,6 +55,12 @@ impl Fingerprint {
         fingerprint
     }
 
+    /// With one file. Blocks.
+    pub(crate) fn with_file(mut self, path: &Path) -> Self {
+        self.add(path.to_owned());
+        self
+    }
+
     /// With the plugins in a directory, and their signatures. Blocks.
     pub(crate) fn with_plugins(mut self, directory: &Path) -> Self {
         let names = std::fs::read_dir(directory).into_iter().flatten().take(MAX_FILES).flatten();

@@ -15,7 +15,7 @@ mod schedule;
 mod source;
 
 pub use pipeline::Pipeline;
-pub use processor::{Processor, ProcessorSpec};
+pub use processor::{Processor, ProcessorError, ProcessorSpec};
 pub use route::{Hold, Order, Released, Route};
 pub use schedule::Schedule;
 pub use source::Source;

@@ -54,7 +54,10 @@ impl From<ProcessorSpec> for Processor {
 
 impl Processor {
     /// The batch as the processor wants it; `None` if nothing of it is left.
-    pub(crate) async fn process(&self, batch: Batch) -> Result<Option<Batch>, ProcessorError> {
+    ///
+    /// # Errors
+    /// It must not pass.
+    pub async fn process(&self, batch: Batch) -> Result<Option<Batch>, ProcessorError> {
         let started = Instant::now();
         let incoming = batch.items;
         let processed = self.edited(batch).await;
@@ -100,9 +103,21 @@ impl Processor {
 /// A batch that could not pass a processor.
 #[derive(Debug, thiserror::Error)]
 #[error("processor {processor} {cause}")]
-pub(crate) struct ProcessorError {
+pub struct ProcessorError {
     processor: String,
     cause: Cause,
+}
+
+impl ProcessorError {
+    /// The class of the error; see [`CallError::error_type`].
+    #[must_use]
+    pub const fn error_type(&self) -> &'static str {
+        match &self.cause {
+            Cause::Call(error) => error.error_type(),
+            Cause::Edit(_) => "edit",
+            Cause::Malformed(_) => "malformed",
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -163,7 +163,7 @@ impl Actor {
         let output = kiln_otlp::Amount { bytes: bytes(limits.output_bytes), items: bytes(limits.output_points) };
         let logs = LogGate::new(spec.id.clone(), limits.log_messages, bytes(limits.log_bytes));
         let logs = Arc::new(Mutex::new(logs));
-        let wasi = Wasi::new(&spec.policy, spec.egress.clone(), &logs, &spec.metrics);
+        let wasi = Wasi::new(&spec.policy, spec.egress.clone(), &logs, &spec.metrics, &spec.clock);
         let wasi = wasi.map_err(|error| CallError::Unavailable(error.to_string()))?;
         let state = StateLimits { bytes: bytes(limits.state_bytes), entries: bytes(limits.state_entries) };
         let data = StoreData {
@@ -178,6 +178,7 @@ impl Actor {
             open_bodies: OpenBodies::default(),
             logs,
             cpu: CpuMeter::new(limits.cpu),
+            clock: spec.clock.clone(),
             started: Instant::now(),
             wasi,
         };

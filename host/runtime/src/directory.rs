@@ -57,16 +57,36 @@ impl Directory {
         }
         let mut directory = Self::default();
         for name in names {
-            let path = path.join(&name);
-            match read_file(&dir, Path::new(&name)).and_then(ComponentFile::parse) {
-                Ok(mut file) => {
-                    file.signature = read_signature(&dir, Path::new(&name));
-                    directory.insert(path, file)?;
-                }
-                Err(error) => directory.refused.push(Refused { path, error: Box::new(error) }),
-            }
+            directory.take(&dir, Path::new(&name), path.join(&name))?;
         }
         Ok(directory)
+    }
+
+    /// Reads one file, as if it were alone in its directory.
+    ///
+    /// # Errors
+    /// The directory it is in cannot be read. What is wrong with the file itself is among [`Self::refused`].
+    pub fn read_one(path: &Path) -> Result<Self, DirectoryError> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let unreadable = |error| DirectoryError::Unreadable { path: parent.to_owned(), error };
+        let dir = Dir::open_ambient_dir(parent, ambient_authority()).map_err(unreadable)?;
+        let mut directory = Self::default();
+        directory.take(&dir, Path::new(path.file_name().unwrap_or_default()), path.to_owned())?;
+        Ok(directory)
+    }
+
+    /// Reads a file of `dir`, which is called `path` in messages.
+    fn take(&mut self, dir: &Dir, name: &Path, path: PathBuf) -> Result<(), DirectoryError> {
+        match read_file(dir, name).and_then(ComponentFile::parse) {
+            Ok(mut file) => {
+                file.signature = read_signature(dir, name);
+                self.insert(path, file)
+            }
+            Err(error) => {
+                self.refused.push(Refused { path, error: Box::new(error) });
+                Ok(())
+            }
+        }
     }
 
     fn insert(&mut self, path: PathBuf, file: ComponentFile) -> Result<(), DirectoryError> {

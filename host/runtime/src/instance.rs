@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::actor::Actor;
 use crate::call_error::CallError;
+use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::plugin::{LinkError, Plugin};
 use crate::state::{Checkpoint, StateStore};
@@ -41,6 +42,8 @@ pub struct InstanceSpec {
     pub metrics: InstanceMetrics,
     /// Where it is recorded what it is denied.
     pub denials: DenialRecorder,
+    /// The time it is told.
+    pub clock: Clock,
 }
 
 /// A handle to a running instance. The instance stops when the last handle is gone.

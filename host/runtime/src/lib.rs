@@ -9,6 +9,7 @@ mod bindings;
 mod breach;
 mod cache;
 mod call_error;
+mod clock;
 mod compile_error;
 mod compiler;
 mod component_file;
@@ -37,6 +38,7 @@ mod wasi;
 
 pub use breach::Breach;
 pub use call_error::CallError;
+pub use clock::Clock;
 pub use compile_error::CompileError;
 pub use compiler::{CompileBounds, Compiler, compile_within};
 pub use component_file::{ComponentFile, FileError, MAX_FILE_BYTES, Surface};

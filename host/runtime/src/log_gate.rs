@@ -49,6 +49,7 @@ impl LogGate {
         if !self.admits(metrics, message.len().saturating_add(attributes.len())) {
             return;
         }
+        metrics.wrote(level, &message, &attributes);
         let instance = self.instance.as_str();
         match level {
             Level::ERROR => tracing::error!(target: "kiln::plugin", instance, attributes, "{message}"),

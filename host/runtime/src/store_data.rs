@@ -7,6 +7,7 @@ use kiln_egress::Egress;
 use kiln_telemetry::metrics::InstanceMetrics;
 use kiln_telemetry::{DenialRecorder, Denied, DeniedCapability};
 
+use crate::clock::Clock;
 use crate::cpu_meter::CpuMeter;
 use crate::emitted::Emitted;
 use crate::host_calls::HostCalls;
@@ -31,6 +32,7 @@ pub(crate) struct StoreData {
     /// Shared with the guest's standard output.
     pub(crate) logs: Arc<Mutex<LogGate>>,
     pub(crate) cpu: CpuMeter,
+    pub(crate) clock: Clock,
     pub(crate) started: Instant,
     pub(crate) wasi: Wasi,
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use kiln_config::Limits;
 use kiln_policy::{Capability, Grants, Manifest, Policy};
-use kiln_runtime::{ComponentFile, Engine, EngineSpec, FileError, Instance, InstanceSpec, PackError, StateStore, pack};
+use kiln_runtime::{
+    Clock, ComponentFile, Engine, EngineSpec, FileError, Instance, InstanceSpec, PackError, StateStore, pack,
+};
 use kiln_telemetry::{Metrics, Subject};
 
 /// The versions of the contract: the folder in `wit/`, the version in a manifest, and that of the interfaces.
@@ -66,6 +68,7 @@ async fn link(engine: &Engine, file: &ComponentFile, policy: Policy) -> String {
         timeout: Duration::from_secs(1),
         metrics: Metrics::new("").instance("example"),
         denials: Metrics::new("").denials().of(Subject::default()),
+        clock: Clock::default(),
     };
     // The exports are not those of a receiver, so it never links; what matters is whether the import is the reason.
     Instance::spawn(engine, spec).unwrap_err().to_string()

@@ -6,6 +6,7 @@
 //! operator's configuration or words written in Kiln's source, so the number of series is bounded by the
 //! configuration.
 
+mod activity;
 mod denials;
 mod health;
 mod logs;
@@ -15,6 +16,7 @@ mod reload_door;
 mod serve;
 mod server;
 
+pub use activity::{Activity, Seen, SeenCall, SeenMessage, SeenRequest};
 pub use denials::{DenialRecord, DenialRecorder, Denials, Denied, DeniedCapability, MAX_RECORDS, Subject};
 pub use health::{Component, ComponentKind, Health, Status};
 pub use logs::{LogError, LogFormat, LogSettings};

@@ -121,6 +121,7 @@ impl World {
             redaction: self.redaction.clone(),
             proxy: self.proxy.clone(),
             discovery: None,
+            rehearsal: None,
         }
     }
 

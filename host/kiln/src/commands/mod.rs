@@ -2,7 +2,9 @@
 
 mod author;
 mod bundle;
+mod check;
 mod compile;
+mod dev;
 mod diff;
 mod init_script;
 mod inspect;
@@ -18,6 +20,7 @@ use crate::cli::{Command, InternalCommand, PluginCommand};
 use crate::exit::Failure;
 
 pub(crate) use self::compile::compiler;
+pub(crate) use self::plugin::read as read_file;
 pub(crate) use self::validate::environment;
 
 pub(crate) fn run(command: Command) -> Result<(), Failure> {
@@ -27,6 +30,8 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Plugin(PluginCommand::New(arguments)) => author::new(&arguments),
         Command::Plugin(PluginCommand::Build(arguments)) => author::build(&arguments),
         Command::Plugin(PluginCommand::Bindings(arguments)) => author::bindings(&arguments),
+        Command::Plugin(PluginCommand::Dev(arguments)) => dev::run(&arguments),
+        Command::Plugin(PluginCommand::Check(arguments)) => check::run(&arguments),
         Command::Plugin(PluginCommand::Pack(arguments)) => plugin::pack(&arguments),
         Command::Plugin(PluginCommand::Inspect(arguments)) => inspect::run(&arguments),
         Command::Plugin(PluginCommand::Lock(arguments)) => lock::run(&arguments),

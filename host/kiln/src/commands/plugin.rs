@@ -73,7 +73,7 @@ fn table<const N: usize>(header: &[String; N], rows: &[[String; N]]) -> String {
     text
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let unreadable = |error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));
     let mut bytes = Vec::new();
     fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)).map_err(unreadable)?;

@@ -17,7 +17,7 @@ use crate::watch::Fingerprint;
 
 pub(super) fn run(arguments: &Run) -> Result<(), Failure> {
     let started = Instant::now();
-    keep_memory_private().map_err(|error| Failure::runtime(format!("cannot forbid core dumps: {error}")))?;
+    keep_memory_private()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -47,7 +47,8 @@ pub(super) fn run(arguments: &Run) -> Result<(), Failure> {
 /// Memory holds credentials: it leaves neither as a core dump, nor to a debugger of the same user.
 ///
 /// A limit of zero alone does not keep a crash from being piped to a program, see core(5).
-fn keep_memory_private() -> rustix::io::Result<()> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+pub(super) fn keep_memory_private() -> Result<(), Failure> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+        .and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable))
+        .map_err(|error| Failure::runtime(format!("cannot forbid core dumps: {error}")))
 }

@@ -47,6 +47,19 @@ impl StateStore {
         Self(Arc::new(Shared { committed: Mutex::default(), file: None }))
     }
 
+    /// The same, with what an earlier instance might have left. For whoever tries a plugin.
+    #[must_use]
+    pub fn in_memory_with(entries: BTreeMap<String, Vec<u8>>) -> Self {
+        let committed = Mutex::new(Committed { entries, ..Committed::default() });
+        Self(Arc::new(Shared { committed, file: None }))
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn entries(&self) -> BTreeMap<String, Vec<u8>> {
+        self.with(|committed| committed.entries.clone())
+    }
+
     /// State kept in `dir` under a name made from the instance's id.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ use self::filesystem::GrantedDirectory;
 use self::http::EgressHooks;
 use self::metered::Metered;
 use self::output::Output;
+use crate::clock::Clock;
 use crate::log_gate::LogGate;
 use crate::store_data::StoreData;
 
@@ -67,12 +68,14 @@ impl Wasi {
         egress: Option<Arc<Egress>>,
         logs: &Arc<Mutex<LogGate>>,
         metrics: &InstanceMetrics,
+        clock: &Clock,
     ) -> Result<Self, DirectoryError> {
         let output = |name, level| Output::new(name, level, Arc::clone(logs), metrics.clone());
         let mut builder = WasiCtxBuilder::new();
         builder
             .stdout(output("stdout", Level::INFO))
             .stderr(output("stderr", Level::WARN))
+            .wall_clock(clock.clone())
             .max_random_size(MAX_RANDOM_BYTES)
             .allow_tcp(false)
             .allow_udp(false)

@@ -7,7 +7,9 @@ use std::time::Duration;
 use kiln_config::Limits;
 use kiln_egress::{Credentials, Egress, EgressLimits, EgressSpec};
 use kiln_policy::{Grants, Policy, ProxyRule, Setting};
-use kiln_runtime::{CallError, Collection, ComponentFile, Engine, EngineSpec, Instance, InstanceSpec, StateStore};
+use kiln_runtime::{
+    CallError, Clock, Collection, ComponentFile, Engine, EngineSpec, Instance, InstanceSpec, StateStore,
+};
 use kiln_telemetry::metrics::Format;
 use kiln_telemetry::{Metrics, Redaction, Subject};
 
@@ -164,6 +166,7 @@ async fn spawn(engine: &Engine, metrics: &Metrics, id: &str, instance: Hostile<'
         redaction: Redaction::default(),
         proxy: ProxyRule::Direct,
         discovery: None,
+        rehearsal: None,
     });
     let spec = InstanceSpec {
         id: id.to_owned(),
@@ -176,6 +179,7 @@ async fn spawn(engine: &Engine, metrics: &Metrics, id: &str, instance: Hostile<'
         timeout,
         metrics: metrics.instance(id),
         denials: metrics.denials().of(Subject::default()),
+        clock: Clock::default(),
     };
     Instance::spawn(engine, spec).unwrap()
 }

@@ -7,6 +7,7 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use super::InstanceMetrics;
 use super::declare::{Declarations, Labelled, count, slow_durations};
+use crate::activity::SeenRequest;
 
 /// How a plugin's HTTP request ended; the words of the contract's `http.error`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,26 @@ pub enum EgressOutcome {
     Limit,
     /// The host is stopping.
     Cancelled,
+}
+
+impl EgressOutcome {
+    /// The word for it in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::HttpError => "http_error",
+            Self::Denied => "denied",
+            Self::InvalidRequest => "invalid_request",
+            Self::Timeout => "timeout",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::TooLarge => "too_large",
+            Self::RateLimited => "rate_limited",
+            Self::Limit => "limit",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// How an attempt to get an access token ended.
@@ -118,19 +139,19 @@ impl Families {
     }
 
     pub(super) fn handles(&self, id: &str, instance: InstanceMetrics) -> EgressMetrics {
-        let requests = |outcome: &str| self.requests.with([id, outcome]);
+        let requests = |outcome: EgressOutcome| self.requests.with([id, outcome.name()]);
         EgressMetrics {
-            ok: requests("ok"),
-            http_error: requests("http_error"),
-            denied: requests("denied"),
-            invalid_request: requests("invalid_request"),
-            timeout: requests("timeout"),
-            connect: requests("connect"),
-            tls: requests("tls"),
-            too_large: requests("too_large"),
-            rate_limited: requests("rate_limited"),
-            limit: requests("limit"),
-            cancelled: requests("cancelled"),
+            ok: requests(EgressOutcome::Ok),
+            http_error: requests(EgressOutcome::HttpError),
+            denied: requests(EgressOutcome::Denied),
+            invalid_request: requests(EgressOutcome::InvalidRequest),
+            timeout: requests(EgressOutcome::Timeout),
+            connect: requests(EgressOutcome::Connect),
+            tls: requests(EgressOutcome::Tls),
+            too_large: requests(EgressOutcome::TooLarge),
+            rate_limited: requests(EgressOutcome::RateLimited),
+            limit: requests(EgressOutcome::Limit),
+            cancelled: requests(EgressOutcome::Cancelled),
             instance,
             request_duration: self.request_duration.with([id]),
             retries: self.retries.with([id]),
@@ -181,6 +202,13 @@ impl EgressMetrics {
         };
         requests.inc();
         self.request_duration.observe(took.as_secs_f64());
+    }
+
+    /// Tells of a request to whoever watches, if somebody does. It is not counted.
+    pub fn seen(&self, request: impl FnOnce() -> SeenRequest) {
+        if let Some(activity) = &self.instance.activity {
+            activity.requested(request());
+        }
     }
 
     /// The plugin was held at a limit: a word from the source.

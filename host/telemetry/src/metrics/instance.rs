@@ -9,6 +9,7 @@ use tracing::Level;
 
 use super::declare::{Declarations, Labelled, SecondsCounter, count, fast_durations};
 use super::shown::{OwnGauge, Shown};
+use crate::activity::{Activity, SeenMessage};
 use kiln_otlp::{PerSignal, Signal};
 
 /// A function a plugin exports.
@@ -20,6 +21,18 @@ pub enum Function {
     Collect,
     /// A processor's turn at a batch.
     Process,
+}
+
+impl Function {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Configure => "configure",
+            Self::Collect => "collect",
+            Self::Process => "process",
+        }
+    }
 }
 
 /// How a call into a plugin ended.
@@ -35,6 +48,20 @@ pub enum CallOutcome {
     Limit,
     /// The host gave it up because it is stopping.
     Cancelled,
+}
+
+impl CallOutcome {
+    /// The word for it in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Trap => "trap",
+            Self::Limit => "limit",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -129,12 +156,12 @@ impl Families {
         }
     }
 
-    pub(super) fn handles(&self, id: &str) -> InstanceMetrics {
+    pub(super) fn handles(&self, id: &str, activity: Option<Activity>) -> InstanceMetrics {
         let log = |level: &str| self.log_records.with([id, level]);
         InstanceMetrics {
-            configure: PerFunction::new(self, id, "configure"),
-            collect: PerFunction::new(self, id, "collect"),
-            process: PerFunction::new(self, id, "process"),
+            configure: PerFunction::new(self, id, Function::Configure),
+            collect: PerFunction::new(self, id, Function::Collect),
+            process: PerFunction::new(self, id, Function::Process),
             cpu: self.cpu.with([id]),
             memory: OwnGauge::of(self.memory.with([id])),
             memory_limit: OwnGauge::of(self.memory_limit.with([id])),
@@ -152,6 +179,7 @@ impl Families {
             up: OwnGauge::of(self.up.with([id])),
             discarded: self.discarded.clone(),
             shown: Shown::new(true),
+            activity,
             id: id.to_owned(),
         }
     }
@@ -168,15 +196,15 @@ struct PerFunction {
 }
 
 impl PerFunction {
-    fn new(families: &Families, id: &str, function: &str) -> Self {
-        let calls = |outcome: &str| families.calls.with([id, function, outcome]);
+    fn new(families: &Families, id: &str, function: Function) -> Self {
+        let calls = |outcome: CallOutcome| families.calls.with([id, function.name(), outcome.name()]);
         Self {
-            ok: calls("ok"),
-            error: calls("error"),
-            trap: calls("trap"),
-            limit: calls("limit"),
-            cancelled: calls("cancelled"),
-            duration: families.call_duration.with([id, function]),
+            ok: calls(CallOutcome::Ok),
+            error: calls(CallOutcome::Error),
+            trap: calls(CallOutcome::Trap),
+            limit: calls(CallOutcome::Limit),
+            cancelled: calls(CallOutcome::Cancelled),
+            duration: families.call_duration.with([id, function.name()]),
         }
     }
 }
@@ -204,6 +232,7 @@ pub struct InstanceMetrics {
     up: OwnGauge,
     discarded: PerSignal<Labelled<Counter, 1>>,
     shown: Shown,
+    pub(super) activity: Option<Activity>,
     id: String,
 }
 
@@ -235,30 +264,33 @@ impl InstanceMetrics {
 
     /// A call into the plugin ended after `took` on the wall clock.
     pub fn called(&self, function: Function, outcome: CallOutcome, took: Duration) {
-        let function = match function {
+        let handles = match function {
             Function::Configure => &self.configure,
             Function::Collect => &self.collect,
             Function::Process => &self.process,
         };
         let calls = match outcome {
-            CallOutcome::Ok => &function.ok,
-            CallOutcome::Error => &function.error,
-            CallOutcome::Trap => &function.trap,
-            CallOutcome::Limit => &function.limit,
-            CallOutcome::Cancelled => &function.cancelled,
+            CallOutcome::Ok => &handles.ok,
+            CallOutcome::Error => &handles.error,
+            CallOutcome::Trap => &handles.trap,
+            CallOutcome::Limit => &handles.limit,
+            CallOutcome::Cancelled => &handles.cancelled,
         };
         calls.inc();
-        function.duration.observe(took.as_secs_f64());
+        handles.duration.observe(took.as_secs_f64());
+        self.activity.iter().for_each(|activity| activity.called(function, outcome, took));
     }
 
     /// The plugin's own code ran for `spent` more.
     pub fn cpu(&self, spent: Duration) {
         self.cpu.inc_by(spent.as_secs_f64());
+        self.activity.iter().for_each(|activity| activity.cpu(spent));
     }
 
     /// The plugin holds this many bytes of linear memory.
     pub fn memory(&self, bytes: usize) {
         self.shown.set(&self.memory, i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.activity.iter().for_each(|activity| activity.memory(bytes));
     }
 
     /// The plugin may hold this many bytes of linear memory.
@@ -269,6 +301,7 @@ impl InstanceMetrics {
     /// The plugin remembers this many bytes.
     pub fn state(&self, bytes: usize) {
         self.shown.set(&self.state, i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.activity.iter().for_each(|activity| activity.state(bytes));
     }
 
     /// A call failed. A word from the source, as the type says: never text from a guest.
@@ -298,6 +331,7 @@ impl InstanceMetrics {
     /// Looks the series up, since limits are hit rarely.
     pub fn limit_hit(&self, limit: &'static str) {
         self.limit_hits.with([&self.id, limit]).inc();
+        self.activity.iter().for_each(|activity| activity.limit_hit(limit));
     }
 
     /// A collection failed with `items` emitted, which are discarded. Looks the series up, since that is rare.
@@ -315,6 +349,18 @@ impl InstanceMetrics {
             Level::TRACE => &self.log_trace,
         };
         records.inc();
+    }
+
+    /// What such a message says, if it was let through: cut and on one line. It is not counted.
+    pub fn wrote(&self, level: Level, text: &str, attributes: &str) {
+        if let Some(activity) = &self.activity {
+            activity.wrote(SeenMessage { level, text: text.to_owned(), attributes: attributes.to_owned() });
+        }
+    }
+
+    /// What the plugin wanted to emit was refused, for this reason. It is not counted: the plugin is told.
+    pub fn refused(&self, text: &str) {
+        self.activity.iter().for_each(|activity| activity.refused(text));
     }
 
     /// Whether the plugin is loaded and answering.

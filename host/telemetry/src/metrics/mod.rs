@@ -43,6 +43,7 @@ pub use self::processor::ProcessorMetrics;
 pub use self::receiver::{CollectionOutcome, HeldUp, HeldUpBy, ReceiverMetrics};
 pub use self::reload::{ReloadMetrics, ReloadOutcome};
 pub use self::storage::StorageMetrics;
+use crate::activity::Activity;
 use crate::denials::Denials;
 
 /// The process's registry. Clones share it.
@@ -66,12 +67,24 @@ struct Inner {
     memory: memory::Families,
     reload: reload::Families,
     denials: Denials,
+    activity: Option<Activity>,
 }
 
 impl Metrics {
     /// An empty registry of a Kiln of this version; the process's uptime counts from here.
     #[must_use]
     pub fn new(version: &str) -> Self {
+        Self::with(version, None)
+    }
+
+    /// The same, and what its instances do one call after the other: for whoever tries a plugin.
+    #[must_use]
+    pub fn watched(version: &str) -> (Self, Activity) {
+        let activity = Activity::default();
+        (Self::with(version, Some(activity.clone())), activity)
+    }
+
+    fn with(version: &str, activity: Option<Activity>) -> Self {
         let mut declare = Declarations::default();
         target(&mut declare, version);
         process::declare(&mut declare);
@@ -101,6 +114,7 @@ impl Metrics {
             memory,
             reload,
             denials,
+            activity,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -132,7 +146,7 @@ impl Metrics {
 
     /// Handles of the plugin instance with this component id.
     pub fn instance(&self, id: &str) -> InstanceMetrics {
-        self.inner.instance.handles(id)
+        self.inner.instance.handles(id, self.inner.activity.clone())
     }
 
     /// Handles for the outbound HTTP of the plugin instance with this component id.

@@ -1,4 +1,4 @@
-//! What `kiln plugin new` writes: it builds, its tests pass, and what it builds is a plugin, as it is.
+//! What `kiln plugin new` writes: it builds, its tests pass, and what it builds is a plugin that keeps to the contract, as it is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ fn run(command: &mut Command) -> String {
 }
 
 /// Scenario: a new project of each kind, built and tested without a touch.
-/// Guarantees: both commands succeed, and the plugin passes inspection under the name it was given.
+/// Guarantees: both commands succeed, and the plugin passes inspection under the name it was given, and the contract's suite.
 fn builds_and_passes_its_tests(language: &str) {
     let kiln = variable("KILN_BIN");
     for kind in ["receiver", "processor"] {
@@ -51,7 +51,21 @@ fn builds_and_passes_its_tests(language: &str) {
         let plugin = format!("build/{name}.wasm");
         let inspected = run(Command::new(&kiln).args(["plugin", "inspect", &plugin]).current_dir(&project));
         assert!(inspected.contains(&name) && inspected.contains(kind), "{inspected}");
+        keeps_to_the_contract(&kiln, &project, &plugin, kind);
     }
+}
+
+/// As its README says.
+fn keeps_to_the_contract(kiln: &Path, project: &Path, plugin: &str, kind: &str) {
+    let more: &[&str] = if kind == "receiver" {
+        &["--with", "host: \"https://queues.example.com\"", "--answers", "tests/answers.json"]
+    } else {
+        &["--with", "keys: [user.email]"]
+    };
+    let mut check = Command::new(kiln);
+    check.args(["plugin", "check", plugin, "--collections", "50"]).args(more).current_dir(project);
+    let found = run(&mut check);
+    assert!(found.contains(", 0 failed"), "{found}");
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! `clock`: the host's time.
 
 use super::receiver::kiln::plugin::clock::Host;
-use crate::store_data::{StoreData, unix_nanos};
+use crate::store_data::StoreData;
 
 impl Host for StoreData {
     async fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(unix_nanos())
+        Ok(self.clock.unix_nanos())
     }
 
     async fn monotonic(&mut self) -> wasmtime::Result<u64> {

@@ -80,6 +80,7 @@ fn egress(port: u16, metrics: &Metrics, instance: &str) -> Arc<Egress> {
         redaction: Redaction::default(),
         proxy: ProxyRule::Direct,
         discovery: None,
+        rehearsal: None,
     };
     Arc::new(Egress::new(spec).unwrap())
 }

@@ -61,6 +61,8 @@ fn answer(
             None => EmitError::Invalid(invalid.to_string()),
         },
     };
+    let (EmitError::Invalid(text) | EmitError::Limit(text)) = &error;
+    data.metrics.refused(text);
     Ok((Err(error),))
 }
 
