@@ -80,7 +80,13 @@ impl PluginBody {
                 settings = Reading { report: &report, top: &self.path }.value(&self.node, &self.path, &schemas);
                 fill_defaults(&mut settings, &schemas, "", &mut with_default);
                 for error in validator.iter_errors(&settings) {
-                    let (at, path, problem) = self.place(error.instance_path()).explain(&error);
+                    let place = self.place(error.instance_path());
+                    let field = dotted(error.instance_path());
+                    if place.node.is_none() && with_default.contains(&field) {
+                        report.error(place.at, &place.path, Problem::Plugin(bad_default(&field)));
+                        continue;
+                    }
+                    let (at, path, problem) = place.explain(&error);
                     report.error(at, &path, problem);
                 }
             }
@@ -110,6 +116,23 @@ impl PluginBody {
         }
         place
     }
+}
+
+/// The dotted path a pointer stands for.
+fn dotted(pointer: &Pointer) -> String {
+    let segments = pointer.segments().map(|segment| match segment {
+        LocationSegment::Property(key) => key.to_string(),
+        LocationSegment::Index(index) => index.to_string(),
+    });
+    segments.collect::<Vec<_>>().join(".")
+}
+
+/// What nobody has written cannot be mended in the configuration.
+fn bad_default(field: &str) -> String {
+    format!(
+        "the plugin's schema has a default for {} that it does not accept itself; this is a defect of the plugin, tell its author",
+        quoted(field, '`')
+    )
 }
 
 /// Notes where the single values of `node` are written; `dotted` leads to it and ends in a dot unless empty.

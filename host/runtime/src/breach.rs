@@ -15,9 +15,19 @@ pub enum Breach {
     /// The plugin, and what it waited for, took too long.
     #[error("took more than {0:?} and was stopped; if that is reasonable, raise `timeout`")]
     Timeout(Duration),
-    /// The plugin wanted more memory, in bytes.
-    #[error("needs more than {0} bytes of memory and was stopped; if that is reasonable, raise `limits.memory`")]
-    Memory(usize),
+    /// The plugin wanted more memory.
+    #[error(
+        "needs more than {limit} bytes of memory and was stopped: it held {held} and asked for {asked} more; if that is \
+         reasonable, raise `limits.memory`"
+    )]
+    Memory {
+        /// What it may have, in bytes.
+        limit: usize,
+        /// What it had.
+        held: usize,
+        /// What it asked for beyond that.
+        asked: usize,
+    },
     /// The plugin handed over too much in one host call, in bytes.
     #[error(
         "hands over more than {0} bytes in one host call and was stopped; if that is reasonable, raise \
@@ -62,7 +72,7 @@ impl Breach {
         match self {
             Self::Cpu(_) => "cpu",
             Self::Timeout(_) => "timeout",
-            Self::Memory(_) => "memory",
+            Self::Memory { .. } => "memory",
             Self::HostCallBytes(_) => "host_call_bytes",
             Self::HostCallTotalBytes(_) => "host_call_total_bytes",
             Self::Stack(_) => "stack",
@@ -80,7 +90,7 @@ impl Breach {
         match self {
             Self::Cpu(_) => "limit_cpu",
             Self::Timeout(_) => "limit_timeout",
-            Self::Memory(_) => "limit_memory",
+            Self::Memory { .. } => "limit_memory",
             Self::HostCallBytes(_) => "limit_host_call_bytes",
             Self::HostCallTotalBytes(_) => "limit_host_call_total_bytes",
             Self::Stack(_) => "limit_stack",

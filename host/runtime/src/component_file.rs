@@ -1,7 +1,7 @@
 //! A plugin file, understood without running or compiling it.
 
 use kiln_policy::{
-    Capability, Digest, ImportError, MANIFEST_SECTION, Manifest, ManifestError, PluginFile, SignatureFile,
+    Capability, Digest, ImportError, MANIFEST_SECTION, Manifest, ManifestError, PluginFile, PluginKind, SignatureFile,
     WasiInterface, check_imports,
 };
 use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, Validator, WasmFeatures};
@@ -54,7 +54,13 @@ impl ComponentFile {
             .map_err(|errors| FileError::Imports { plugin: manifest.name.to_string(), errors })?;
         for export in ["configure", if surface_is_processor(&manifest) { "process" } else { "collect" }] {
             if !surface.exports.iter().any(|name| name == export) {
-                return Err(FileError::MissingExport { plugin: manifest.name.to_string(), export });
+                let exports = surface.exports.clone();
+                return Err(FileError::MissingExport {
+                    plugin: manifest.name.to_string(),
+                    kind: manifest.kind,
+                    export,
+                    exports,
+                });
             }
         }
         let digest = Digest::of(&bytes);
@@ -218,13 +224,38 @@ pub enum FileError {
         errors: Vec<ImportError>,
     },
     /// It lacks a function of its world.
-    #[error("plugin `{plugin}` does not export `{export}`, which its kind must have")]
+    #[error("plugin `{plugin}` does not export `{export}`, which a {} must have; {}", kind.name(), exported(exports))]
     MissingExport {
         /// Name of the plugin.
         plugin: String,
+        /// What its manifest says it is.
+        kind: PluginKind,
         /// The function.
         export: &'static str,
+        /// What it exports.
+        exports: Vec<String>,
     },
+}
+
+/// What a component exports instead, and what to do about it.
+fn exported(exports: &[String]) -> String {
+    let has = |name: &str| exports.iter().any(|export| export == name);
+    let kind = match (has("collect"), has("process")) {
+        (true, false) => Some("receiver"),
+        (false, true) => Some("processor"),
+        _ => None,
+    };
+    match kind {
+        Some(kind) => format!(
+            "it has what a {kind} has: set `kind` in plugin.toml to \"{kind}\", or build it for the other world"
+        ),
+        None if exports.is_empty() => {
+            "it exports nothing: build it as a library, with bindings for the world of its kind in wit/v0.1".to_owned()
+        }
+        None => {
+            format!("it exports {}: build it with bindings for the world of its kind in wit/v0.1", exports.join(", "))
+        }
+    }
 }
 
 fn sentences(plugin: &str, errors: &[ImportError]) -> String {

@@ -34,6 +34,7 @@ mod restarts;
 mod signature_file;
 mod state;
 mod store_data;
+mod trap_place;
 mod wasi;
 
 pub use breach::Breach;

@@ -46,8 +46,8 @@ impl ResourceLimiter for Limiter {
         self.growing = desired.saturating_sub(current);
         let total = self.memory.saturating_add(self.growing);
         if total > self.memory_limit {
-            self.growing = 0;
-            self.denied = Some(Breach::Memory(self.memory_limit));
+            let asked = std::mem::take(&mut self.growing);
+            self.denied = Some(Breach::Memory { limit: self.memory_limit, held: self.memory, asked });
             return Ok(false);
         }
         self.memory = total;
@@ -99,7 +99,7 @@ mod tests {
         let mut limiter = Limiter::new(100);
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(!limiter.memory_growing(0, 60, None).unwrap(), "another memory");
-        assert_eq!(limiter.take_denied(), Some(Breach::Memory(100)));
+        assert_eq!(limiter.take_denied(), Some(Breach::Memory { limit: 100, held: 60, asked: 60 }));
         assert!(limiter.memory_growing(0, 40, None).unwrap());
         limiter.memory_grow_failed(wasmtime::Error::msg("the system has none")).unwrap();
         assert_eq!((limiter.memory(), limiter.take_denied()), (60, None));

@@ -14,6 +14,7 @@ use crate::host_calls::HostCalls;
 use crate::limiter::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 use crate::plugin::Linked;
 use crate::store_data::StoreData;
+use crate::trap_place::place;
 use crate::wasi;
 
 /// Handles a plugin may hold. Its only ones are those of open bodies, which are few, but one that never drops them
@@ -136,7 +137,7 @@ fn classify(error: &wasmtime::Error, cpu: Duration, denied: Option<Breach>, host
             }
         }
     }
-    denied.map_or(CallError::Trap(text), CallError::Limit)
+    denied.map_or_else(|| CallError::Trap(text + &place(error)), CallError::Limit)
 }
 
 /// Limits of wasmtime's that it has no type for. Should it find other words, the plugin is stopped all the same and the

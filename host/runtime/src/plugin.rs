@@ -59,5 +59,9 @@ impl Plugin {
 
 /// A component whose types differ from the contract's.
 #[derive(Debug, thiserror::Error)]
-#[error("does not fit the contract kiln:plugin {version}: {0}", version = kiln_policy::WIT_VERSION)]
+#[error(
+    "does not fit the contract kiln:plugin {version}: {0}; its bindings are of another state of the contract: make them anew \
+     (`kiln plugin build` does, or `kiln plugin bindings`) and build it again",
+    version = kiln_policy::WIT_VERSION
+)]
 pub struct LinkError(pub(crate) String);

@@ -1,5 +1,7 @@
 //! Computing without end, taking memory and tables without end, recursing without end.
 
+use kiln_config::Limits;
+
 use crate::guest::{Guest, repeat};
 use crate::world::{World, limits};
 
@@ -104,4 +106,34 @@ async fn a_trap_ends_the_plugin_alone() {
         let world = World::new().await;
         world.expect(&Guest { collect, ..Guest::default() }.plugin(), &limits(), "trap").await;
     }
+}
+
+/// Scenario: a trap within functions that have names, and within some that have none.
+/// Guarantees: the error says in which, the innermost first and as their author wrote them; or how to get names.
+#[tokio::test]
+async fn a_trap_says_where_it_happened() {
+    let world = World::new().await;
+    let failure = async |guest: Guest<'_>| {
+        let instance = world.hostile(&guest.plugin(), &limits()).await;
+        world.collect(&instance).await.0.map(|_| ()).unwrap_err().to_string()
+    };
+    let fields = "(func $_ZN6orders5parse17h0123456789abcdefE (unreachable))
+        (func $read_page (call $_ZN6orders5parse17h0123456789abcdefE))";
+    let error = failure(Guest { fields, collect: "(call $read_page)", ..Guest::default() }).await;
+    assert!(error.contains("instruction executed in orders::parse < read_page; this is a fault"), "{error}");
+    let error = failure(Guest { collect: "(unreachable)", ..Guest::default() }).await;
+    assert!(error.contains("(its file has no names of functions: "), "{error}");
+}
+
+/// Scenario: a plugin that holds four mebibytes of eight asks for more than there are.
+/// Guarantees: the error says what it may have, had and wanted, and the key that gives it more.
+#[tokio::test]
+async fn a_plugin_without_memory_is_told_what_it_had_and_wanted() {
+    let world = World::new().await;
+    let grow = "(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then (unreachable)))";
+    let limits = Limits { memory: 8 << 20, ..limits() };
+    let instance = world.hostile(&Guest { collect: grow, ..Guest::default() }.plugin(), &limits).await;
+    let error = world.collect(&instance).await.0.map(|_| ()).unwrap_err().to_string();
+    let said = "needs more than 8388608 bytes of memory and was stopped: it held 4194304 and asked for 6553600 more";
+    assert!(error.contains(said) && error.contains("raise `limits.memory`"), "{error}");
 }

@@ -11,7 +11,9 @@ use crate::store_data::unix_nanos;
 
 pub(super) fn logs(store: &mut Store<'_>, batch: &WasmList<ResourceLogs>) -> Result<Option<otlp::Batch>, Failure> {
     if batch.len() > 0 && store.data().emitted.declared.logs.is_empty() {
-        return Err(Failure::Undeclared("logs are not declared in the plugin's manifest".to_owned()));
+        return Err(Failure::Undeclared(
+            "logs are not declared in the plugin's manifest: add [telemetry.logs.\"NAME\"] to plugin.toml".to_owned(),
+        ));
     }
     let emitted = &store.data().emitted;
     let mut payload = otlp::LogsPayload::new(unix_nanos(), emitted.limit(), emitted.spent());

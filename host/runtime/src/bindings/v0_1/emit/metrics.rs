@@ -40,7 +40,9 @@ pub(super) fn metrics(
 fn write_metric(store: &mut Store<'_>, items: &mut otlp::MetricItems<'_>, metric: &Metric) -> Result<(), Failure> {
     let name = key(&metric.name, store)?.into_owned();
     if !store.data().emitted.declared.allows_metric(&name) {
-        return Err(Failure::Undeclared(format!("metric `{name}` is not declared in the plugin's manifest")));
+        return Err(Failure::Undeclared(format!(
+            "metric `{name}` is not declared in the plugin's manifest: add [telemetry.metrics.\"{name}\"] to plugin.toml"
+        )));
     }
     let description = value(&metric.description, store)?.into_owned();
     let unit = key(&metric.unit, store)?.into_owned();

@@ -11,7 +11,9 @@ use crate::store_data::unix_nanos;
 
 pub(super) fn spans(store: &mut Store<'_>, batch: &WasmList<ResourceSpans>) -> Result<Option<otlp::Batch>, Failure> {
     if batch.len() > 0 && store.data().emitted.declared.spans.is_empty() {
-        return Err(Failure::Undeclared("spans are not declared in the plugin's manifest".to_owned()));
+        return Err(Failure::Undeclared(
+            "spans are not declared in the plugin's manifest: add [telemetry.spans.\"NAME\"] to plugin.toml".to_owned(),
+        ));
     }
     let emitted = &store.data().emitted;
     let mut payload = otlp::SpansPayload::new(unix_nanos(), emitted.limit(), emitted.spent());
