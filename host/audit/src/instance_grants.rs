@@ -40,7 +40,10 @@ impl InstanceGrants {
     /// The instances of the plugin in `config`, in the order of the file.
     #[must_use]
     pub fn of(file: &ComponentFile, config: &Config, config_name: &str) -> Vec<Self> {
-        let instances = config.instances.iter().filter(|instance| instance.plugin == file.manifest.name);
+        let instances = config
+            .instances
+            .iter()
+            .filter(|instance| instance.plugin.means(&file.manifest.name, &file.manifest.version, &file.digest));
         instances.map(|instance| Self::of_one(file, config, config_name, instance)).collect()
     }
 

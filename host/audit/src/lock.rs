@@ -87,12 +87,20 @@ impl Lock {
             imports: file.imports.iter().cloned().collect(),
             requests: facts::requests(manifest).iter().map(ToString::to_string).collect(),
         };
+        let name = self.key_of(name, &plugin);
         self.plugins.insert(name.clone(), plugin);
         let instances = match instance.role {
             kiln_config::Role::Receiver => &mut self.receivers,
             kiln_config::Role::Processor => &mut self.processors,
         };
         instances.insert(instance.id.to_string(), LockedInstance { plugin: name, grants: facts::grants(policy) });
+    }
+
+    /// What a plugin is called here: its name, with more where several files of that name run side by side.
+    fn key_of(&self, name: String, plugin: &LockedPlugin) -> String {
+        let longer = [name.clone(), format!("{name}@{}", plugin.version)];
+        let is_free = |key: &String| self.plugins.get(key).is_none_or(|other| other.digest == plugin.digest);
+        longer.into_iter().find(is_free).unwrap_or_else(|| format!("{name}@{} {}", plugin.version, plugin.digest))
     }
 
     /// The content of the file.

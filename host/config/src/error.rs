@@ -11,6 +11,7 @@ use std::sync::Arc;
 use kiln_policy::ConfigLine;
 
 use crate::component_id::InvalidComponentId;
+use crate::plugin_reference::InvalidReference;
 use crate::substitution::SubstitutionError;
 use crate::suggestion::{Nearest, quoted};
 
@@ -233,6 +234,8 @@ pub(crate) enum Problem {
     Substitution(#[from] SubstitutionError),
     #[error(transparent)]
     ComponentId(#[from] InvalidComponentId),
+    #[error(transparent)]
+    PluginReference(#[from] InvalidReference),
     #[error("unknown signal{0}")]
     UnknownSignal(Nearest),
     #[error("no exporter with this name exists{0}")]

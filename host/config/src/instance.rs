@@ -6,13 +6,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use kiln_policy::{Grants, PluginName};
+use kiln_policy::Grants;
 
 use crate::component_id::ComponentId;
 use crate::document::{Content, Entry, Node};
 use crate::error::{Location, Problem, YamlPath};
 use crate::grants;
 use crate::limits::Limits;
+use crate::plugin_reference::PluginReference;
 use crate::reader::{Section, Value};
 use crate::units::MAX_DURATION;
 
@@ -57,7 +58,7 @@ pub struct Instance {
     /// Which of the two sections it stands in.
     pub role: Role,
     /// The plugin that runs.
-    pub plugin: PluginName,
+    pub plugin: PluginReference,
     /// Time from the start of one collection to the start of the next; of no meaning for processors.
     pub collection_interval: Duration,
     /// Time before the first collection; of no meaning for processors.
@@ -101,7 +102,7 @@ impl Instance {
     /// Reads one entry; `None` if it cannot be told which plugin it is for.
     pub(crate) fn read(file: &str, id: ComponentId, role: Role, entry: &Entry, value: &Value<'_>) -> Option<Self> {
         let mut section = value.section();
-        let plugin = plugin_name(&id, entry, value, &mut section);
+        let plugin = plugin_reference(&id, entry, value, &mut section);
         let limits = Limits::read(section.section("limits"));
         let grants = section.get("grants").map(|grants| grants::read(file, &grants)).unwrap_or_default();
         let collection_interval =
@@ -143,19 +144,20 @@ impl Instance {
     }
 }
 
-fn plugin_name(id: &ComponentId, entry: &Entry, value: &Value<'_>, section: &mut Section<'_>) -> Option<PluginName> {
-    let (name, at, path) = match section.get("plugin") {
+fn plugin_reference(
+    id: &ComponentId,
+    entry: &Entry,
+    value: &Value<'_>,
+    section: &mut Section<'_>,
+) -> Option<PluginReference> {
+    let (text, at, path) = match section.get("plugin") {
         Some(plugin) => (plugin.text()?, plugin.node.at, plugin.path.clone()),
         None => (id.kind(), entry.key_at, value.path.clone()),
     };
-    match PluginName::try_from(name.to_owned()) {
-        Ok(name) => Some(name),
-        Err(_) => {
-            let problem = Problem::Unsupported(
-                "the part before `/`, or `plugin` if given, must be the name of a plugin: lower-case letters, digits \
-                 and `-`",
-            );
-            value.report.error(at, &path, problem);
+    match text.parse() {
+        Ok(reference) => Some(reference),
+        Err(error) => {
+            value.report.error(at, &path, Problem::PluginReference(error));
             None
         }
     }

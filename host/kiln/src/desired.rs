@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use kiln_config::Config;
-use kiln_runtime::Directory;
 
 use crate::blueprint::Blueprint;
 use crate::commands::environment;
 use crate::exit::Failure;
 use crate::locked;
+use crate::plugins::Plugins;
 use crate::prepare::{Preparation, prepare};
 use crate::watch::Fingerprint;
 
@@ -50,8 +50,8 @@ impl Place {
             tracing::warn!("{warning}");
         }
         let fingerprint = fingerprint.with_plugins(&config.plugins_dir);
-        let directory = Directory::read(&config.plugins_dir).map_err(Failure::usage)?;
-        let preparation = prepare(&self.config, &config, &directory);
+        let plugins = Plugins::read(&config, &|text| tracing::info!("{text}")).map_err(Failure::usage)?;
+        let preparation = prepare(&self.config, &config, &plugins);
         for warning in &preparation.warnings {
             tracing::warn!("{warning}");
         }

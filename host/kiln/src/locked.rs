@@ -19,7 +19,13 @@ pub(crate) fn place(config: &Path) -> PathBuf {
 /// What would run, as it would be locked.
 pub(crate) fn lock_of(preparation: &Preparation) -> Lock {
     let mut lock = Lock::default();
-    for prepared in &preparation.ready {
+    // Whichever order they are configured in: of several versions the first has the name to itself.
+    let mut ready: Vec<_> = preparation.ready.iter().collect();
+    ready.sort_by_key(|prepared| {
+        let file = &prepared.file;
+        (file.manifest.name.clone(), file.manifest.version.clone(), file.digest)
+    });
+    for prepared in ready {
         lock.add(&prepared.instance, &prepared.file, &prepared.policy, prepared.signature.as_ref());
     }
     lock

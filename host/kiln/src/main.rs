@@ -11,6 +11,7 @@ mod discovery;
 mod exit;
 mod instances;
 mod locked;
+mod plugins;
 mod prepare;
 mod reload;
 mod running;

@@ -8,15 +8,16 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use kiln_config::{Config, Instance, PluginSettings, Role, Secret};
+use kiln_config::{Config, Instance, PluginReference, PluginSettings, Role, Secret};
 use kiln_egress::Credentials;
 use kiln_policy::{
-    Credential, NotAllowed, Origin, OriginRange, PluginKind, Policy, PolicyError, ProxyRule, ValidSignature,
+    Credential, NotAllowed, Origin, OriginRange, PluginKind, Policy, PolicyError, ProxyRule, ValidSignature, Visible,
 };
-use kiln_runtime::{ComponentFile, Directory};
+use kiln_runtime::{ComponentFile, NotFound};
 use kiln_telemetry::{Redaction, Subject};
 
 use crate::blueprint::InstanceKey;
+use crate::plugins::Plugins;
 
 /// An instance that can run.
 #[derive(Clone)]
@@ -113,17 +114,17 @@ impl fmt::Display for Place<'_> {
 }
 
 /// Finds each instance's plugin, checks its settings against the manifest and its grants against the requests.
-pub(crate) fn prepare(path: &Path, config: &Config, directory: &Directory) -> Preparation {
+pub(crate) fn prepare(path: &Path, config: &Config, plugins: &Plugins) -> Preparation {
     let mut preparation = Preparation::default();
     for instance in &config.instances {
         let place = Place { config: path, instance };
-        match find(&place, config, directory) {
+        match find(&place, config, plugins) {
             Ok(file) => preparation.check(&place, config, file),
             Err(Missing::Refused(reason)) => preparation.refused.push(Obstacle::of(instance, reason)),
             Err(Missing::Unknown(reason)) => preparation.faults.push(Obstacle::of(instance, reason)),
         }
     }
-    for refused in directory.refused() {
+    for refused in plugins.directory.refused() {
         preparation.warnings.push(format!("{}: {}; ignored", refused.path.display(), refused.error));
     }
     preparation
@@ -142,19 +143,52 @@ enum Missing {
     Unknown(String),
 }
 
-fn find<'d>(place: &Place<'_>, config: &Config, directory: &'d Directory) -> Result<&'d Arc<ComponentFile>, Missing> {
-    let name = place.instance.plugin.as_str();
-    if let Some(file) = directory.plugin(name) {
-        return Ok(file);
+fn find<'d>(place: &Place<'_>, config: &Config, plugins: &'d Plugins) -> Result<&'d Arc<ComponentFile>, Missing> {
+    let (name, version) = match &place.instance.plugin {
+        PluginReference::Named { name, version } => (name.as_str(), version.as_deref()),
+        PluginReference::Fetched { digest, .. } => {
+            let fetched = plugins.fetched(digest);
+            return fetched.map_err(|reason| {
+                Missing::Refused(format!("{place}: the plugin `{}` {reason}", place.instance.plugin))
+            });
+        }
+    };
+    let directory = &plugins.directory;
+    let in_directory = config.plugins_dir.display();
+    let missing = match directory.find(name, version) {
+        Ok(file) => return Ok(file),
+        Err(missing) => missing,
+    };
+    let choices = |versions: &[String]| {
+        let choices: Vec<_> = versions.iter().map(|version| format!("`plugin: {name}@{}`", Visible(version))).collect();
+        choices.join(" or ")
+    };
+    match missing {
+        NotFound::Ambiguous(versions) => {
+            let choices = choices(&versions);
+            return Err(Missing::Refused(format!(
+                "{place}: {in_directory} holds several versions of the plugin `{name}`: choose with {choices}, or remove what is \
+                 not to run"
+            )));
+        }
+        NotFound::Version(versions) => {
+            let choices = choices(&versions);
+            return Err(Missing::Unknown(format!(
+                "{place}: there is no version {} of the plugin `{name}` in {in_directory}; there is {choices}",
+                Visible(version.unwrap_or_default())
+            )));
+        }
+        NotFound::Name => {}
     }
     let of_that_name =
         directory.refused().iter().find(|refused| refused.path.file_stem().is_some_and(|stem| stem == name));
     if let Some(refused) = of_that_name {
         return Err(Missing::Refused(format!("{place}: {} {}", refused.path.display(), refused.error)));
     }
-    let names: Vec<_> = directory.plugins().map(|(_, file)| file.manifest.name.to_string()).collect();
+    let mut names: Vec<_> = directory.plugins().map(|(_, file)| file.manifest.name.to_string()).collect();
+    names.dedup();
     let there = if names.is_empty() { "it holds none".to_owned() } else { format!("it holds {}", names.join(", ")) };
-    Err(Missing::Unknown(format!("{place}: there is no plugin `{name}` in {}; {there}", config.plugins_dir.display())))
+    Err(Missing::Unknown(format!("{place}: there is no plugin `{name}` in {in_directory}; {there}")))
 }
 
 impl Preparation {

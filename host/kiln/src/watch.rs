@@ -9,14 +9,12 @@ use std::time::Duration;
 
 use kiln_audit::LOCK_FILE;
 use kiln_policy::SIGNATURE_EXTENSION;
+use kiln_runtime::plugin_paths;
 
 use crate::desired::{Desired, Place};
 
 /// How often it is looked. What has changed must look the same twice, so that half a file is not taken for one.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// Files of a directory beyond this many are not looked at; a plugins directory may hold fewer.
-const MAX_FILES: usize = 10_000;
 
 /// How files looked at one moment, without reading them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,15 +59,19 @@ impl Fingerprint {
         self
     }
 
-    /// With the plugins in a directory, and their signatures. Blocks.
+    /// With the plugins in a directory and below it, and their signatures. Blocks.
     pub(crate) fn with_plugins(mut self, directory: &Path) -> Self {
-        let names = std::fs::read_dir(directory).into_iter().flatten().take(MAX_FILES).flatten();
-        let counts = |path: &Path| {
-            let extension = path.extension().unwrap_or_default();
-            ["wasm", "cwasm", SIGNATURE_EXTENSION].iter().any(|known| extension.eq_ignore_ascii_case(known))
-        };
-        names.map(|entry| entry.path()).filter(|path| counts(path)).for_each(|path| self.add(path));
+        for path in plugin_paths(directory) {
+            self.add_plugin(path);
+        }
         self
+    }
+
+    fn add_plugin(&mut self, path: PathBuf) {
+        let mut signature = path.clone().into_os_string();
+        signature.push(format!(".{SIGNATURE_EXTENSION}"));
+        self.add(path);
+        self.add(PathBuf::from(signature));
     }
 
     /// Follows links: what is at their end is what is read.

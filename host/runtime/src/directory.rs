@@ -1,4 +1,4 @@
-//! The plugins directory: every `.wasm` file in it, read once.
+//! The plugins directory: every `.wasm` file in it and below it, read once.
 //!
 //! A file that is no plugin is set aside with its reason and costs nobody else anything.
 
@@ -11,17 +11,27 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use crate::component_file::{ComponentFile, FileError, MAX_FILE_BYTES};
+use crate::plugin_files::{MAX_FILES, PluginFiles};
 use crate::regular_file::open_regular;
 use crate::signature_file::read_signature;
-
-/// Files beyond this many are not looked at.
-const MAX_FILES: usize = 1000;
 
 /// What a plugins directory holds.
 #[derive(Debug, Default)]
 pub struct Directory {
-    plugins: BTreeMap<String, (PathBuf, Arc<ComponentFile>)>,
+    /// By name, then by version.
+    plugins: BTreeMap<String, BTreeMap<String, (PathBuf, Arc<ComponentFile>)>>,
     refused: Vec<Refused>,
+}
+
+/// Why a plugin is not found; what there is instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// Nothing of that name.
+    Name,
+    /// Not that version, but these.
+    Version(Vec<String>),
+    /// These versions, and nobody has said which.
+    Ambiguous(Vec<String>),
 }
 
 /// A file that is no plugin of this Kiln.
@@ -34,30 +44,23 @@ pub struct Refused {
 }
 
 impl Directory {
-    /// Reads every `.wasm` and `.cwasm` file directly in `path`, in order of name.
+    /// Reads every `.wasm` and `.cwasm` file in `path` and its subdirectories, in order of name.
     ///
     /// # Errors
-    /// The directory cannot be listed, or two files hold plugins of the same name.
+    /// The directory cannot be listed, or two files hold plugins of the same name and version.
     pub fn read(path: &Path) -> Result<Self, DirectoryError> {
         let unreadable = |error| DirectoryError::Unreadable { path: path.to_owned(), error };
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(unreadable)?;
-        let mut names = Vec::new();
-        for entry in dir.entries().map_err(unreadable)? {
-            let name = entry.map_err(unreadable)?.file_name();
-            let is_plugin = Path::new(&name).extension().is_some_and(|extension| {
-                extension.eq_ignore_ascii_case("wasm") || extension.eq_ignore_ascii_case("cwasm")
-            });
-            if is_plugin {
-                names.push(name);
-            }
-        }
-        names.sort();
-        if names.len() > MAX_FILES {
-            return Err(DirectoryError::TooMany { path: path.to_owned(), count: names.len() });
+        let PluginFiles { files, unreadable: closed, is_too_much } = PluginFiles::of(&dir).map_err(unreadable)?;
+        if is_too_much {
+            return Err(DirectoryError::TooMany { path: path.to_owned(), count: files.len() });
         }
         let mut directory = Self::default();
-        for name in names {
-            directory.take(&dir, Path::new(&name), path.join(&name))?;
+        for (below, error) in closed {
+            directory.refused.push(Refused { path: path.join(below), error: Box::new(error.into()) });
+        }
+        for name in files {
+            directory.take(&dir, &name, path.join(&name))?;
         }
         Ok(directory)
     }
@@ -90,23 +93,33 @@ impl Directory {
     }
 
     fn insert(&mut self, path: PathBuf, file: ComponentFile) -> Result<(), DirectoryError> {
-        let name = file.manifest.name.to_string();
-        if let Some((other, _)) = self.plugins.get(&name) {
-            return Err(DirectoryError::SameName { name, first: other.clone(), second: path });
+        let (name, version) = (file.manifest.name.to_string(), file.manifest.version.clone());
+        let versions = self.plugins.entry(name.clone()).or_default();
+        if let Some((other, _)) = versions.get(&version) {
+            return Err(DirectoryError::SameName { name, version, first: other.clone(), second: path });
         }
-        self.plugins.insert(name, (path, Arc::new(file)));
+        versions.insert(version, (path, Arc::new(file)));
         Ok(())
     }
 
-    /// The plugin of this name.
-    #[must_use]
-    pub fn plugin(&self, name: &str) -> Option<&Arc<ComponentFile>> {
-        self.plugins.get(name).map(|(_, file)| file)
+    /// The plugin of this name, and of this version if one is said.
+    ///
+    /// # Errors
+    /// There is none, or there are several and none is said.
+    pub fn find(&self, name: &str, version: Option<&str>) -> Result<&Arc<ComponentFile>, NotFound> {
+        let versions = self.plugins.get(name).ok_or(NotFound::Name)?;
+        let others = || versions.keys().cloned().collect();
+        let found = match version {
+            Some(version) => versions.get(version).ok_or_else(|| NotFound::Version(others()))?,
+            None if versions.len() > 1 => return Err(NotFound::Ambiguous(others())),
+            None => versions.values().next().ok_or(NotFound::Name)?,
+        };
+        Ok(&found.1)
     }
 
-    /// Every plugin with the file it was read from, by name.
+    /// Every plugin with the file it was read from, by name and version.
     pub fn plugins(&self) -> impl Iterator<Item = (&Path, &ComponentFile)> {
-        self.plugins.values().map(|(path, file)| (path.as_path(), &**file))
+        self.plugins.values().flat_map(BTreeMap::values).map(|(path, file)| (path.as_path(), &**file))
     }
 
     /// The files that are no plugins.
@@ -140,7 +153,7 @@ pub enum DirectoryError {
         error: std::io::Error,
     },
     /// More files than anyone would put there.
-    #[error("plugins directory {} holds {count} plugin files, more than the {MAX_FILES} allowed", path.display())]
+    #[error("plugins directory {} holds more than {MAX_FILES} plugin files ({count}), or more directories than anyone would look into", path.display())]
     TooMany {
         /// The directory.
         path: PathBuf,
@@ -148,10 +161,12 @@ pub enum DirectoryError {
         count: usize,
     },
     /// A name must mean one plugin.
-    #[error("{} and {} both hold the plugin `{name}`: remove one", first.display(), second.display())]
+    #[error("{} and {} both hold the plugin `{name}` in version {version}: remove one", first.display(), second.display())]
     SameName {
         /// Name of the plugin.
         name: String,
+        /// Its version.
+        version: String,
         /// One file.
         first: PathBuf,
         /// The other.

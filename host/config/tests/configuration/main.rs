@@ -126,7 +126,7 @@ service:
     assert_eq!(config.instances.len(), 2);
     let (databricks, resource) = (&config.instances[0], &config.instances[1]);
     assert_eq!((databricks.id.to_string().as_str(), databricks.role), ("databricks", Role::Receiver));
-    assert_eq!(databricks.plugin.as_str(), "databricks");
+    assert_eq!(databricks.plugin.to_string(), "databricks");
     assert_eq!((databricks.at.line, databricks.at.column), (4, 3));
     assert_eq!((resource.id.to_string().as_str(), resource.role), ("resource", Role::Processor));
     let signals: Vec<Signal> = config.pipelines.iter().map(|pipeline| pipeline.signal).collect();
@@ -198,10 +198,10 @@ service:
     assert_eq!(config.telemetry.logs.encoding, LogEncoding::Json);
     assert_eq!(config.telemetry.endpoint.unwrap().to_string(), "0.0.0.0:0");
     let [prod, other, resource] = &config.instances[..] else { panic!() };
-    assert_eq!((prod.plugin.as_str(), prod.id.name()), ("databricks", Some("prod")));
+    assert_eq!((prod.plugin.to_string().as_str(), prod.id.name()), ("databricks", Some("prod")));
     assert_eq!((prod.collection_interval, prod.initial_delay), (Duration::from_secs(10), Duration::ZERO));
     assert_eq!(prod.timeout, Duration::from_secs(30), "whatever the interval");
-    assert_eq!((other.plugin.as_str(), other.timeout), ("databricks", Duration::from_secs(90)));
+    assert_eq!((other.plugin.to_string().as_str(), other.timeout), ("databricks", Duration::from_secs(90)));
     assert_eq!(resource.timeout, Duration::from_secs(1));
     let limits = Limits {
         memory: 64 << 20,

@@ -4,19 +4,19 @@ use std::fs;
 use std::path::Path;
 
 use kiln_config::Config;
-use kiln_runtime::Directory;
 
 use super::validate::environment;
 use crate::cli::ConfigFile;
 use crate::exit::{Failure, print, warn};
 use crate::locked;
+use crate::plugins::Plugins;
 use crate::prepare::prepare;
 
 pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
     let path = &arguments.config;
     let config = Config::read(path, &environment).map_err(Failure::usage)?;
-    let directory = Directory::read(&config.plugins_dir).map_err(Failure::usage)?;
-    let preparation = prepare(path, &config, &directory);
+    let plugins = Plugins::read(&config, &warn).map_err(Failure::usage)?;
+    let preparation = prepare(path, &config, &plugins);
     for warning in &preparation.warnings {
         warn(&format!("warning: {warning}"));
     }

@@ -1,6 +1,6 @@
 //! `kiln run`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kiln_config::{Config, LogEncoding};
 use kiln_runtime::Precompiled;
@@ -14,6 +14,9 @@ use crate::exit::Failure;
 use crate::service;
 use crate::signals::Signals;
 use crate::watch::Fingerprint;
+
+/// How long work that nobody waits for any more may go on once Kiln has stopped.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 pub(super) fn run(arguments: &Run) -> Result<(), Failure> {
     let started = Instant::now();
@@ -41,7 +44,10 @@ pub(super) fn run(arguments: &Run) -> Result<(), Failure> {
     let precompiled = bundle.map(|(directory, digest)| Precompiled::open(directory, digest)).transpose();
     let precompiled = precompiled.map_err(Failure::usage)?;
     let desired = place.read_plugins(config, fingerprint)?;
-    runtime.block_on(service::run(started, signals, place, desired, &redaction, precompiled))
+    let ended = runtime.block_on(service::run(started, signals, place, desired, &redaction, precompiled));
+    // What is under way on threads of its own is short, but for a plugin that is being fetched for a reload.
+    runtime.shutdown_timeout(LAST_WORK);
+    ended
 }
 
 /// Memory holds credentials: it leaves neither as a core dump, nor to a debugger of the same user.

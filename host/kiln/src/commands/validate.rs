@@ -1,11 +1,11 @@
 //! `kiln validate`.
 
 use kiln_config::{Config, Errors, Examined, Instance};
-use kiln_runtime::Directory;
 
 use crate::cli::Checked;
 use crate::exit::{Failure, print, warn};
 use crate::locked;
+use crate::plugins::Plugins;
 use crate::prepare::prepare;
 
 pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
@@ -14,12 +14,12 @@ pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
     for warning in &config.warnings {
         warn(&format!("warning: {warning}"));
     }
-    let directory = match (Directory::read(&config.plugins_dir), &errors) {
-        (Ok(directory), _) => directory,
+    let plugins = match (Plugins::read(&config, &warn), &errors) {
+        (Ok(plugins), _) => plugins,
         (Err(error), None) => return Err(Failure::usage(error)),
         (Err(error), Some(errors)) => return Err(Failure::Usage(format!("{errors}\n{error}"))),
     };
-    let preparation = prepare(path, &config, &directory);
+    let preparation = prepare(path, &config, &plugins);
     for warning in &preparation.warnings {
         warn(&format!("warning: {warning}"));
     }

@@ -29,7 +29,7 @@ fn blueprint(text: &str) -> Blueprint {
     let mut blueprint = Blueprint::of(&config, &Default::default());
     for instance in &config.instances {
         let substance = Substance {
-            digest: kiln_runtime::Digest::of(instance.plugin.as_str().as_bytes()),
+            digest: kiln_runtime::Digest::of(instance.plugin.to_string().as_bytes()),
             policy: crate::blueprint::told(&Policy::default()),
             settings: instance.body.settings(&json!({})).unwrap().public,
             secrets: BTreeMap::new(),

@@ -8,6 +8,7 @@ use kiln_runtime::{ComponentFile, Directory};
 
 use crate::commands::environment;
 use crate::exit::Failure;
+use crate::plugins::Plugins;
 use crate::prepare::{Prepared, prepare};
 use crate::watch::Fingerprint;
 
@@ -63,13 +64,16 @@ impl Source {
         if let Some(refused) = directory.refused().first() {
             return Err(Failure::Usage(format!("{}: {}", refused.path.display(), refused.error)));
         }
-        let Some((_, file)) = directory.plugins().next() else {
+        let plugins = Plugins::from(directory);
+        let Some((_, file)) = plugins.directory.plugins().next() else {
             return Err(Failure::Usage(format!("{} is no plugin", self.file.display())));
         };
         let (place, mut config) = self.config(file)?;
-        let chosen = self.choose(&place, &config, file)?.clone();
+        let mut chosen = self.choose(&place, &config, file)?.clone();
+        // The file is tried in the place of whatever the configuration names.
+        chosen.plugin = file.manifest.name.clone().into();
         config.instances = vec![chosen];
-        let preparation = prepare(&place, &config, &directory);
+        let preparation = prepare(&place, &config, &plugins);
         let wrong: Vec<_> =
             preparation.faults.iter().chain(&preparation.refused).map(|obstacle| obstacle.reason.as_str()).collect();
         let wrong = wrong.join("\n");
@@ -95,7 +99,10 @@ impl Source {
     /// The instance that is meant.
     fn choose<'c>(&self, place: &Path, config: &'c Config, file: &ComponentFile) -> Result<&'c Instance, Failure> {
         let (name, kind) = (&file.manifest.name, file.manifest.kind);
-        let of_plugin = |instance: &&Instance| instance.plugin == *name;
+        let of_plugin = |instance: &&Instance| match instance.plugin.name() {
+            Some(configured) => configured == name,
+            None => instance.id.kind() == name.as_str(),
+        };
         let meant: Vec<_> = match &self.instance {
             Some(id) => config.instances.iter().filter(|instance| instance.id.to_string() == *id).collect(),
             None => config.instances.iter().filter(of_plugin).collect(),

@@ -94,7 +94,8 @@ impl Suite<'_> {
             PluginKind::Processor => Role::Processor,
         };
         let name = &self.manifest().name;
-        let instance = config.instances.iter().find(|instance| instance.role == role && instance.plugin == *name)?;
+        let instance =
+            config.instances.iter().find(|instance| instance.role == role && instance.plugin.name() == Some(name))?;
         instance.body.settings(&self.manifest().config).err().map(|errors: Errors| errors.to_string())
     }
 }
