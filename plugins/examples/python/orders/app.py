@@ -104,7 +104,8 @@ class Orders:
         if response.status != 200:
             raise Err(CollectError_InvalidData(f"/api/orders: status {response.status}"))
         try:
-            return json.loads(response.body)
+            # Text first: what bytes of another encoding would need is a module that nothing can load any more.
+            return json.loads(response.body.decode())
         except ValueError as error:
             raise Err(CollectError_InvalidData(f"/api/orders: {error}")) from None
 
@@ -158,7 +159,12 @@ class WitWorld(World):
 
 def load() -> Progress:
     stored = attempt(lambda: state.get(STATE_KEY))
-    return Progress(start=clock.now()) if stored is None else Progress(**json.loads(stored))
+    if stored is None:
+        return Progress(start=clock.now())
+    try:
+        return Progress(**json.loads(stored.decode()))
+    except (TypeError, ValueError) as error:
+        raise Err(CollectError_Failed(f"what is remembered cannot be read: {error}")) from None
 
 
 def attempt(call):

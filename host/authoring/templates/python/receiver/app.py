@@ -36,7 +36,9 @@ class WitWorld(World):
         if response.status != 200:
             raise Err(CollectError_Unavailable(f"/api/queues: status {response.status}"))
         try:
-            lengths = {queue["name"]: int(queue["length"]) for queue in json.loads(response.body)["queues"]}
+            # Text first: what bytes of another encoding would need is a module that nothing can load any more.
+            queues = json.loads(response.body.decode())["queues"]
+            lengths = {queue["name"]: int(queue["length"]) for queue in queues}
         except (KeyError, TypeError, ValueError) as error:
             raise Err(CollectError_InvalidData(f"/api/queues: {error!r}")) from None
         points = [point(name, length) for name, length in lengths.items()]

@@ -6,7 +6,12 @@ from unittest import mock
 
 import app
 from componentize_py_types import Err
-from wit_world.imports.collection import CollectError_InvalidData, CollectError_Unauthorized, CollectError_Unavailable
+from wit_world.imports.collection import (
+    CollectError_Failed,
+    CollectError_InvalidData,
+    CollectError_Unauthorized,
+    CollectError_Unavailable,
+)
 from wit_world.imports.http import Error_Timeout, Response
 
 
@@ -91,6 +96,8 @@ class Orders(unittest.TestCase):
             (Response(503, [], b""), CollectError_Unavailable),
             (Error_Timeout(), CollectError_Unavailable),
             (Response(200, [], b"<html>"), CollectError_InvalidData),
+            (Response(200, [], b"\xff\xfe"), CollectError_InvalidData),
+            (Response(200, [], "\ufeff{}".encode()), CollectError_InvalidData),
             (Response(200, [], b'{"orders": [{}]}'), CollectError_InvalidData),
         ]
         for answer, expected in cases:
@@ -98,6 +105,14 @@ class Orders(unittest.TestCase):
                 configured().collect()
             self.assertIsInstance(raised.exception.value, expected)
             self.assertEqual((host.emitted, host.state), ([], {}))
+
+    def test_a_state_of_another_version_is_not_counted_on(self):
+        for stored in (b"", b"null", b"{}", b"7", b"\xff", b'{"start": 1}0'):
+            with self.subTest(stored=stored), Host(page([], "a", False)) as host, self.assertRaises(Err) as raised:
+                host.state["progress"] = stored
+                configured().collect()
+            self.assertIsInstance(raised.exception.value, CollectError_Failed)
+            self.assertEqual(host.emitted, [])
 
 
 if __name__ == "__main__":
