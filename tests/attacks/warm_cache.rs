@@ -38,7 +38,7 @@ service:
 "#;
     std::fs::write(folder.path().join("kiln.yaml"), configuration).map_err(text)?;
     let mut kiln = Program::start(&mut kiln_in(folder.path(), &["run"])?).map_err(text)?;
-    kiln.stderr().wait_for(PATIENCE, |log| log.contains("running").then_some(()))?;
+    kiln.stderr().wait_for(PATIENCE, |log| log.contains(" running receivers=").then_some(()))?;
     kiln.signal("TERM").map_err(text)?;
     kiln.wait(PATIENCE)?;
     Ok(folder)

@@ -157,7 +157,7 @@ fn subdirectories_hold_plugins() {
     let text = fs::read_to_string(desk.path("kiln.yaml")).unwrap();
     fs::write(desk.path("kiln.yaml"), text.replace("  data_dir: data\n", "  data_dir: data\n  watch: true\n")).unwrap();
     let mut kiln = Kiln::start(desk.0.path());
-    kiln.wait_until(|| desk.log().contains("running"));
+    kiln.wait_until(|| desk.log().contains(" running receivers="));
     fs::write(desk.path("plugins/team/next"), steady_of("0.2.0")).unwrap();
     fs::rename(desk.path("plugins/team/next"), desk.path("plugins/team/a/steady.wasm")).unwrap();
     kiln.wait_until(|| desk.log().contains("reloaded: receivers.steady changed"));
@@ -182,7 +182,7 @@ fn versions_lie_side_by_side_and_one_is_chosen() {
 
     desk.configure(&[("steady", Some("steady@0.2.0"))], "");
     let mut kiln = Kiln::start(desk.0.path());
-    kiln.wait_until(|| desk.log().contains("running"));
+    kiln.wait_until(|| desk.log().contains(" running receivers="));
     assert!(desk.log().contains("version=\"0.2.0\"") && !desk.log().contains("version=\"0.1.0\""), "{}", desk.log());
     kiln.stop();
 
@@ -222,7 +222,7 @@ fn a_plugin_is_fetched_once_and_then_kept() {
     let reference = format!("{}/steady.wasm#sha256={old_digest}", files.url);
     desk.configure(&[("steady", Some(&reference))], "");
     let mut kiln = Kiln::start(desk.0.path());
-    kiln.wait_until(|| desk.log().contains("running"));
+    kiln.wait_until(|| desk.log().contains(" running receivers="));
     let log = desk.log();
     assert!(log.contains("fetching the plugin sha256:") && log.contains("fetched the plugin sha256:"), "{log}");
     assert_eq!(files.asked(), ["/steady.wasm", "/releases/steady-0.1.0.wasm"]);
