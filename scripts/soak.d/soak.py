@@ -1,7 +1,7 @@
 """Watches a Kiln whose backend fails at random, and says in the end whether it is still what it was.
 
-Memory is sampled every few seconds; its slope is that of the least squares over the last two thirds, and it is too steep if
-even two standard errors less would be. The faults are such that a request is stored or not, never perhaps: so what the backend has is
+Memory is sampled every few seconds, without the pages of files, which the kernel maps and drops as others need room; its slope is that
+of the least squares over the last two thirds, and it is too steep if even two standard errors less would be. The faults are such that a request is stored or not, never perhaps: so what the backend has is
 exactly what Kiln counts as sent, and that is exactly what came out of the pipelines.
 """
 
@@ -83,6 +83,7 @@ def fault(dice, backend):
 
 
 def resident_mib(pid, field="VmRSS"):
+    """VmRSS, RssAnon or VmHWM."""
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         lines = dict(line.split(":", 1) for line in status)
     return int(lines[field].split()[0]) / 1024
@@ -107,7 +108,7 @@ def tell(seconds, arguments):
     metrics = own_metrics(arguments.kiln)
     plugins = total(metrics, "kiln_instance_memory_bytes") / 2**20
     waiting = total(metrics, "otelcol_exporter_queue_size")
-    print(f"  {seconds / 60:5.1f} min  {resident_mib(arguments.pid):7.1f} MiB, of plugins {plugins:5.1f}; {waiting} batches wait", flush=True)
+    print(f"  {seconds / 60:5.1f} min  {resident_mib(arguments.pid):6.1f} MiB, {resident_mib(arguments.pid, 'RssAnon'):6.1f} without files, {plugins:5.1f} of plugins; {waiting} batches wait", flush=True)
 
 
 def watch(arguments):
@@ -122,7 +123,7 @@ def watch(arguments):
             if lasts := fault(dice, arguments.backend):
                 back_at = now + lasts
             next_fault = now + dice.uniform(3, 15)
-        samples.append((now - began, resident_mib(arguments.pid)))
+        samples.append((now - began, resident_mib(arguments.pid, "RssAnon")))
         if now - began >= told * arguments.minutes * 6:
             tell(now - began, arguments)
             told += 1
@@ -156,7 +157,7 @@ def main():
     is_whole, rows, queued, metrics, requests = settled(arguments)
 
     print(f"\n  processor     {100 * load:.2f} % of a core")
-    print(f"  memory (RSS)  {counted[0][1]:.1f} MiB after a third of the time, {samples[-1][1]:.1f} in the end, {resident_mib(arguments.pid, 'VmHWM'):.1f} at most")
+    print(f"  memory        {counted[0][1]:.1f} MiB without files after a third of the time, {samples[-1][1]:.1f} in the end; {resident_mib(arguments.pid, 'VmHWM'):.1f} with them at most")
     print(f"  its slope     {slope:+.1f} MiB an hour, standard error {error:.1f}; {arguments.slope} are allowed")
     refused = sum(1 for request in requests if request["answer"] != 200)
     retries = total(metrics, "kiln_exporter_retries_total")
