@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kiln_config::{MemoryLimit, Share};
 use kiln_telemetry::metrics::{MemoryBound, MemoryMetrics};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::account::{Account, Held};
@@ -32,6 +33,8 @@ struct Shared {
     guard: Mutex<Guard>,
     /// Whoever waits gets room in the order they asked.
     turn: tokio::sync::Mutex<()>,
+    /// What the first of those who wait is waiting for.
+    short_of: watch::Sender<Option<MemoryBound>>,
     metrics: MemoryMetrics,
 }
 
@@ -83,6 +86,7 @@ impl Memory {
             process,
             guard: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            short_of: watch::Sender::new(None),
             metrics,
         }))
     }
@@ -118,16 +122,23 @@ impl Memory {
                 waits(bound);
             }
         };
-        let _turn = match shared.turn.try_lock() {
-            Ok(turn) => turn,
-            Err(_) => {
-                tell(shared.in_the_way(bytes));
-                shared.turn.lock().await
+        let turn = shared.turn.lock();
+        tokio::pin!(turn);
+        let mut short_of = shared.short_of.subscribe();
+        // Whoever is only behind somebody else who gets in does not wait.
+        let _turn = tokio::select! {
+            biased;
+            turn = &mut turn => turn,
+            bound = shortage(&mut short_of) => {
+                tell(bound);
+                turn.await
             }
         };
+        let first = First(&shared.short_of);
         loop {
             if !shared.process_lets_in(began) {
                 tell(MemoryBound::Process);
+                first.is_short_of(MemoryBound::Process);
                 // Nothing says when a process shrinks.
                 let _ = timeout(LOOK, shared.account.room.notified()).await;
                 continue;
@@ -136,6 +147,7 @@ impl Memory {
                 Some(held) => return Reservation(held),
                 None => {
                     tell(MemoryBound::Batches);
+                    first.is_short_of(MemoryBound::Batches);
                     shared.account.room.notified().await;
                 }
             }
@@ -171,11 +183,32 @@ impl Shared {
         let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
         guard.lets_in(taken, *limit) || (self.account.held() == 0 && waits_since.elapsed() >= ALONE)
     }
+}
 
-    /// What those before are waiting for.
-    fn in_the_way(&self, bytes: u64) -> MemoryBound {
-        let fits = self.account.held().saturating_add(bytes) <= self.batches;
-        if fits && self.process.is_some() { MemoryBound::Process } else { MemoryBound::Batches }
+/// The first of those who wait, until it gets in or gives up.
+struct First<'a>(&'a watch::Sender<Option<MemoryBound>>);
+
+impl First<'_> {
+    fn is_short_of(&self, bound: MemoryBound) {
+        self.0.send_if_modified(|short_of| short_of.replace(bound) != Some(bound));
+    }
+}
+
+impl Drop for First<'_> {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|short_of| short_of.take().is_some());
+    }
+}
+
+/// Waits until the first has to wait.
+async fn shortage(short_of: &mut watch::Receiver<Option<MemoryBound>>) -> MemoryBound {
+    loop {
+        if let Some(bound) = *short_of.borrow_and_update() {
+            return bound;
+        }
+        if short_of.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -82,6 +82,40 @@ async fn those_who_wait_get_room_in_the_order_they_came() {
     assert_eq!(memory.held(), 0);
 }
 
+/// Scenario: two collections begin at the same moment, on two threads, again and again; there is room for both.
+/// Guarantees: neither has waited, whichever was first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn to_come_at_the_same_moment_is_not_to_wait() {
+    let metrics = Metrics::new("");
+    let (memory, _) = guarded(&metrics);
+    for _ in 0..2000 {
+        let (one, other) = (asking(&memory, 1), asking(&memory, 1));
+        assert_eq!((one.await.unwrap().1, other.await.unwrap().1), (None, None));
+    }
+}
+
+/// Scenario: a third collection comes while the first waits for memory and the second for its turn.
+/// Guarantees: each is told what it waits for at once, not when its turn has come.
+#[tokio::test(start_paused = true)]
+async fn whoever_is_behind_one_that_waits_knows_for_what() {
+    let memory = memory(100);
+    let batch = memory.hold(100);
+    let waited: Arc<Mutex<Vec<MemoryBound>>> = Arc::default();
+    let tasks: Vec<_> = (0..3)
+        .map(|_| {
+            let (memory, waited) = (memory.clone(), Arc::clone(&waited));
+            tokio::spawn(async move { memory.room(10, |bound| waited.lock().unwrap().push(bound)).await })
+        })
+        .collect();
+    settle().await;
+    assert_eq!(*waited.lock().unwrap(), [MemoryBound::Batches; 3]);
+    drop(batch);
+    for task in tasks {
+        let _room = task.await.unwrap();
+    }
+    assert_eq!(waited.lock().unwrap().len(), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_process_that_takes_too_much_keeps_the_door_shut_until_it_takes_clearly_less() {
     let metrics = Metrics::new("");
