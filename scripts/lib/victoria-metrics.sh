@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# VictoriaMetrics, the demo's backend: Debian's package, unpacked into the cache.
+# VictoriaMetrics, the backend of the demo and of the tests: Debian's package, unpacked into the cache.
 
 # Older packages (Debian 13 and before) are not known to take OTLP metrics as this demo sends them.
 readonly VICTORIA_METRICS_SUITE=sid
@@ -19,7 +19,7 @@ victoria_metrics_command() {
 
 victoria_metrics_present() { [ -n "$(victoria_metrics_command)" ]; }
 victoria_metrics_what() {
-  say "victoria-metrics, Debian package unpacked into $(victoria_metrics_directory): the demo's metrics backend (90 MB to download)"
+  say "victoria-metrics, Debian package unpacked into $(victoria_metrics_directory): a real metrics backend (90 MB to download)"
 }
 
 victoria_metrics_install() {
