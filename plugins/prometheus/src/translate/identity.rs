@@ -1,14 +1,8 @@
 //! Attributes as one run of bytes: what series are told apart by, and remembered as.
 
 /// Keys and values, sorted by key: each text behind its length of four bytes, little end first.
-///
-/// Identities of one metric are alike but for a few bytes far behind, and WebAssembly compares bytes one by one. So a
-/// digest comes first in every comparison. Nobody has to trust it: where two are equal the bytes decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Identity {
-    digest: u64,
-    bytes: Box<[u8]>,
-}
+pub(crate) struct Identity(Box<[u8]>);
 
 impl Identity {
     pub(crate) fn new<'t>(pairs: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
@@ -20,31 +14,16 @@ impl Identity {
             bytes.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
             bytes.extend_from_slice(text.as_bytes());
         }
-        Self { digest: digest(&bytes), bytes: bytes.into_boxed_slice() }
+        Self(bytes.into_boxed_slice())
     }
 
     pub(crate) const fn pairs(&self) -> Pairs<'_> {
-        Pairs { rest: &self.bytes }
+        Pairs { rest: &self.0 }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.0.is_empty()
     }
-}
-
-/// Eight bytes at a time; nothing has none.
-fn digest(bytes: &[u8]) -> u64 {
-    // An odd number without a pattern, the golden ratio's.
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |digest: u64, word: [u8; 8]| {
-        let mixed = (digest ^ u64::from_le_bytes(word)).wrapping_mul(FACTOR);
-        mixed ^ (mixed >> 32)
-    };
-    let (words, rest) = bytes.as_chunks();
-    let digest = words.iter().fold(0, |digest, word| mix(digest, *word));
-    let mut last = [0; 8];
-    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    mix(digest, last)
 }
 
 /// Iterator over keys and values.
