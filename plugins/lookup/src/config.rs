@@ -71,25 +71,12 @@ impl Config {
                 let message = format!("`{}` is there already", raw.key);
                 return Err(ConfigError::new(format!("/attributes/{index}/key"), message));
             }
-            let default = raw.default.as_ref().map(value).transpose();
+            let default = raw.default.as_ref().map(AttributeValue::try_from).transpose();
             let default =
                 default.map_err(|message| ConfigError::new(format!("/attributes/{index}/default"), message))?;
             let column = raw.column.as_ref().unwrap_or(&raw.key).clone();
             targets.push(Target { key: raw.key.clone(), column, default, action: raw.action });
         }
         Ok(Some(targets))
-    }
-}
-
-fn value(value: &serde_json::Value) -> Result<AttributeValue, &'static str> {
-    match value {
-        serde_json::Value::String(text) => Ok(AttributeValue::from(text.as_str())),
-        serde_json::Value::Bool(value) => Ok(AttributeValue::from(*value)),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(integer), _) => Ok(AttributeValue::from(integer)),
-            (None, Some(float)) if number.is_f64() => Ok(AttributeValue::from(float)),
-            (None, _) => Err("is too large for an attribute: 64 bits, signed"),
-        },
-        _ => Err("must be a string, a number or a boolean"),
     }
 }

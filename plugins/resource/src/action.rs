@@ -82,7 +82,7 @@ impl Action {
             (None, Some(key)) => Ok(Some(What::Set { absent, present, from: From::Attribute(key) })),
             (Some(serde_json::Value::String(text)), None) if text.is_empty() => Ok(None),
             (Some(value), None) => {
-                let value = value::read(&value).map_err(|message| invalid("value", message))?;
+                let value = AttributeValue::try_from(&value).map_err(|message| invalid("value", message))?;
                 Ok(Some(What::Set { absent, present, from: From::Value(value) }))
             }
         };

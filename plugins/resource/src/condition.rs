@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use crate::Attributes;
 use crate::pattern::Pattern;
-use crate::value;
 
 /// As it is written.
 #[derive(Debug, Deserialize)]
@@ -37,7 +36,7 @@ impl Condition {
         let invalid = |field: &str, message: &str| ConfigError::new(format!("{place}{field}"), message);
         let test = match (equals, matches, present) {
             (Some(wanted), None, None) => {
-                Test::Equals(value::read(&wanted).map_err(|message| invalid("/equals", message))?)
+                Test::Equals(AttributeValue::try_from(&wanted).map_err(|message| invalid("/equals", message))?)
             }
             (None, Some(pattern), None) => {
                 Test::Matches(Pattern::new(&pattern).map_err(|message| invalid("/matches", &message))?)

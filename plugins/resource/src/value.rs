@@ -15,23 +15,6 @@ pub(crate) enum Type {
     String,
 }
 
-/// Reads a value of the configuration.
-///
-/// # Errors
-/// What is wrong with it.
-pub(crate) fn read(value: &serde_json::Value) -> Result<AttributeValue, &'static str> {
-    match value {
-        serde_json::Value::String(text) => Ok(AttributeValue::from(text.as_str())),
-        serde_json::Value::Bool(value) => Ok(AttributeValue::from(*value)),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(integer), _) => Ok(AttributeValue::from(integer)),
-            (None, Some(float)) if number.is_f64() => Ok(AttributeValue::from(float)),
-            (None, _) => Err("is too large for an attribute: 64 bits, signed"),
-        },
-        _ => Err("must be a string, a number or a boolean"),
-    }
-}
-
 /// Whether nothing has changed. What is not a number is equal to itself here.
 pub(crate) fn is_same(before: Option<&AttributeValue>, after: Option<&AttributeValue>) -> bool {
     match (before, after) {

@@ -41,6 +41,24 @@ impl From<bool> for AttributeValue {
     }
 }
 
+/// A value as it is written in a configuration: a text, a number or a boolean. The error is what is wrong with it.
+impl TryFrom<&serde_json::Value> for AttributeValue {
+    type Error = &'static str;
+
+    fn try_from(value: &serde_json::Value) -> Result<Self, Self::Error> {
+        match value {
+            serde_json::Value::String(text) => Ok(Self::from(text.as_str())),
+            serde_json::Value::Bool(value) => Ok(Self::from(*value)),
+            serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(integer), _) => Ok(Self::from(integer)),
+                (None, Some(float)) if number.is_f64() => Ok(Self::from(float)),
+                (None, _) => Err("is too large for an attribute: 64 bits, signed"),
+            },
+            _ => Err("must be a string, a number or a boolean"),
+        }
+    }
+}
+
 impl NumberPoint {
     /// A point without a start time, of the time the host gives it.
     #[must_use]
