@@ -143,6 +143,23 @@ async fn points_of_every_kind_arrive_with_everything_they_inherit() {
 }
 
 #[tokio::test]
+async fn what_is_only_counted_is_counted_whatever_it_is_and_not_kept() {
+    let sink = Sink::start().unwrap();
+    sink.count_only();
+    let sizes = [
+        post(&sink, "/v1/metrics", metrics(vec![gauge("jobs", 0.5), gauge("runs", 1.0)])).await,
+        post(&sink, "/v1/metrics", b"no protobuf".to_vec()).await,
+    ];
+    assert_eq!(sizes.map(|answer| answer.status().as_u16()), [200, 400]);
+    let counts = client().get(format!("{}/-/counts", sink.url())).send().await.unwrap().bytes().await.unwrap();
+    let counts: serde_json::Value = serde_json::from_slice(&counts).unwrap();
+    let size = metrics(vec![gauge("jobs", 0.5), gauge("runs", 1.0)]).len();
+    assert_eq!(counts, json!({ "requests": 1, "items": 2, "wire_bytes": size, "bytes": size }));
+    let telemetry = sink.telemetry();
+    assert!(telemetry.points.is_empty() && telemetry.requests.iter().all(|request| request.body.is_empty()));
+}
+
+#[tokio::test]
 async fn spans_and_logs_arrive_with_readable_ids() {
     let sink = Sink::start().unwrap();
     let span = Span {

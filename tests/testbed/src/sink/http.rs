@@ -4,7 +4,7 @@
 //! signal's response message, errors as `google.rpc.Status`.
 
 use super::receive::{BODY_LIMIT, Refusal, Settled, gunzip, success};
-use super::{Received, Shared, Signal, Telemetry, grpc};
+use super::{Received, Shared, Signal, grpc};
 use crate::broken_off::{End, broken_off};
 use crate::faults::json;
 use crate::request::{Request as Record, parse_query};
@@ -29,6 +29,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .route("/-/telemetry", get(show).delete(forget))
+        .route("/-/counts", get(count))
         .merge(crate::faults::routes(shared.faults.clone()).with_state(()))
         .with_state(shared)
 }
@@ -43,8 +44,13 @@ async fn show(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
 
 /// `DELETE /-/telemetry`: forgets everything so far, as [`super::Sink::forget`].
 async fn forget(State(shared): State<Arc<Shared>>) -> StatusCode {
-    shared.state.update(|telemetry| *telemetry = Telemetry::default());
+    shared.forget();
     StatusCode::NO_CONTENT
+}
+
+/// `GET /-/counts`: how much was accepted, in a few bytes, for who asks often.
+async fn count(State(shared): State<Arc<Shared>>) -> Response {
+    json(&shared.counts.totals())
 }
 
 /// Senders that build their URL wrongly should be told so by a test.

@@ -18,6 +18,7 @@
 //! assert_eq!(telemetry.requests.iter().filter(|request| request.answer == Some(503)).count(), 2);
 //! ```
 
+mod counts;
 mod faults;
 mod flatten;
 mod grpc;
@@ -32,6 +33,7 @@ use crate::faults::Faults;
 use crate::observed::{Observed, TimedOut};
 use crate::request::{Request, remember};
 use crate::server::{ANY_PORT, Server};
+use counts::Counts;
 use receive::BODY_LIMIT;
 use serde::Serialize;
 use std::io;
@@ -75,6 +77,7 @@ struct Shared {
     faults: Faults<Fault>,
     limit: AtomicUsize,
     count_only: AtomicBool,
+    counts: Counts,
     state: Observed<Telemetry>,
 }
 
@@ -104,6 +107,7 @@ impl Sink {
             faults: Faults::default(),
             limit: AtomicUsize::new(BODY_LIMIT),
             count_only: AtomicBool::new(false),
+            counts: Counts::default(),
             state: Observed::new(Telemetry::default()),
         });
         let server = Server::start("otlp-sink", listen, http::router(shared.clone()))?;
@@ -162,7 +166,7 @@ impl Sink {
 
     /// Forgets everything so far.
     pub fn forget(&self) {
-        self.shared.state.update(|telemetry| *telemetry = Telemetry::default());
+        self.shared.forget();
     }
 
     /// Blocks until the telemetry so far satisfies a condition, and gives it.
@@ -203,10 +207,15 @@ impl Shared {
         self.limit.load(Ordering::SeqCst)
     }
 
-    fn store(&self, mut received: Received, mut decoded: Option<receive::Decoded>) {
+    fn forget(&self) {
+        self.counts.forget();
+        self.state.update(|telemetry| *telemetry = Telemetry::default());
+    }
+
+    fn store(&self, mut received: Received, decoded: Option<receive::Decoded>) {
+        self.counts.add(&received);
         if self.count_only.load(Ordering::SeqCst) {
             received.body = Vec::new();
-            decoded = None;
         }
         self.state.update(|telemetry| {
             remember(&mut telemetry.requests, received);
@@ -214,7 +223,7 @@ impl Shared {
                 Some(receive::Decoded::Metrics(points)) => telemetry.points.extend(points),
                 Some(receive::Decoded::Traces(spans)) => telemetry.spans.extend(spans),
                 Some(receive::Decoded::Logs(logs)) => telemetry.logs.extend(logs),
-                None => {}
+                Some(receive::Decoded::Counted(_)) | None => {}
             }
         });
     }

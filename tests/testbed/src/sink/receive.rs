@@ -4,7 +4,7 @@
 //! before and after decompression.
 
 use super::faults::{Fault, RetryAfter};
-use super::{Received, Shared, Signal, flatten};
+use super::{Received, Shared, Signal, counts, flatten};
 use crate::server::Connection;
 use axum::body::{Body, to_bytes};
 use axum::http::StatusCode;
@@ -21,6 +21,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message;
 use std::io::Read;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The largest request OTLP allows, before compression.
@@ -60,6 +61,8 @@ pub(super) enum Decoded {
     Metrics(Vec<super::Point>),
     Traces(Vec<super::Span>),
     Logs(Vec<super::LogRecord>),
+    /// Decoded in full, and only its items are of interest.
+    Counted(usize),
 }
 
 impl Decoded {
@@ -68,6 +71,7 @@ impl Decoded {
             Self::Metrics(points) => points.len(),
             Self::Traces(spans) => spans.len(),
             Self::Logs(logs) => logs.len(),
+            Self::Counted(items) => *items,
         }
     }
 }
@@ -119,7 +123,7 @@ impl Shared {
             if received.body.len() > self.body_limit() {
                 return Err(Refusal::too_large());
             }
-            decode(signal, &received.body)
+            decode(signal, &received.body, self.count_only.load(Ordering::SeqCst))
         });
         match decoded {
             Ok(decoded) => {
@@ -151,11 +155,18 @@ pub(super) fn gunzip(wire: &[u8]) -> Result<Vec<u8>, Refusal> {
     if body.len() > BODY_LIMIT { Err(Refusal::too_large()) } else { Ok(body) }
 }
 
-fn decode(signal: Signal, body: &[u8]) -> Result<Decoded, Refusal> {
-    let decoded = match signal {
-        Signal::Metrics => ExportMetricsServiceRequest::decode(body).map(flatten::points).map(Decoded::Metrics),
-        Signal::Traces => ExportTraceServiceRequest::decode(body).map(flatten::spans).map(Decoded::Traces),
-        Signal::Logs => ExportLogsServiceRequest::decode(body).map(flatten::logs).map(Decoded::Logs),
+fn decode(signal: Signal, body: &[u8], count_only: bool) -> Result<Decoded, Refusal> {
+    let decoded = match (signal, count_only) {
+        (Signal::Metrics, false) => {
+            ExportMetricsServiceRequest::decode(body).map(flatten::points).map(Decoded::Metrics)
+        }
+        (Signal::Traces, false) => ExportTraceServiceRequest::decode(body).map(flatten::spans).map(Decoded::Traces),
+        (Signal::Logs, false) => ExportLogsServiceRequest::decode(body).map(flatten::logs).map(Decoded::Logs),
+        (Signal::Metrics, true) => {
+            ExportMetricsServiceRequest::decode(body).map(|r| Decoded::Counted(counts::points(&r)))
+        }
+        (Signal::Traces, true) => ExportTraceServiceRequest::decode(body).map(|r| Decoded::Counted(counts::spans(&r))),
+        (Signal::Logs, true) => ExportLogsServiceRequest::decode(body).map(|r| Decoded::Counted(counts::logs(&r))),
     };
     decoded.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
