@@ -67,6 +67,39 @@ def row(name, values, unit):
     print(f"{name:<32} {min(values):>10.3f} {statistics.median(values):>10.3f} {max(values):>10.3f}  {unit}")
 
 
+def by_turns(scratch, kiln, plugins, native, pairs, rounds):
+    """Seconds of processor time outside and inside, pair by pair, and the megabytes that were read in each."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    outside_program = subprocess.Popen([native], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # The first turn says how long one takes; a collection has four times that until the next one is due.
+    once, _, size = native_turn(outside_program, rounds)
+    interval = max(1, round(once * 4))
+    configuration = f"{scratch}/sandbox.yaml"
+    with open(configuration, "w", encoding="utf-8") as file:
+        file.write(CONFIGURATION.format(plugins=plugins, rounds=rounds, interval=interval, port=server.server_port))
+    with open(f"{scratch}/kiln.log", "w", encoding="utf-8") as log:
+        inside_program = subprocess.Popen([kiln, "run", "--config", configuration], stdout=log, stderr=log)
+    outside, inside = [], []
+    try:
+        # The first collection warms up.
+        Backend.arrivals.get(timeout=120)
+        before = processor_seconds(inside_program.pid)
+        for _ in range(pairs):
+            outside.append(native_turn(outside_program, rounds)[0])
+            Backend.arrivals.get(timeout=120)
+            now = processor_seconds(inside_program.pid)
+            inside.append(now - before)
+            before = now
+    finally:
+        inside_program.terminate()
+        outside_program.stdin.close()
+        inside_program.wait(timeout=60)
+        outside_program.wait(timeout=60)
+        server.shutdown()
+    return outside, inside, size * rounds / 1e6
+
+
 def main():
     parser = argparse.ArgumentParser()
     for name in ("--scratch", "--kiln", "--plugins", "--native"):
@@ -74,38 +107,10 @@ def main():
     parser.add_argument("--pairs", type=int, required=True)
     parser.add_argument("--rounds", type=int, required=True)
     arguments = parser.parse_args()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    native = subprocess.Popen([arguments.native], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    # The first turn says how long one takes; a collection has four times that until the next one is due.
-    once, samples, size = native_turn(native, arguments.rounds)
-    interval = max(1, round(once * 4))
-    configuration = f"{arguments.scratch}/kiln.yaml"
-    with open(configuration, "w", encoding="utf-8") as file:
-        file.write(
-            CONFIGURATION.format(
-                plugins=arguments.plugins, rounds=arguments.rounds, interval=interval, port=server.server_port
-            )
-        )
-    with open(f"{arguments.scratch}/kiln.log", "w", encoding="utf-8") as log:
-        kiln = subprocess.Popen([arguments.kiln, "run", "--config", configuration], stdout=log, stderr=log)
-    outside, inside = [], []
-    try:
-        # The first collection warms up.
-        Backend.arrivals.get(timeout=120)
-        before = processor_seconds(kiln.pid)
-        for _ in range(arguments.pairs):
-            outside.append(native_turn(native, arguments.rounds)[0])
-            Backend.arrivals.get(timeout=120)
-            now = processor_seconds(kiln.pid)
-            inside.append(now - before)
-            before = now
-    finally:
-        kiln.terminate()
-        native.stdin.close()
-        kiln.wait(timeout=60)
-    megabytes = size * arguments.rounds / 1e6
-    print(f"{samples} lines of {megabytes:.0f} MB a turn, {arguments.pairs} pairs, a collection each {interval} s")
+    outside, inside, megabytes = by_turns(
+        arguments.scratch, arguments.kiln, arguments.plugins, arguments.native, arguments.pairs, arguments.rounds
+    )
+    print(f"{megabytes:.0f} MB a turn, {arguments.pairs} pairs")
     print(f"{'':<32} {'min':>10} {'median':>10} {'max':>10}")
     row("outside of a component", outside, "s of processor time")
     row("inside, limits on, all of Kiln", inside, "s of processor time")
