@@ -32,6 +32,25 @@ wit_bindgen::generate!({
 
 pub use kiln::plugin::*;
 
+/// The records of metrics once more, made of references: `emit` reads them and keeps nothing.
+pub mod borrowed {
+    wit_bindgen::generate!({
+        inline: "
+            package kiln:sdk-borrowed;
+
+            world emitting {
+                import kiln:plugin/emit@0.1.0;
+            }
+        ",
+        path: "wit/v0.1",
+        world: "kiln:sdk-borrowed/emitting",
+        generate_all,
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+
+    pub use kiln::plugin::*;
+}
+
 /// The exports of a receiver.
 #[cfg(all(target_arch = "wasm32", feature = "receiver"))]
 pub mod receiver {

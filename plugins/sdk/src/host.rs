@@ -6,7 +6,7 @@
 use crate::http::Http;
 use crate::imports::{Backend, Imports};
 use crate::state::State;
-use crate::telemetry::{Attribute, EmitError, ResourceLogs, ResourceMetrics, ResourceSpans};
+use crate::telemetry::{Attribute, EmitError, ResourceLogs, ResourceMetrics, ResourceSpans, borrowed};
 use crate::time::UnixNanos;
 
 pub use crate::bindings::log::Level;
@@ -26,6 +26,15 @@ impl Host {
     pub fn emit_metrics(&self, batch: impl IntoIterator<Item: Into<ResourceMetrics>>) -> Result<(), EmitError> {
         let batch: Vec<ResourceMetrics> = batch.into_iter().map(Into::into).collect();
         self.0.emit_metrics(&batch)
+    }
+
+    /// Hands metrics to the host that borrow what they are made of: for receivers of many thousand points, whose texts are
+    /// somewhere already.
+    ///
+    /// # Errors
+    /// They break a rule of the data model or the manifest, or a limit.
+    pub fn emit_borrowed_metrics(&self, batch: &[borrowed::ResourceMetrics<'_>]) -> Result<(), EmitError> {
+        self.0.emit_borrowed_metrics(batch)
     }
 
     /// Hands spans to the host.

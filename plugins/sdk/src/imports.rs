@@ -4,18 +4,22 @@
 //! Which one it is is known at compile time on purpose. Behind `dyn` every import would stay reachable, and a plugin
 //! would ask for capabilities it never uses.
 
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::borrowed::emit as emit_borrowed;
 use crate::bindings::{emit, http, log, state};
 #[cfg(feature = "files")]
 use crate::files::FileError;
 #[cfg(target_arch = "wasm32")]
 use crate::http::Body;
 use crate::http::Opened;
-use crate::telemetry::{Attribute, ResourceLogs, ResourceMetrics, ResourceSpans};
+use crate::telemetry::{Attribute, ResourceLogs, ResourceMetrics, ResourceSpans, borrowed};
 
 /// The functions of the contract's import interfaces.
 pub(crate) trait Imports {
     /// `emit.metrics`
     fn emit_metrics(&self, batch: &[ResourceMetrics]) -> Result<(), emit::EmitError>;
+    /// `emit.metrics`, of records that borrow.
+    fn emit_borrowed_metrics(&self, batch: &[borrowed::ResourceMetrics<'_>]) -> Result<(), emit::EmitError>;
     /// `emit.spans`
     fn emit_spans(&self, batch: &[ResourceSpans]) -> Result<(), emit::EmitError>;
     /// `emit.logs`
@@ -60,6 +64,13 @@ pub(crate) struct Component;
 impl Imports for Component {
     fn emit_metrics(&self, batch: &[ResourceMetrics]) -> Result<(), emit::EmitError> {
         emit::metrics(batch)
+    }
+
+    fn emit_borrowed_metrics(&self, batch: &[borrowed::ResourceMetrics<'_>]) -> Result<(), emit::EmitError> {
+        emit_borrowed::metrics(batch).map_err(|error| match error {
+            emit_borrowed::EmitError::Invalid(reason) => emit::EmitError::Invalid(reason),
+            emit_borrowed::EmitError::Limit(reason) => emit::EmitError::Limit(reason),
+        })
     }
 
     fn emit_spans(&self, batch: &[ResourceSpans]) -> Result<(), emit::EmitError> {

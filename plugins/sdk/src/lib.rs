@@ -75,6 +75,7 @@
 //! | ask a server, and read lists that come in pages | [`http`], [`http::Pages`] |
 //! | remember how far a receiver has come | [`Checkpoint`]; single values in [`state`] |
 //! | emit metrics; spans and log records | what [`manifest!`] makes; [`telemetry`] |
+//! | emit many thousand points without copying their texts | [`telemetry::borrowed`], [`Host::emit_borrowed_metrics`] |
 //! | sum up durations and sizes | [`Histogram`] |
 //! | read answers that are not quite what the API documents | [`lenient`] |
 //! | look at a batch and change it | [`processor`] |

@@ -3,6 +3,16 @@
 pub use crate::bindings::emit::EmitError;
 pub use crate::bindings::telemetry::*;
 
+/// The records of metrics, made of references instead of texts and lists of their own. A receiver that reads a page of
+/// fifty thousand series would spend most of its time copying names otherwise.
+pub mod borrowed {
+    pub use crate::bindings::borrowed::telemetry::{
+        AttributeParam as Attribute, AttributeValueParam as AttributeValue, Exemplar, ExponentialBuckets,
+        ExponentialHistogram, ExponentialHistogramPoint, Histogram, HistogramPoint, Metric, MetricData, Number,
+        NumberPoint, Quantile, Resource, ResourceMetrics, Scope, Sum, SummaryPoint, Temporality,
+    };
+}
+
 impl Attribute {
     /// A key and its value.
     #[must_use]

@@ -40,6 +40,7 @@ mod config;
 mod convert;
 mod declared;
 mod emitted;
+mod owned;
 mod points;
 mod processing;
 mod script;

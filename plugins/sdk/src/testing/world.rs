@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::declared::Declarations;
+use super::owned;
 use super::script::{Answer, Script};
 #[cfg(feature = "files")]
 use crate::files::FileError;
@@ -20,7 +21,7 @@ use crate::host::Level;
 use crate::http::{HttpError, Method, Opened, Request, Response};
 use crate::imports::Imports;
 use crate::state::StoreError;
-use crate::telemetry::{Attribute, EmitError, ResourceLogs, ResourceMetrics, ResourceSpans};
+use crate::telemetry::{Attribute, EmitError, ResourceLogs, ResourceMetrics, ResourceSpans, borrowed};
 use crate::time::UnixNanos;
 
 /// 2026-01-01T00:00:00Z.
@@ -205,6 +206,10 @@ impl Imports for World {
         self.declarations.check_metrics(batch).map_err(EmitError::Invalid)?;
         self.metrics.borrow_mut().extend_from_slice(batch);
         Ok(())
+    }
+
+    fn emit_borrowed_metrics(&self, batch: &[borrowed::ResourceMetrics<'_>]) -> Result<(), EmitError> {
+        self.emit_metrics(&batch.iter().map(owned::record).collect::<Vec<_>>())
     }
 
     fn emit_spans(&self, batch: &[ResourceSpans]) -> Result<(), EmitError> {
