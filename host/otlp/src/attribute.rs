@@ -158,13 +158,12 @@ fn write_list<'a>(writer: &mut Writer, items: impl Iterator<Item = ListItem<'a>>
 pub struct Attributes<'w> {
     writer: &'w mut Writer,
     field: u32,
-    /// Where the keys written so far stand in the buffer, relative to its start.
-    keys: Vec<(usize, usize)>,
 }
 
 impl<'w> Attributes<'w> {
     pub(crate) fn new(writer: &'w mut Writer, field: u32) -> Self {
-        Self { writer, field, keys: Vec::new() }
+        writer.keys.clear();
+        Self { writer, field }
     }
 
     /// An attribute with a single value.
@@ -172,6 +171,12 @@ impl<'w> Attributes<'w> {
     /// # Errors
     /// The key is empty or was written before, or there are too many attributes.
     pub fn value(&mut self, key: &str, value: ListItem<'_>) -> Result<(), Invalid> {
+        if let ListItem::Text(text) = value {
+            self.check(key)?;
+            let place = self.writer.text_pair(self.field, key, text);
+            self.writer.keys.push(place);
+            return Ok(());
+        }
         self.write(key, |writer| {
             value.write(writer);
             Ok(())
@@ -222,20 +227,26 @@ impl<'w> Attributes<'w> {
         })
     }
 
+    fn check(&self, key: &str) -> Result<(), Invalid> {
+        let keys = &self.writer.keys;
+        if key.is_empty() {
+            return Err(Invalid::EmptyKey);
+        }
+        if keys.len() >= MAX_ATTRIBUTES {
+            return Err(Invalid::TooManyAttributes(MAX_ATTRIBUTES));
+        }
+        if keys.iter().any(|&(from, to)| self.writer.written(from, to) == key.as_bytes()) {
+            return Err(Invalid::RepeatedKey(key.to_owned()));
+        }
+        Ok(())
+    }
+
     fn write<E: From<Invalid>>(
         &mut self,
         key: &str,
         value: impl FnOnce(&mut Writer) -> Result<(), E>,
     ) -> Result<(), E> {
-        if key.is_empty() {
-            return Err(Invalid::EmptyKey.into());
-        }
-        if self.keys.len() >= MAX_ATTRIBUTES {
-            return Err(Invalid::TooManyAttributes(MAX_ATTRIBUTES).into());
-        }
-        if self.keys.iter().any(|&(from, to)| self.writer.written(from, to) == key.as_bytes()) {
-            return Err(Invalid::RepeatedKey(key.to_owned()).into());
-        }
+        self.check(key)?;
         let start = self.writer.len();
         let pair = self.writer.open(self.field);
         self.writer.text(1, key);
@@ -245,7 +256,7 @@ impl<'w> Attributes<'w> {
         self.writer.close(pair);
         // Closing may have moved the key, so look for it where it is now.
         if let Some(at) = self.find_key(start, key) {
-            self.keys.push((at, at + key.len()));
+            self.writer.keys.push((at, at + key.len()));
         }
         Ok(())
     }

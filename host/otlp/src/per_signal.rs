@@ -36,6 +36,15 @@ impl<T> PerSignal<T> {
         }
     }
 
+    /// That of a signal, to change.
+    pub const fn of_mut(&mut self, signal: Signal) -> &mut T {
+        match signal {
+            Signal::Metrics => &mut self.metrics,
+            Signal::Traces => &mut self.traces,
+            Signal::Logs => &mut self.logs,
+        }
+    }
+
     /// All three.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         [&self.metrics, &self.traces, &self.logs].into_iter()

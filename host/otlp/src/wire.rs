@@ -7,6 +7,15 @@
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     buffer: Vec<u8>,
+    /// Where keys stand that must not come again; see [`crate::Attributes`], which would allocate a list for each point
+    /// otherwise.
+    pub(crate) keys: Vec<(usize, usize)>,
+}
+
+/// Bytes that a field of at most fifteen takes with this content.
+const fn field_len(content: usize) -> usize {
+    let varint = if content == 0 { 1 } else { (content.ilog2() as usize) / 7 + 1 };
+    1 + varint + content
 }
 
 /// Where an open message begins. Not `Copy`: it is closed once.
@@ -19,6 +28,11 @@ const BYTES: u64 = 2;
 const FIXED32: u64 = 5;
 
 impl Writer {
+    /// Has room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { buffer: Vec::with_capacity(bytes), keys: Vec::new() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.buffer.len()
     }
@@ -92,6 +106,21 @@ impl Writer {
     }
 
     /// A signed number, zigzag. Leaves out zero, the default.
+    /// A `KeyValue` whose value is a text, with all lengths known before. Says where the key stands.
+    pub(crate) fn text_pair(&mut self, field: u32, key: &str, text: &str) -> (usize, usize) {
+        let value = field_len(text.len());
+        let pair = field_len(key.len()) + field_len(value);
+        self.buffer.reserve(pair + 16);
+        self.key(field, BYTES);
+        self.put_varint(pair as u64);
+        self.bytes(1, key.as_bytes());
+        let end = self.buffer.len();
+        self.key(2, BYTES);
+        self.put_varint(value as u64);
+        self.bytes(1, text.as_bytes());
+        (end - key.len(), end)
+    }
+
     pub(crate) fn sint32_unless_zero(&mut self, field: u32, value: i32) {
         if value != 0 {
             self.varint(field, u64::from((value << 1 ^ value >> 31) as u32));

@@ -15,8 +15,9 @@ use crate::shape::{MetricKind, count_points, item_attributes_field};
 use crate::wire::{Field, Fields, Malformed, Writer};
 
 pub(super) fn apply(edits: &Edits, batch: &Batch) -> Result<Batch, EditError> {
-    let mut rewrite =
-        Rewrite { edits, signal: batch.signal, writer: Writer::default(), at: Counts::default(), gone: 0 };
+    // Edits are few beside what they leave as it is.
+    let writer = Writer::with_capacity(batch.payload.len() + batch.payload.len() / 16);
+    let mut rewrite = Rewrite { edits, signal: batch.signal, writer, at: Counts::default(), gone: 0 };
     for field in Fields::of(&batch.payload) {
         let field = field?;
         if field.number == 1 {

@@ -65,20 +65,30 @@ pub(super) fn begin(store: &mut Store<'_>) {
 /// One item of a list.
 pub(super) fn get<T: Lift>(list: &WasmList<T>, store: &mut Store<'_>, index: usize) -> Result<T, Failure> {
     store.data().host_calls.read(ITEM_BYTES)?;
-    lift(list, store, index)
-}
-
-fn lift<T: Lift>(list: &WasmList<T>, store: &mut Store<'_>, index: usize) -> Result<T, Failure> {
     match list.get(store, index) {
         Some(item) => Ok(item?),
         None => Err(Failure::Trap(wasmtime::Error::msg("a list ended before its length"))),
     }
 }
 
+/// All items of a short list, which is sooner done than one by one.
+pub(super) fn all<T: Lift>(list: &WasmList<T>, store: &mut Store<'_>) -> Result<Vec<T>, Failure> {
+    store.data().host_calls.read(list.len().saturating_mul(ITEM_BYTES))?;
+    lift(list, store)
+}
+
 /// All items of a list, which counts for what they take in the host, before they take it.
 pub(super) fn collect<T: Lift>(list: &WasmList<T>, store: &mut Store<'_>) -> Result<Vec<T>, Failure> {
     store.data().host_calls.read(list.len().saturating_mul(size_of::<T>()))?;
-    (0..list.len()).map(|index| lift(list, store, index)).collect()
+    lift(list, store)
+}
+
+fn lift<T: Lift>(list: &WasmList<T>, store: &mut Store<'_>) -> Result<Vec<T>, Failure> {
+    let mut items = Vec::with_capacity(list.len());
+    for item in list.iter(&mut *store)? {
+        items.push(item?);
+    }
+    Ok(items)
 }
 
 /// A text of whatever length.

@@ -4,7 +4,7 @@ use kiln_otlp as otlp;
 use kiln_otlp::{Attributes, Invalid, ListItem, MAX_ATTRIBUTES};
 use wasmtime::component::WasmList;
 
-use super::super::guest_memory::{Failure, Store, bytes, collect, get, key, value};
+use super::super::guest_memory::{Failure, Store, all, bytes, collect, key, value};
 use super::records::{Attribute, AttributeValue, Resource, Scope};
 
 /// Resource and scope of a group: few and small, so they are read whole.
@@ -48,8 +48,7 @@ pub(super) fn write_attributes(
     list: &WasmList<Attribute>,
 ) -> Result<(), Failure> {
     check_count(list)?;
-    for index in 0..list.len() {
-        let attribute = get(list, store, index)?;
+    for attribute in all(list, store)? {
         let key = key(&attribute.key, store)?;
         match &attribute.value {
             AttributeValue::Text(text) => attributes.value(&key, ListItem::Text(&value(text, store)?))?,
@@ -78,12 +77,8 @@ pub(super) fn read_attributes(
     list: &WasmList<Attribute>,
 ) -> Result<Vec<otlp::Attribute>, Failure> {
     check_count(list)?;
-    (0..list.len())
-        .map(|index| {
-            let attribute = get(list, store, index)?;
-            read_attribute(store, &attribute)
-        })
-        .collect()
+    let read = all(list, store)?;
+    read.iter().map(|attribute| read_attribute(store, attribute)).collect()
 }
 
 pub(super) fn read_attribute(store: &mut Store<'_>, attribute: &Attribute) -> Result<otlp::Attribute, Failure> {
