@@ -194,7 +194,7 @@ impl<'a> Fields<'a> {
 
     fn histogram(self) -> Option<NativeHistogram<'a>> {
         let schema = self.schema?.parse().ok().filter(|schema| matches!(schema, -4..=8 | &CUSTOM_BUCKETS_SCHEMA))?;
-        let count = |text| Value::read(text).filter(|count| count.is_finite() && count.as_f64() >= 0.0);
+        let count = |text| Value::parse(text).filter(|count| count.is_finite() && count.as_f64() >= 0.0);
         let zero_threshold = self.zero_threshold.unwrap_or("0").parse().ok()?;
         let custom_values = Numbers(self.custom_values.unwrap_or(""));
         let histogram = NativeHistogram {

@@ -102,7 +102,7 @@ impl<'a> WellFormed<'a, '_> {
 
     fn value(&mut self) -> Option<Value> {
         let word = self.rest.word();
-        if self.options.rejects() { Value::read_strict(word) } else { Value::read(word) }
+        if self.options.rejects() { Value::read_strict(word) } else { Value::parse(word) }
     }
 
     fn timestamp(&mut self) -> Result<Option<Timestamp>, LineProblem> {

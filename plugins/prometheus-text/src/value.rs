@@ -10,17 +10,19 @@ pub enum Value {
 }
 
 impl Value {
-    /// `2.89E7`, `NaN`, `+Inf` and Java's `Infinity` are all read; `0x1p3` and `1_000` are not.
-    pub(crate) fn read(word: &str) -> Option<Self> {
+    /// The number a word stands for: `2.89E7`, `NaN`, `+Inf` and Java's `Infinity` are all read; `0x1p3` and `1_000` are
+    /// not.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
         match word.parse() {
             Ok(integer) => Some(Self::Integer(integer)),
             Err(_) => word.parse().ok().map(Self::Float),
         }
     }
 
-    /// As [`Value::read`], without the `-nan` that neither specification knows.
+    /// As [`Value::parse`], without the `-nan` that neither specification knows.
     pub(crate) fn read_strict(word: &str) -> Option<Self> {
-        Self::read(word).filter(|value| !value.is_nan() || !word.starts_with(['+', '-']))
+        Self::parse(word).filter(|value| !value.is_nan() || !word.starts_with(['+', '-']))
     }
 
     /// The nearest float.

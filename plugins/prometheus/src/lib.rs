@@ -10,6 +10,7 @@ mod emit;
 mod labels;
 mod memory;
 mod page;
+mod plan;
 mod relabel;
 mod report;
 mod schedule;

@@ -6,10 +6,9 @@
 //! does with Prometheus.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use kiln_plugin::telemetry::ResourceMetrics;
-
-use crate::emit;
+use crate::emit::Point;
 use crate::start::Run;
 use crate::translate::draft::Kind;
 use crate::translate::identity::Identity;
@@ -33,7 +32,7 @@ pub(crate) struct Memory {
 
 #[derive(Debug)]
 pub(crate) struct Remembered {
-    head: Head,
+    head: Rc<Head>,
     series: BTreeMap<Identity, Trace>,
 }
 
@@ -70,51 +69,67 @@ impl Memory {
         self.scrape += 1;
     }
 
+    /// How many series are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.groups.values().flat_map(BTreeMap::values).map(|remembered| remembered.series.len()).sum()
+    }
+
     /// The metric with this head.
-    pub(crate) fn metric(&mut self, group: &Group, head: &Head) -> (&mut Remembered, u64) {
+    pub(crate) fn metric(&mut self, group: &Group, head: &Rc<Head>) -> (&mut Remembered, u64) {
         let metrics = self.groups.entry(group.clone()).or_default();
         let key = (head.name.clone(), head.kind, head.unit.clone());
         let remembered =
-            metrics.entry(key).or_insert_with(|| Remembered { head: head.clone(), series: BTreeMap::new() });
+            metrics.entry(key).or_insert_with(|| Remembered { head: Rc::clone(head), series: BTreeMap::new() });
+        // Its description may be another than before.
+        remembered.head = Rc::clone(head);
         (remembered, self.scrape)
     }
 
+    /// Everything that is remembered, in the order in which it is sent.
+    pub(crate) fn series(&mut self) -> impl Iterator<Item = (&Group, &Rc<Head>, &Identity, &mut Trace)> {
+        self.groups.iter_mut().flat_map(|(group, metrics)| {
+            metrics.values_mut().flat_map(move |Remembered { head, series }| {
+                let head = &*head;
+                series.iter_mut().map(move |(identity, trace)| (group, head, identity, trace))
+            })
+        })
+    }
+
     /// Forgets what has not been seen since [`Memory::begin`], and says that it has ended.
-    pub(crate) fn end_vanished(&mut self, time: u64, room: &mut Room) -> Vec<ResourceMetrics> {
+    pub(crate) fn end_vanished(&mut self, time: u64, room: &mut Room, tell: impl FnMut(&Group, &Rc<Head>, Point)) {
         let scrape = self.scrape;
-        self.end(time, room, |trace| trace.scrape != scrape)
+        self.end(time, room, |trace| trace.scrape != scrape, tell);
     }
 
     /// Forgets everything, and says that it has ended.
-    pub(crate) fn end_all(&mut self, time: u64, room: &mut Room) -> Vec<ResourceMetrics> {
-        self.end(time, room, |_| true)
+    pub(crate) fn end_all(&mut self, time: u64, room: &mut Room, tell: impl FnMut(&Group, &Rc<Head>, Point)) {
+        self.end(time, room, |_| true, tell);
     }
 
-    fn end(&mut self, time: u64, room: &mut Room, has_ended: impl Fn(&Trace) -> bool) -> Vec<ResourceMetrics> {
-        let mut records = Vec::new();
+    fn end(
+        &mut self,
+        time: u64,
+        room: &mut Room,
+        has_ended: impl Fn(&Trace) -> bool,
+        mut tell: impl FnMut(&Group, &Rc<Head>, Point),
+    ) {
         for (group, metrics) in &mut self.groups {
-            let mut ended = Vec::new();
             for remembered in metrics.values_mut() {
-                let mut points = Vec::new();
+                let head = &remembered.head;
                 remembered.series.retain(|identity, trace| {
                     let has_ended = has_ended(trace);
                     if has_ended {
                         room.0 += 1;
-                        points.extend(trace.ends.then(|| emit::Point::ended(identity, time)));
+                    }
+                    if has_ended && trace.ends {
+                        tell(group, head, Point::ended(identity.clone(), time));
                     }
                     !has_ended
                 });
-                if !points.is_empty() {
-                    ended.push(emit::metric(&remembered.head, points));
-                }
             }
             metrics.retain(|_, remembered| !remembered.series.is_empty());
-            if !ended.is_empty() {
-                records.push(emit::record(group, ended));
-            }
         }
         self.groups.retain(|_, metrics| !metrics.is_empty());
-        records
     }
 }
 
@@ -139,7 +154,7 @@ mod tests {
     use super::*;
 
     fn seen(memory: &mut Memory, series: &[&str], room: &mut Room) -> usize {
-        let (group, head) = (Group::default(), Head { name: "a".to_owned(), ..Head::default() });
+        let (group, head) = (Group::default(), Rc::new(Head { name: "a".to_owned(), ..Head::default() }));
         memory.begin();
         let (metric, scrape) = memory.metric(&group, &head);
         let see =
@@ -151,11 +166,16 @@ mod tests {
     fn beyond_the_room_series_are_not_remembered_and_what_ends_makes_room() {
         let (mut memory, mut room) = (Memory::default(), Room(2));
         assert_eq!(seen(&mut memory, &["1", "2", "3"], &mut room), 2);
-        assert_eq!(memory.end_vanished(1, &mut room).len(), 0);
+        let ended = |memory: &mut Memory, time, room: &mut Room| {
+            let mut ended = 0;
+            memory.end_vanished(time, room, |_, _, _| ended += 1);
+            ended
+        };
+        assert_eq!(ended(&mut memory, 1, &mut room), 0);
         assert_eq!(seen(&mut memory, &["2", "3"], &mut room), 1);
-        assert_eq!(memory.end_vanished(2, &mut room).len(), 1);
+        assert_eq!(ended(&mut memory, 2, &mut room), 1);
         assert_eq!(seen(&mut memory, &["2", "3"], &mut room), 2);
-        memory.end_all(3, &mut room);
+        memory.end_all(3, &mut room, |_, _, _| {});
         assert_eq!(room.0, 2);
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Exposed<'a> {
     /// Nanoseconds since the Unix epoch.
     pub(crate) timestamp: Option<u64>,
     pub(crate) exemplar: Option<Box<exemplar::Exposed<'a>>>,
+    /// Whether it is a number and nothing else.
+    pub(crate) is_plain: bool,
 }
 
 /// The value of a sample.
@@ -122,6 +124,7 @@ fn exposed<'a>(
     timestamp: Option<Timestamp>,
     exemplar: Option<Exemplar<'a>>,
 ) -> Exposed<'a> {
+    let is_plain = matches!(value, Measured::Number(_)) && timestamp.is_none() && exemplar.is_none();
     // A time before 1970 cannot be said in OTLP.
     let nanos = |timestamp: Timestamp| u64::try_from(timestamp.as_nanos()).ok();
     let exemplar = exemplar.map(|exemplar| {
@@ -137,5 +140,6 @@ fn exposed<'a>(
         value,
         timestamp: timestamp.and_then(nanos),
         exemplar,
+        is_plain,
     }
 }

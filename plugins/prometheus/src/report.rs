@@ -1,9 +1,9 @@
 //! What is said of a scrape itself, under the names Prometheus gives it.
 
-use kiln_plugin::telemetry::ResourceMetrics;
+use std::rc::Rc;
 
 use crate::config::Job;
-use crate::emit::{self, Point};
+use crate::emit::{Batch, Point};
 use crate::memory::Group;
 use crate::target::Target;
 use crate::translate::draft::{Kind, Reading};
@@ -58,8 +58,8 @@ pub(crate) fn is_name(name: &str) -> bool {
     ALWAYS.iter().chain(&EXTRA).any(|(found, ..)| *found == name)
 }
 
-/// The series.
-pub(crate) fn record(scrape: &Scrape, job: &Job, target: &Target, group: &Group, time: u64) -> ResourceMetrics {
+/// Adds the series.
+pub(crate) fn add(scrape: &Scrape, job: &Job, target: &Target, group: &Group, time: u64, batch: &mut Batch<'_>) {
     let values = [
         f64::from(u8::from(scrape.is_up)),
         scrape.duration_seconds,
@@ -70,7 +70,7 @@ pub(crate) fn record(scrape: &Scrape, job: &Job, target: &Target, group: &Group,
     let extra = [job.timeout.as_secs_f64(), job.limits.samples as f64, scrape.body_bytes];
     let extra = EXTRA.iter().zip(extra).filter(|_| job.extra_metrics);
     let identity = identity(target);
-    let metrics = ALWAYS.iter().zip(values).chain(extra).map(|((name, unit, description), value)| {
+    for ((name, unit, description), value) in ALWAYS.iter().zip(values).chain(extra) {
         let head = Head {
             name: (*name).to_owned(),
             description: (*description).to_owned(),
@@ -78,7 +78,6 @@ pub(crate) fn record(scrape: &Scrape, job: &Job, target: &Target, group: &Group,
             kind: Kind::Gauge,
             type_name: "gauge",
         };
-        emit::metric(&head, vec![Point::new(&identity, 0, time, Reading::Number(value), Vec::new())])
-    });
-    emit::record(group, metrics.collect())
+        batch.add(group, &Rc::new(head), Point::new(identity.clone(), 0, time, Reading::Number(value)));
+    }
 }

@@ -2,22 +2,25 @@
 
 use kiln_plugin::Host;
 use kiln_plugin::http::{FetchError, Page};
-use kiln_plugin::telemetry::{Attribute, EmitError, Metric, ResourceMetrics};
+use kiln_plugin::telemetry::{Attribute, EmitError};
 use kiln_plugin::{Level, UnixNanos};
 
+use kiln_prometheus_text::Format;
+
 use crate::config::{Job, StartTime};
+use crate::emit::{Batch, Point};
 use crate::memory::{Group, Memory, Room, Seen};
-use crate::page::Measured;
+use crate::page::{Measured, Number};
+use crate::plan::{Followed, Plan, Read};
 use crate::report::{self, Scrape};
 use crate::series::{Relabelling, Series};
 use crate::start::Rule;
 use crate::target::Target;
-use crate::translate::draft::seconds;
+use crate::translate::draft::{Kind, seconds};
+use crate::translate::identity::Identity;
+use crate::translate::samples::Samples;
 use crate::translate::{self, Lost, Translation, exemplar};
-use crate::{answer, emit, page};
-
-/// Points that are handed to the host at once, so that no page is in memory as a whole twice.
-const MAX_EMITTED_POINTS: usize = 5_000;
+use crate::{answer, page};
 
 /// What is remembered of a target.
 #[derive(Debug, Default)]
@@ -26,6 +29,7 @@ pub(crate) struct History {
     /// Where its own series are, as it last described itself.
     group: Option<Group>,
     complaints: Complaints,
+    plan: Option<Plan>,
     /// Size of its last page in bytes, if there was one.
     pub(crate) page_bytes: Option<usize>,
 }
@@ -68,21 +72,22 @@ impl Answered<'_> {
             let limit = self.job.limits.body_bytes;
             scrape.body_bytes = if limit > 0 && size as u64 > limit { -1.0 } else { size as f64 };
         }
-        let mut batch = Batch { host, records: Vec::new(), points: 0, refused: None };
+        let mut batch = Batch::new(host);
         let read = self.read(&mut scrape, start_time, history, room, &mut batch);
-        if read.is_ok() {
-            scrape.is_up = true;
-            history.memory.end_vanished(time, room).into_iter().for_each(|record| batch.push(record, 0));
-        } else {
-            history.memory.end_all(time, room).into_iter().for_each(|record| batch.push(record, 0));
+        scrape.is_up = read.is_ok();
+        if read.is_err() {
+            history.plan = None;
+            batch.close();
+            history.memory.end_all(time, room, |group, head, point| batch.add(group, head, point));
         }
+        batch.close();
         let group = history.group.get_or_insert_with(|| report::group(self.target));
-        batch.push(report::record(&scrape, self.job, self.target, group, time), 1);
-        batch.flush();
+        report::add(&scrape, self.job, self.target, group, time, &mut batch);
+        let taken = batch.finish();
         read?;
-        batch.refused.map_or(Ok(()), |error| match error {
-            EmitError::Invalid(reason) => Err(format!("the host refuses the telemetry: {reason}")),
-            EmitError::Limit(reason) => Err(reason),
+        taken.map_err(|error| match error {
+            EmitError::Invalid(reason) => format!("the host refuses the telemetry: {reason}"),
+            EmitError::Limit(reason) => reason,
         })
     }
 
@@ -95,73 +100,130 @@ impl Answered<'_> {
         batch: &mut Batch<'_>,
     ) -> Result<(), String> {
         let (text, format) = answer::text(&self.answer, self.job)?;
+        if format == Format::Text
+            && let Some(plan) = &history.plan
+            && let Some(followed) = plan.follow(text)
+        {
+            (scrape.samples, scrape.kept) = (plan.samples, plan.kept);
+            let rule = Rule { strategy: start_time, process_start: followed.process_start };
+            self.follow(plan, followed, &rule, &mut history.memory, batch);
+            return Ok(());
+        }
+        history.plan = None;
+        self.translate((text, format), scrape, start_time, history, room, batch)
+    }
+
+    /// Sends what a page says that is like the one before.
+    fn follow(&self, plan: &Plan, mut page: Followed, rule: &Rule, memory: &mut Memory, batch: &mut Batch<'_>) {
+        let time = self.time.as_nanos();
+        for ((group, head, identity, trace), samples) in memory.series().zip(plan.points()) {
+            let Some((mut reading, created)) = page.next(head.kind, samples) else { continue };
+            let start = match head.kind.is_cumulative() {
+                true => rule.apply(created, time, &mut trace.run, &mut reading),
+                false => Some(0),
+            };
+            if let Some(start) = start {
+                batch.add(group, head, Point::new(identity.clone(), start, time, reading));
+            }
+        }
+    }
+
+    /// Reads a page and sends what it says, and what it no longer says.
+    fn translate(
+        &self,
+        (text, format): (&str, Format),
+        scrape: &mut Scrape,
+        start_time: StartTime,
+        history: &mut History,
+        room: &mut Room,
+        batch: &mut Batch<'_>,
+    ) -> Result<(), String> {
         let page = page::survey(text, format).map_err(|error| error.to_string())?;
         scrape.samples = page.samples;
         let mut relabelling = Relabelling::new(self.job, self.target);
         let mut translation = Translation::new(&page.families, self.target);
         let mut rule = Rule { strategy: start_time, process_start: None };
+        let mut process_start_place = None;
+        let mut values = Vec::with_capacity(page.samples);
+        let mut are_plain = format == Format::Text && page.damaged == 0;
         for sample in page::samples(text, format) {
-            let series = relabelling.apply(sample).map_err(|error| error.to_string())?;
+            let place = u32::try_from(values.len()).unwrap_or(u32::MAX);
+            values.push(match &sample.value {
+                Measured::Number(value) => *value,
+                Measured::Histogram(_) => Number::Float(f64::NAN),
+            });
+            are_plain &= sample.is_plain;
+            let series = relabelling.apply(place, sample).map_err(|error| error.to_string())?;
             let Some(series) = series else { continue };
             scrape.kept = relabelling.kept;
-            rule.process_start = rule.process_start.or_else(|| process_start(&series));
+            if rule.process_start.is_none() {
+                rule.process_start = process_start(&series);
+                process_start_place = rule.process_start.map(|_| place);
+            }
             translation.add(series);
         }
         let (damaged, first_damage) = (page.damaged, page.first_damage);
         let translated = translation.finish();
         history.group = Some((translated.resource.clone(), translate::ScopeId::default()));
-        let mut complaints = Complaints { damaged, lost: translated.lost, forgotten: 0 };
+        let complaints = Complaints { damaged, lost: translated.lost, forgotten: 0 };
         history.memory.begin();
+        let mut delivery =
+            Delivery { scrape: self, values: &values, rule: &rule, batch, complaints, added: 0, points: Vec::new() };
         for (group, metrics) in translated.groups {
-            let mut delivery = Delivery {
-                is_own: history.group.as_ref() == Some(&group),
-                group: &group,
-                scrape: self,
-                rule: &rule,
-                batch: &mut *batch,
-                complaints: &mut complaints,
-                added: 0,
-                metrics: Vec::new(),
-                points: 0,
-            };
-            metrics.into_iter().for_each(|(name, metric)| delivery.metric(&name, metric, &mut history.memory, room));
-            delivery.flush();
-            scrape.added += delivery.added;
+            let is_own = history.group.as_ref() == Some(&group);
+            for (name, metric) in metrics {
+                let own = (is_own && report::is_name(&name)).then(|| report::identity(self.target));
+                delivery.metric(&group, metric, own.as_ref(), &mut history.memory, room);
+            }
         }
+        let Delivery { complaints, added, points, .. } = delivery;
+        scrape.added = added;
+        let time = self.time.as_nanos();
+        batch.close();
+        history.memory.end_vanished(time, room, |group, head, point| batch.add(group, head, point));
         if complaints != history.complaints {
-            complaints.tell(self.target, first_damage.map(|error| error.to_string()), batch.host);
+            complaints.tell(self.target, first_damage.map(|error| error.to_string()), batch.host());
             history.complaints = complaints;
+        }
+        // What is malformed today may be whole tomorrow, on a page of the same shape.
+        if are_plain && complaints.lost.malformed == 0 && points.len() == history.memory.len() {
+            let read = Read { values, kept: scrape.kept, process_start: process_start_place, points };
+            history.plan = Plan::of(text, read);
         }
         Ok(())
     }
 }
 
-/// The metrics of one resource and scope, being sent.
-struct Delivery<'d, 'b, 'h> {
+/// What a page says, being sent.
+struct Delivery<'d, 'h> {
     scrape: &'d Answered<'d>,
+    values: &'d [Number],
     rule: &'d Rule,
-    group: &'d Group,
-    is_own: bool,
-    batch: &'b mut Batch<'h>,
-    complaints: &'d mut Complaints,
+    batch: &'d mut Batch<'h>,
+    complaints: Complaints,
     added: u64,
-    metrics: Vec<Metric>,
-    points: usize,
+    /// Of what samples the points were made that are remembered.
+    points: Vec<(Kind, Samples)>,
 }
 
-impl Delivery<'_, '_, '_> {
-    fn metric(&mut self, name: &str, metric: translate::Metric<'_>, memory: &mut Memory, room: &mut Room) {
-        let kind = metric.head.kind;
-        let is_said_already = self.is_own && report::is_name(name);
-        let own = is_said_already.then(|| report::identity(self.scrape.target));
-        let (remembered, number) = memory.metric(self.group, &metric.head);
-        let mut points = Vec::new();
+impl Delivery<'_, '_> {
+    /// Sends the points of a metric but for `own`, a series that is said of the target anyway.
+    fn metric(
+        &mut self,
+        group: &Group,
+        metric: translate::Metric<'_>,
+        own: Option<&Identity>,
+        memory: &mut Memory,
+        room: &mut Room,
+    ) {
+        let head = &metric.head;
+        let (remembered, number) = memory.metric(group, head);
         for (identity, draft) in metric.points {
-            if own.as_ref() == Some(&identity) {
+            if own == Some(&identity) {
                 self.complaints.lost.repeated += 1;
                 continue;
             }
-            let Some(mut reading) = draft.reading(kind) else {
+            let Some(mut reading) = draft.reading(head.kind, self.values) else {
                 self.complaints.lost.malformed += u64::from(draft.says_something());
                 continue;
             };
@@ -180,61 +242,16 @@ impl Delivery<'_, '_, '_> {
                     &mut nowhere
                 }
             };
-            let (start, exemplars) = if kind.is_cumulative() {
-                (self.rule.apply(draft.created, time, run, &mut reading), exemplar::translate(&draft.exemplars))
+            let (start, exemplars) = if head.kind.is_cumulative() {
+                let created = draft.samples.created(self.values);
+                (self.rule.apply(created, time, run, &mut reading), exemplar::translate(draft.exemplars()))
             } else {
                 (Some(0), Vec::new())
             };
-            let Some(start) = start else { continue };
-            points.push(emit::Point::new(&identity, start, time, reading, exemplars));
-            if self.points + points.len() >= MAX_EMITTED_POINTS {
-                self.add(&metric.head, &mut points);
-                self.flush();
+            self.points.push((head.kind, draft.samples));
+            if let Some(start) = start {
+                self.batch.add(group, head, Point::new(identity, start, time, reading).with_exemplars(exemplars));
             }
-        }
-        self.add(&metric.head, &mut points);
-    }
-
-    fn add(&mut self, head: &translate::Head, points: &mut Vec<emit::Point>) {
-        if !points.is_empty() {
-            self.points += points.len();
-            self.metrics.push(emit::metric(head, std::mem::take(points)));
-        }
-    }
-
-    fn flush(&mut self) {
-        if !self.metrics.is_empty() {
-            self.batch.push(emit::record(self.group, std::mem::take(&mut self.metrics)), self.points);
-            self.points = 0;
-        }
-    }
-}
-
-/// Records on their way to the host.
-struct Batch<'h> {
-    host: &'h Host,
-    records: Vec<ResourceMetrics>,
-    points: usize,
-    /// Why the host did not take some of them.
-    refused: Option<EmitError>,
-}
-
-impl Batch<'_> {
-    fn push(&mut self, record: ResourceMetrics, points: usize) {
-        self.records.push(record);
-        self.points += points;
-        if self.points >= MAX_EMITTED_POINTS {
-            self.flush();
-        }
-    }
-
-    fn flush(&mut self) {
-        self.points = 0;
-        let records = std::mem::take(&mut self.records);
-        if !records.is_empty()
-            && let Err(error) = self.host.emit_metrics(records)
-        {
-            self.refused.get_or_insert(error);
         }
     }
 }

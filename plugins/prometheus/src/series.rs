@@ -17,6 +17,8 @@ pub(crate) struct Series<'a> {
     pub(crate) exposed: Cow<'a, str>,
     /// Its name after relabelling.
     pub(crate) name: Cow<'a, str>,
+    /// Its place among the samples of the page.
+    pub(crate) place: u32,
     /// All labels but the name.
     pub(crate) labels: Labels<'a>,
     pub(crate) value: Measured<'a>,
@@ -69,11 +71,11 @@ impl<'a> Relabelling<'a> {
         Self { job, target, kept: 0 }
     }
 
-    /// The series of a sample; `None` if a rule drops it.
+    /// The series of the sample at `place`; `None` if a rule drops it.
     ///
     /// # Errors
     /// One of the limits of the job is exceeded.
-    pub(crate) fn apply(&mut self, sample: Exposed<'a>) -> Result<Option<Series<'a>>, Exceeded> {
+    pub(crate) fn apply(&mut self, place: u32, sample: Exposed<'a>) -> Result<Option<Series<'a>>, Exceeded> {
         let (job, mut labels) = (self.job, sample.labels);
         add_target_labels(&mut labels, self.target, job.honor_labels);
         labels.set(NAME, sample.name.clone());
@@ -89,7 +91,7 @@ impl<'a> Relabelling<'a> {
         self.kept += 1;
         let timestamp = sample.timestamp.filter(|_| job.honor_timestamps);
         let (exposed, value, exemplar) = (sample.name, sample.value, sample.exemplar);
-        Ok(Some(Series { exposed, name, labels, value, timestamp, exemplar }))
+        Ok(Some(Series { exposed, name, place, labels, value, timestamp, exemplar }))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Exemplars: which request a number came from.
 
-use kiln_plugin::telemetry::{Attribute, Exemplar, Number};
-
 use crate::labels::Labels;
+use crate::translate::identity::Identity;
 
 /// As many as a point of the contract may have.
 const MAX_EXEMPLARS: usize = 128;
@@ -16,8 +15,21 @@ pub(crate) struct Exposed<'a> {
     pub(crate) timestamp: Option<u64>,
 }
 
+/// An exemplar as OTLP has it.
+#[derive(Debug)]
+pub(crate) struct Exemplar {
+    pub(crate) labels: Identity,
+    pub(crate) value: f64,
+    /// Nanoseconds since the Unix epoch; 0 if the page does not say.
+    pub(crate) time: u64,
+    /// 16 bytes, or none.
+    pub(crate) trace_id: Vec<u8>,
+    /// 8 bytes, or none.
+    pub(crate) span_id: Vec<u8>,
+}
+
 impl Exposed<'_> {
-    /// As OTLP has it. `trace_id` and `span_id` become ids if they are ids, and stay labels if they are not.
+    /// `trace_id` and `span_id` become ids if they are ids, and stay labels if they are not.
     fn translate(&self) -> Exemplar {
         let mut labels = self.labels.clone();
         let mut id = |label: &str, bytes| {
@@ -26,13 +38,8 @@ impl Exposed<'_> {
             Some(id)
         };
         let (trace_id, span_id) = (id("trace_id", 16).unwrap_or_default(), id("span_id", 8).unwrap_or_default());
-        Exemplar {
-            attributes: labels.iter().map(|(key, value)| Attribute::new(key, value)).collect(),
-            time: self.timestamp.unwrap_or(0),
-            value: Number::Float(self.value),
-            trace_id,
-            span_id,
-        }
+        let (value, time) = (self.value, self.timestamp.unwrap_or(0));
+        Exemplar { labels: Identity::new(labels.iter()), value, time, trace_id, span_id }
     }
 }
 

@@ -7,12 +7,15 @@ pub(crate) mod histogram;
 pub(crate) mod identity;
 pub(crate) mod native;
 pub(crate) mod role;
+pub(crate) mod samples;
 mod scope;
 pub(crate) mod unit;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
 
+use foldhash::quality::FixedState;
 use kiln_prometheus_text::CUSTOM_BUCKETS_SCHEMA;
 
 use crate::page::{Families, Measured, Type};
@@ -30,7 +33,7 @@ const TARGET_INFO: &str = "target_info";
 const SCOPE_INFO: &str = "otel_scope_info";
 
 /// What a metric is, apart from its points.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Head {
     pub(crate) name: String,
     pub(crate) description: String,
@@ -44,7 +47,7 @@ pub(crate) struct Head {
 /// A metric and its points, by their attributes.
 #[derive(Debug)]
 pub(crate) struct Metric<'a> {
-    pub(crate) head: Head,
+    pub(crate) head: Rc<Head>,
     pub(crate) points: BTreeMap<Identity, Draft<'a>>,
 }
 
@@ -80,6 +83,8 @@ pub(crate) struct Translation<'a, 'f> {
     families: &'f Families<'f>,
     target: &'f Target,
     groups: BTreeMap<Origin, BTreeMap<String, Metric<'a>>>,
+    /// Attributes of points, each once: an executor has the same on all of its metrics.
+    identities: HashSet<Identity, FixedState>,
     /// What `target_info` says, by job and instance.
     facts: Facts,
     /// What `otel_scope_info` says, by name and version.
@@ -90,7 +95,8 @@ pub(crate) struct Translation<'a, 'f> {
 impl<'a, 'f> Translation<'a, 'f> {
     pub(crate) fn new(families: &'f Families<'f>, target: &'f Target) -> Self {
         let (groups, facts, scope_facts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { families, target, groups, facts, scope_facts, lost: Lost::default() }
+        let identities = HashSet::with_hasher(FixedState::default());
+        Self { families, target, groups, identities, facts, scope_facts, lost: Lost::default() }
     }
 
     pub(crate) fn add(&mut self, mut one: Series<'a>) {
@@ -121,7 +127,7 @@ impl<'a, 'f> Translation<'a, 'f> {
             Some(metric) => metric,
             None => metrics
                 .entry(place.name.clone().into_owned())
-                .or_insert(Metric { head: head(&place, kind), points: BTreeMap::new() }),
+                .or_insert(Metric { head: Rc::new(head(&place, kind)), points: BTreeMap::new() }),
         };
         if metric.head.kind != kind {
             self.lost.conflicting += 1;
@@ -133,7 +139,15 @@ impl<'a, 'f> Translation<'a, 'f> {
             Role::Value | Role::Sum | Role::Count | Role::Created | Role::Dropped => None,
         };
         let part = label.and_then(|label| one.labels.remove(label)).and_then(|text| bound(&text));
-        let point = metric.points.entry(Identity::new(one.labels.iter())).or_default();
+        let identity = Identity::new(one.labels.iter());
+        let identity = match self.identities.get(&identity) {
+            Some(known) => known.clone(),
+            None => {
+                self.identities.insert(identity.clone());
+                identity
+            }
+        };
+        let point = metric.points.entry(identity).or_default();
         match point.add(place.role, part, &mut one) {
             Ok(()) => {}
             Err(Misfit::Repeated) => self.lost.repeated += 1,

@@ -9,7 +9,7 @@ use crate::translate::histogram::{Buckets, whole};
 pub(crate) const MAX_BUCKETS: usize = 4_096;
 
 /// An exponential histogram as OTLP has it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Exponential {
     pub(crate) count: u64,
     pub(crate) scale: i32,
@@ -20,14 +20,22 @@ pub(crate) struct Exponential {
 }
 
 /// Consecutive buckets.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Side {
     /// Index of the first bucket.
     pub(crate) offset: i32,
     pub(crate) counts: Vec<u64>,
 }
 
+impl Exponential {
+    /// Nothing has been observed.
+    pub(crate) const EMPTY: Self =
+        Self { count: 0, scale: 0, zero_count: 0, zero_threshold: 0.0, positive: Side::EMPTY, negative: Side::EMPTY };
+}
+
 impl Side {
+    const EMPTY: Self = Self { offset: 0, counts: Vec::new() };
+
     fn total(&self) -> Option<u64> {
         self.counts.iter().try_fold(0_u64, |total, count| total.checked_add(*count))
     }

@@ -66,6 +66,24 @@ fn line() -> impl Strategy<Value = String> {
     ]
 }
 
+/// A line as most are, with a place for its number.
+fn plain_line() -> impl Strategy<Value = String> {
+    let family = prop::sample::select(vec!["f", "g", "h", "up", "process_start_time_seconds"]);
+    let suffix = prop::sample::select(vec!["", "", "", "_total", "_bucket", "_sum", "_count", "_created"]);
+    let kind = prop::sample::select(vec!["counter", "gauge", "histogram", "summary", "untyped"]);
+    let label =
+        prop::sample::select(vec!["", "", "{a=\"1\"}", "{a=\"2\"}", "{le=\"1\"}", "{le=\"+Inf\"}", "{job=\"x\"}"]);
+    let rest =
+        prop::sample::select(vec!["", "", "", "", "", " 5", " -5", " 1767225700000", " # {x=\"y\"} 1", " ", "\r"]);
+    prop_oneof![
+        1 => (family.clone(), kind).prop_map(|(family, kind)| format!("# TYPE {family} {kind}")),
+        8 => (family, suffix, label, rest).prop_map(|(family, suffix, label, rest)| {
+            format!("{family}{suffix}{label} VALUE{rest}")
+        }),
+        1 => Just("f 5 VALUE".to_owned()),
+    ]
+}
+
 /// What a metric is, and the attributes of its points.
 fn attributes(metric: &Metric) -> (&'static str, Vec<&[Attribute]>) {
     match &metric.data {
@@ -82,6 +100,46 @@ fn attributes(metric: &Metric) -> (&'static str, Vec<&[Attribute]>) {
 }
 
 proptest! {
+    /// A page like the one before is not understood again. What is sent is what would be if it were: a comment that is
+    /// different on each page makes sure of that on the other side, and nothing else tells the two apart.
+    #[test]
+    fn a_page_like_the_one_before_says_what_it_would_have_said_alone(
+        lines in prop::collection::vec(plain_line(), 1..25),
+        numbers in prop::collection::vec(prop::collection::vec(number(), 25), 4),
+        changed in prop::option::of((1_usize..4, plain_line())),
+        strategy in prop::sample::select(vec!["unset", "process_start_time", "true_reset", "subtract_initial"]),
+        honor_timestamps in any::<bool>(),
+    ) {
+        let page = |scrape: usize, comment: &str| {
+            let mut page = format!("# {comment}\n");
+            for (line, number) in lines.iter().zip(&numbers[scrape]) {
+                page.push_str(&line.replace("VALUE", number));
+                page.push('\n');
+            }
+            if let Some((at, line)) = &changed && *at == scrape {
+                page.push_str(&line.replace("VALUE", "1"));
+                page.push('\n');
+            }
+            page
+        };
+        let scrapes = |comments: [&str; 4]| {
+            let [first, second, third, fourth] = [0, 1, 2, 3].map(|scrape| text(&page(scrape, comments[scrape])));
+            let host = host(first.then(second).then(third).then(fourth));
+            let mut config = job(json!({ "honor_timestamps": honor_timestamps }));
+            config["start_time"] = json!(strategy);
+            let mut instance = host.configure::<Prometheus>(config).unwrap();
+            [0; 4].map(|_| {
+                host.advance(core::time::Duration::from_secs(15));
+                let collected = instance.collect().unwrap();
+                (collected.metrics.records().to_vec(), collected.outcome.failures.len())
+            })
+        };
+        let (alike, different) = (scrapes(["a"; 4]), scrapes(["a", "b", "c", "d"]));
+        for (scrape, (alike, different)) in alike.iter().zip(&different).enumerate() {
+            prop_assert_eq!(format!("{alike:?}"), format!("{different:?}"), "scrape {}", scrape);
+        }
+    }
+
     /// No series has two points in one collection, and nothing is refused by the host's rules.
     #[test]
     fn any_two_pages_in_a_row_give_sound_telemetry(
