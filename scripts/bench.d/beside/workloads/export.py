@@ -10,7 +10,7 @@ TITLE = "Export"
 EXPORTERS = 24
 ABOUT = (
     f"Both sides scrape one page and send every batch to one exporter, and then to {1 + EXPORTERS} that are alike; the difference, by {EXPORTERS}, is what one costs: to write the batch "
-    "as OTLP, to compress it with gzip, and to send it. Go's gzip compresses at level 6 unless it is told otherwise, Kiln at level 1, so the Collector has a "
+    "as OTLP, to compress it with gzip, and to send it. Go's gzip compresses at level 6 unless it is told otherwise, Kiln at level 3 with another library, so the Collector has a "
     "second line with level 1."
 )
 # Executors whose batches are about as large, before compression, as the name says.
