@@ -1,9 +1,9 @@
 //! What a target had when it was last scraped, so that what vanishes is told to have ended.
 //!
-//! A series is remembered as its attributes: their bytes, 8 more for each, and some 40 for the entry; with a start to
-//! find, 32 more, and its first value. Remembered are at most [`MAX_SERIES`] over all targets of an instance, and nothing
-//! outlives the process: a series that vanished while Kiln was not running ends by the backend's own look-back, as it
-//! does with Prometheus.
+//! A series is remembered as its attributes, which series of one page share: their bytes, 8 more for each, and some 40
+//! for the entry; with a start to find, 32 more, and its first value. Remembered are at most [`MAX_SERIES`] over all
+//! targets of an instance, and nothing outlives the process: a series that vanished while Kiln was not running ends by
+//! the backend's own look-back, as it does with Prometheus.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
