@@ -33,29 +33,27 @@ class Bench:
                 measured[name].append(turn())
         return measured
 
-    def scrape(self, side, work, target, scrapes):
+    def scrape(self, side, work, target, scrapes, warm_up=WARM_UP):
         """A turn: what so many scrapes cost from one moment with nothing to do to another."""
         self.backend.forget()
         target.forget()
         running = self.run(side.prepare(work, self.backend.url, self.scratch))
         receivers = len(work.targets)
-        is_alone = receivers == 1
         try:
-            target.await_answered(WARM_UP * receivers, running)
+            target.await_answered(warm_up * receivers, running)
             running.settle(work.interval)
             before, began, done = running.processor_seconds(), time.monotonic(), target.answered
             target.await_answered(done + scrapes * receivers, running)
             running.settle(work.interval)
             seconds, wall, done = running.processor_seconds() - before, time.monotonic() - began, target.answered - done
             resident, peak = running.memory("VmRSS"), running.memory("VmHWM")
-            if not is_alone:
-                # With many targets there is always one being scraped, and what is on the way when a side is told to end may be lost.
-                target.hold()
-                await_that("the rest", lambda: self.backend.items() >= sent(work, target))
-                counts = self.backend.counts()
+            target.hold()
+            if not side.holds_back:
+                await_that(f"the rest of what {side.name} has read", lambda: running.check_alive() and self.backend.items() >= sent(work, target))
+            counts = self.backend.counts()
         finally:
             life = running.end()
-        if is_alone:
+        if side.holds_back:
             counts = self.backend.counts()
         if counts["items"] != sent(work, target):
             raise Failed(

@@ -95,8 +95,10 @@ def line(work, receivers, processors, exporter):
 
 
 class Side:
-    def __init__(self, name, command, configure):
-        self.name, self.command, self.configure = name, command, configure
+    """`holds_back`: some of what it has read it sends only when it is told to end."""
+
+    def __init__(self, name, command, configure, holds_back=False):
+        self.name, self.command, self.configure, self.holds_back = name, command, configure, holds_back
 
     def prepare(self, work, backend, scratch, afresh=False):
         """Writes the configuration and gives the command that runs with it; `afresh`: with nothing left of runs before."""
@@ -118,6 +120,6 @@ def sides(kiln_program, plugins, collector_program):
     return {
         "kiln": Side("Kiln", [kiln_program, "run"], lambda work, backend, scratch: kiln(work, backend, scratch, plugins)),
         "plain": Side("Collector", [collector_program], of_collector()),
-        "batch": Side("Collector, batch processor", [collector_program], of_collector(batch_processor={"timeout": "10s"})),
+        "batch": Side("Collector, batch processor", [collector_program], of_collector(batch_processor={"timeout": "10s"}), True),
         "queue": Side("Collector, queue batching", [collector_program], of_collector(queue=QUEUE_BATCHES)),
     }

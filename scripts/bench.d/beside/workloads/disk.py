@@ -16,7 +16,7 @@ ABOUT = (
 def measure(bench):
     target = pages.spark(bench.programs["replay"], bench.programs["pages"], 100)
     work = Work((target.address,), 1.0, on_disk=True)
-    scrapes = 3 if bench.is_quick else 10
+    scrapes = 3 if bench.is_quick else 5
     turns = bench.by_turns({side.name: partial(bench.scrape, side, work, target, scrapes) for side in (bench.sides["kiln"], bench.sides["queue"])})
     target.end()
     title = f"100 executors, {target.samples:,} samples, queue on disk"

@@ -19,12 +19,14 @@ LINE_UPS = {"Kiln": "kiln", "Collector": "plain"}
 
 def measure(bench):
     target = pages.spark(bench.programs["replay"], bench.programs["pages"], EXECUTORS // (10 if bench.is_quick else 1))
+    # A turn takes long and is amplified: two are enough.
     turns = bench.by_turns(
         {
             (name, count): partial(scrape, bench, bench.sides[side], count, target)
             for name, side in LINE_UPS.items()
             for count in (1, 1 + PROCESSORS)
-        }
+        },
+        pairs=min(2, bench.pairs),
     )
     target.end()
     of_one = {name: [difference(a, b) for a, b in zip(turns[name, 1], turns[name, 1 + PROCESSORS])] for name in LINE_UPS}
@@ -33,7 +35,7 @@ def measure(bench):
 
 
 def scrape(bench, side, count, target):
-    return bench.scrape(side, Work((target.address,), 3.0, enrichments=count), target, 2)
+    return bench.scrape(side, Work((target.address,), 3.0, enrichments=count), target, 2, warm_up=1)
 
 
 def difference(one, all_of_them):

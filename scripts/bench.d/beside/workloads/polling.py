@@ -8,14 +8,14 @@ from ..own_metrics import COLLECTIONS, OwnMetrics
 from ..world import OPENER, PATIENCE, Failed, Running, await_that
 
 TITLE = "Polling a workspace"
-SCALE = 6
-CYCLES = 6
+SCALE = 12
+CYCLES = 5
 # By then everything has been read once.
 FIRST = 3
 ABOUT = (
     "A simulated workspace whose jobs run ten times a day each. The Collector has no receiver for that; beside Kiln stand the requests of the algorithm that is described "
     "for one: first pages only, `runs/get` for up to twenty runs and `clusters/get` for those with a cluster, each cycle. It sees twenty jobs and twenty runs however "
-    f"many there are; Kiln sees all. Time runs {SCALE} times as fast as usual for both: a cycle every ten seconds in place of sixty, every other interval in proportion, and as many more runs. "
+    f"many there are; Kiln sees all. Time runs {SCALE} times as fast as usual for both: a cycle every five seconds in place of sixty, every other interval in proportion, and as many more runs. "
     f"Means of {CYCLES} cycles after everything was read once."
 )
 TOKEN = "dapi0123456789abcdef0123456789abcdef"
@@ -30,7 +30,7 @@ def measure(bench):
 
 
 def cycle_of(bench, jobs):
-    program = [bench.programs["workspace"], "--jobs", str(jobs), "--runs-per-day", str(10 * SCALE * jobs), "--retention", "4h", "--objects", "500"]
+    program = [bench.programs["workspace"], "--jobs", str(jobs), "--runs-per-day", str(10 * SCALE * jobs), "--retention", "2h", "--objects", "500"]
     workspace = Running(program, bench.core ^ 1, f"{bench.scratch}/workspace.log")
     try:
         await_that("the workspace", lambda: workspace.check_alive() and workspace.log_says("listening on"))
@@ -54,7 +54,7 @@ def kiln_cycle(bench, workspace):
                     "databricks": {
                         "host": workspace,
                         "token": TOKEN,
-                        "initial_lookback": "1h",
+                        "initial_lookback": "10m",
                         "collection_interval": f"{60 // SCALE}s",
                         "initial_delay": "0s",
                         "max_jobs": 20000,
