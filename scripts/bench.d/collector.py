@@ -66,7 +66,7 @@ def main():
             try:
                 results["workloads"][name] = WORKLOADS[name].measure(bench)
                 ended = "done"
-            except Failed as failure:
+            except (Failed, OSError, ArithmeticError) as failure:
                 results["workloads"][name] = {"failed": str(failure)}
                 ended = f"FAILED: {failure}"
             print(f"  {name:<12} {time.monotonic() - began:5.0f} s  {ended}", flush=True)

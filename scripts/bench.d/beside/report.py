@@ -13,7 +13,8 @@ from .workloads import WORKLOADS
 UNITS = {
     "cpu_us_per_sample": ("processor time per sample, µs", 2),
     "samples_per_core_second": ("samples per second of processor time", 0),
-    "samples_per_second": ("samples per second", 0),
+    "samples_per_second": ("samples per second, arrived", 0),
+    "samples_read_per_second": ("samples per second, read", 0),
     "cpu_percent": ("use of the core, %", 0),
     "peak_rss_mib": ("peak memory, MiB", 1),
     "rss_mib": ("memory in the end, MiB", 1),
