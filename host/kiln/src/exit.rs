@@ -13,6 +13,7 @@ pub(crate) enum Failure {
     /// Something else went wrong while running.
     Runtime(String),
     /// The command has done its work, and the answer, which has been given, is no.
+    #[cfg_attr(not(feature = "compiler"), expect(dead_code, reason = "only the tools are asked questions"))]
     Negative,
     /// Whoever read standard output has gone away.
     NobodyListens,

@@ -108,6 +108,7 @@ impl<'s> Starter<'s> {
     }
 
     /// With surroundings that are played.
+    #[cfg(feature = "compiler")]
     pub(crate) fn on(self, stage: Stage) -> Self {
         Self { stage, ..self }
     }

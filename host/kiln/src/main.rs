@@ -17,6 +17,7 @@ mod reload;
 mod running;
 mod service;
 mod signals;
+#[cfg(feature = "compiler")]
 mod trial;
 mod waiting;
 mod watch;

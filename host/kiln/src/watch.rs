@@ -54,6 +54,7 @@ impl Fingerprint {
     }
 
     /// With one file. Blocks.
+    #[cfg(feature = "compiler")]
     pub(crate) fn with_file(mut self, path: &Path) -> Self {
         self.add(path.to_owned());
         self

@@ -8,6 +8,13 @@ pub enum CompileError {
     /// wasmtime cannot run here.
     #[error("cannot start the WebAssembly engine: {0}")]
     Engine(String),
+    /// There is none.
+    #[error(
+        "has no native code here that fits: this kiln has no compiler, and runs what is in a bundle and attested by the \
+         digest of its list; pack the plugin with `kiln bundle` and start with --bundle and --bundle-digest, as the init \
+         script does, or install a kiln with its compiler"
+    )]
+    NoCompiler,
     /// The compiler refuses the component.
     #[error("does not compile: {0}")]
     Component(String),
@@ -49,6 +56,7 @@ impl CompileError {
             Self::Time(_) => "limit_compile_time",
             Self::Memory(_) => "limit_compile_memory",
             Self::Component(_) => "invalid_component",
+            Self::NoCompiler => "no_compiler",
             Self::Engine(_) | Self::Process(_) | Self::Load(_) | Self::Stopped => "compiler",
         }
     }

@@ -6,37 +6,35 @@
 //!
 //! The child is this very binary, so what it answers is believed as what this process would have made itself is.
 
-use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
-use crate::cache::MAX_ARTIFACT_BYTES;
 use crate::compile_error::CompileError;
-use crate::component_file::MAX_FILE_BYTES;
-use crate::engine::{settings, wasmtime_text};
-use crate::native_code::Artifact;
+use crate::native_code::{Artifact, MAX_ARTIFACT_BYTES};
 use crate::printable::printable;
 
 /// Threads that compile. More would need more memory for little: functions of one component are compiled side by side.
-const THREADS: u64 = 2;
+pub(crate) const THREADS: u64 = 2;
 
 /// What a compiler that fails has to say.
 const MAX_COMPLAINT_BYTES: u64 = 4 * 1024;
 
 /// How plugins are compiled.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compiler {
+    /// Not at all: what runs was compiled before, by a Kiln that has a compiler.
+    Absent,
     /// Within this process, without bounds. For tests of what comes after.
+    #[cfg(feature = "compiler")]
     Unbounded,
     /// In a process of its own.
     Process {
         /// The program and its arguments, to which `--memory BYTES --time MILLISECONDS` are added. It has to call
-        /// [`compile_within`].
+        /// `compile_within`.
         command: Vec<PathBuf>,
         /// What it may use up.
         bounds: CompileBounds,
@@ -57,15 +55,11 @@ impl Compiler {
     ///
     /// # Errors
     /// The compiler refuses it, was stopped at a limit, broke, or cannot be started.
-    pub(crate) async fn compile(&self, engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Artifact, CompileError> {
+    pub(crate) async fn compile(&self, bytes: &[u8]) -> Result<Artifact, CompileError> {
         match self {
-            Self::Unbounded => {
-                let (engine, bytes) = (engine.clone(), bytes.to_vec());
-                let compiled = tokio::task::spawn_blocking(move || engine.precompile_component(&bytes)).await;
-                let compiled = compiled.map_err(|error| CompileError::Process(error.to_string()))?;
-                let artifact = compiled.map_err(|error| CompileError::Component(wasmtime_text(&error)))?;
-                Ok(Artifact::known_to_be_ours(artifact))
-            }
+            Self::Absent => Err(CompileError::NoCompiler),
+            #[cfg(feature = "compiler")]
+            Self::Unbounded => crate::compile_within::compile_here(bytes).await,
             Self::Process { command, bounds } => {
                 let compiled = tokio::time::timeout(bounds.time, in_a_process(command, *bounds, bytes)).await;
                 compiled.unwrap_or(Err(CompileError::Time(bounds.time)))
@@ -80,8 +74,7 @@ impl Compiler {
     /// # Errors
     /// As of [`Compiler::compile`].
     pub async fn precompile(&self, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
-        let engine = wasmtime::Engine::new(&settings()).map_err(|error| CompileError::Engine(wasmtime_text(&error)))?;
-        Ok(self.compile(&engine, bytes).await?.into_bytes())
+        Ok(self.compile(bytes).await?.into_bytes())
     }
 }
 
@@ -150,46 +143,3 @@ fn fault(status: ExitStatus, complaint: &str, bounds: CompileBounds, took: Durat
 
 /// Exit code of a compiler that is well and refuses the component.
 pub(crate) const REFUSED: i32 = 1;
-
-/// The other end: bounds this process, reads a component and writes its code.
-///
-/// `target` is a machine other than this one, such as `aarch64-unknown-linux-gnu`; the code for it needs nothing that not
-/// every machine of that kind has.
-///
-/// # Errors
-/// What is wrong with the component, or with this process. The caller prints it and ends with the exit code 1.
-pub fn compile_within(
-    bounds: CompileBounds,
-    target: Option<&str>,
-    component: impl Read,
-    mut artifact: impl Write,
-) -> Result<(), String> {
-    bound(bounds).map_err(|error| format!("the compiler cannot be bounded: {error}"))?;
-    let mut bytes = Vec::new();
-    component.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    let mut settings = settings();
-    if let Some(target) = target {
-        settings.target(target).map_err(|error| wasmtime_text(&error))?;
-    }
-    let engine = wasmtime::Engine::new(&settings).map_err(|error| wasmtime_text(&error))?;
-    let compiled = engine.precompile_component(&bytes).map_err(|error| wasmtime_text(&error))?;
-    artifact.write_all(&compiled).and_then(|()| artifact.flush()).map_err(|error| error.to_string())
-}
-
-/// What a thread that computes for too long is ended with, and a moment later what nobody can ignore.
-fn bound(CompileBounds { memory, time }: CompileBounds) -> std::io::Result<()> {
-    let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0)).saturating_mul(THREADS);
-    for (resource, soft, hard) in [
-        (Resource::As, memory, memory),
-        (Resource::Cpu, seconds, seconds.saturating_add(1)),
-        // Nothing is written to files, no memory image is left, and no file is opened beyond the three there are.
-        (Resource::Fsize, 0, 0),
-        (Resource::Core, 0, 0),
-        (Resource::Nofile, 3, 3),
-    ] {
-        // It may be bounded more tightly already.
-        let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
-        setrlimit(resource, Rlimit { current: Some(soft.min(most)), maximum: Some(hard.min(most)) })?;
-    }
-    Ok(())
-}

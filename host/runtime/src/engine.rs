@@ -8,12 +8,10 @@ use std::time::{Duration, Instant};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _};
 use kiln_policy::Digest;
-use kiln_telemetry::Metrics;
 use kiln_telemetry::metrics::{CompileOutcome, LoadingMetrics};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use wasmtime::component::Component;
-use wasmtime::{Config, OptLevel};
 
 use crate::cache::{Cache, CacheError};
 use crate::compile_error::CompileError;
@@ -22,14 +20,10 @@ use crate::component_file::ComponentFile;
 use crate::native_code::Artifact;
 use crate::plugin::Plugin;
 use crate::precompiled::Precompiled;
+use crate::settings::settings;
 
 /// How often a running plugin lets others run and has its CPU time counted.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
-
-/// Stack of a plugin; deep recursion ends here.
-pub(crate) const WASM_STACK_BYTES: usize = 512 * 1024;
-/// Stack of the fiber a plugin runs on; the difference is for host functions.
-const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
 
 /// What an engine is made of.
 #[derive(Debug)]
@@ -49,9 +43,10 @@ pub struct EngineSpec {
 
 impl EngineSpec {
     /// Keeps nothing and bounds nothing. For tests of what comes after.
+    #[cfg(feature = "compiler")]
     #[must_use]
     pub fn unbounded() -> Self {
-        let metrics = Metrics::new("").loading();
+        let metrics = kiln_telemetry::Metrics::new("").loading();
         Self { cache: None, cache_bytes: 0, compiler: Compiler::Unbounded, precompiled: None, metrics }
     }
 }
@@ -91,6 +86,7 @@ impl Engine {
             }
         });
         clock.map_err(|error| CompileError::Engine(error.to_string()))?;
+        let cache = cache.filter(|_| compiler != Compiler::Absent);
         let cache = cache.and_then(|path| match open_cache(&path, &wasmtime, cache_bytes, metrics.clone()) {
             Ok(cache) => Some(Arc::new(cache)),
             Err(error) => {
@@ -164,7 +160,7 @@ impl Engine {
 
     async fn compile_afresh(&self, file: &ComponentFile) -> Result<Component, CompileError> {
         let began = Instant::now();
-        let compiled = self.compiler.compile(&self.wasmtime, &file.bytes).await;
+        let compiled = self.compiler.compile(&file.bytes).await;
         self.metrics.compiled_for(began.elapsed());
         let artifact: Artifact = compiled?;
         let (cache, engine, digest) = (self.cache.clone(), self.wasmtime.clone(), file.digest);
@@ -180,26 +176,6 @@ impl Engine {
             Err(error) => Err(CompileError::Load(error.to_string())),
         }
     }
-}
-
-pub(crate) fn settings() -> Config {
-    let mut config = Config::new();
-    config
-        .wasm_component_model(true)
-        .concurrency_support(false)
-        .epoch_interruption(true)
-        .max_wasm_stack(WASM_STACK_BYTES)
-        .async_stack_size(FIBER_STACK_BYTES)
-        .async_stack_zeroing(true)
-        .cranelift_opt_level(OptLevel::Speed)
-        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
-        // What no first-party toolchain emits is one thing less to trust.
-        .wasm_relaxed_simd(false)
-        .wasm_memory64(false)
-        // What passes values between the parts of a component sees the memories of both. A module of a plugin that has
-        // more than one is refused before it gets here.
-        .wasm_multi_memory(true);
-    config
 }
 
 fn open_cache(

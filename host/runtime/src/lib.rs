@@ -11,8 +11,11 @@ mod cache;
 mod call_error;
 mod clock;
 mod compile_error;
+#[cfg(feature = "compiler")]
+mod compile_within;
 mod compiler;
 mod component_file;
+#[cfg(feature = "compiler")]
 mod contract;
 mod cpu_meter;
 mod directory;
@@ -25,6 +28,7 @@ mod live;
 mod log_gate;
 mod native_code;
 mod open_bodies;
+#[cfg(feature = "compiler")]
 mod pack;
 mod plugin;
 mod plugin_files;
@@ -32,6 +36,7 @@ mod precompiled;
 mod printable;
 mod regular_file;
 mod restarts;
+mod settings;
 mod signature_file;
 mod state;
 mod store_data;
@@ -42,16 +47,21 @@ pub use breach::Breach;
 pub use call_error::CallError;
 pub use clock::Clock;
 pub use compile_error::CompileError;
-pub use compiler::{CompileBounds, Compiler, compile_within};
+#[cfg(feature = "compiler")]
+pub use compile_within::compile_within;
+pub use compiler::{CompileBounds, Compiler};
 pub use component_file::{ComponentFile, FileError, MAX_FILE_BYTES, Surface};
+#[cfg(feature = "compiler")]
 pub use contract::{contract_for, resolve_contract, whole_contract, world_of};
 pub use directory::{Directory, DirectoryError, NotFound, Refused};
 pub use engine::{Engine, EngineSpec};
 pub use instance::{Collection, Instance, InstanceSpec, PartialFailure};
 pub use kiln_policy::Digest;
+#[cfg(feature = "compiler")]
 pub use pack::{PackError, pack};
 pub use plugin::{LinkError, Plugin};
 pub use plugin_files::plugin_paths;
 pub use precompiled::{CHECKSUMS, Precompiled, PrecompiledError, precompiled_name};
+pub use settings::runs_our_code;
 pub use signature_file::signature_of;
 pub use state::{Checkpoint, StateError, StateStore};

@@ -2,6 +2,9 @@
 
 use wasmtime::component::Component;
 
+/// Bytes of native code at most; the largest plugin allowed stays far below.
+pub(crate) const MAX_ARTIFACT_BYTES: u64 = 512 * 1024 * 1024;
+
 /// Native code that Kiln itself has made from a component. Nothing else may be passed off as such: what is in one runs with
 /// the authority of the process.
 #[derive(Debug)]
@@ -32,7 +35,8 @@ impl Artifact {
         // SAFETY: the bytes were made by `precompile_component` and have not changed since. Either they came through a
         // pipe from a process of this very binary that this process has started, or their HMAC was checked with a key that
         // only this user can read, in a directory that only this user can write. Or their SHA-256 is in the list of a
-        // bundle whose own SHA-256 was named by whoever started this process, and so could have had it do anything.
+        // bundle whose own SHA-256 was named by whoever started this process, and so could have had it do anything; that
+        // bundle was packed for a program with the same mark (`settings.rs`).
         unsafe { Component::deserialize(engine, &self.0) }
     }
 }

@@ -16,8 +16,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use kiln_policy::Digest;
 
-use crate::cache::MAX_ARTIFACT_BYTES;
-use crate::native_code::Artifact;
+use crate::native_code::{Artifact, MAX_ARTIFACT_BYTES};
 use crate::regular_file::open_regular;
 
 /// The list of a bundle's files.

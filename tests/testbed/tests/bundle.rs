@@ -17,13 +17,12 @@ fn kiln() -> Command {
     command
 }
 
-/// Packs the steady and the everything plugin, in the order given, with `configuration`.
+/// Packs the steady and the everything plugin, in the order given, with `configuration` and the program that packs.
 fn pack(folder: &Path, configuration: &str, plugins: [&str; 2], output: &str) -> Output {
     fs::write(folder.join("given.yaml"), configuration).unwrap();
     let test_plugins = variable("KILN_TEST_PLUGINS");
     let mut command = kiln();
-    command.args([Path::new("bundle"), Path::new("--program"), &variable("KILN_BIN")]);
-    command.args(["--config", "given.yaml", "-o", output]).current_dir(folder);
+    command.args(["bundle", "--config", "given.yaml", "-o", output]).current_dir(folder);
     command.args(plugins.map(|plugin| test_plugins.join(plugin))).output().unwrap()
 }
 
@@ -126,7 +125,7 @@ fn the_native_code_of_a_bundle_is_run_if_it_is_attested() {
     assert!(refused(&digest).contains("and is sha256:"));
 }
 
-/// Scenario: the program to be packed is none, or a plugin is none.
+/// Scenario: the program to be packed is none, or another one, or a plugin is none.
 /// Guarantees: nothing is written, and the message names the file.
 #[test]
 fn what_cannot_be_run_is_not_packed() {
@@ -135,7 +134,13 @@ fn what_cannot_be_run_is_not_packed() {
     fs::write(folder.path().join("script"), "#!/bin/sh\n").unwrap();
     fs::write(folder.path().join("x.wasm"), "no plugin").unwrap();
     let binary = variable("KILN_BIN");
-    for (program, fault) in [(Path::new("script"), "script is no Linux program"), (binary.as_path(), "x.wasm: ")] {
+    let another = Path::new("/bin/sh");
+    let sentences = [
+        (Path::new("script"), "script is no Linux program"),
+        (another, "/bin/sh does not run the native code that this kiln makes"),
+        (binary.as_path(), "x.wasm: "),
+    ];
+    for (program, fault) in sentences {
         let mut command = kiln();
         command.arg("bundle").arg("--program").arg(program).args(["--config", "kiln.yaml", "-o", "out", "x.wasm"]);
         let output = command.current_dir(folder.path()).output().unwrap();

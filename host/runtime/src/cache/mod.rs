@@ -10,7 +10,6 @@ mod room;
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests;
 
-use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
@@ -21,13 +20,12 @@ use kiln_telemetry::metrics::LoadingMetrics;
 use sha2::Sha256;
 
 use self::room::Room;
-use crate::native_code::Artifact;
+use crate::native_code::{Artifact, MAX_ARTIFACT_BYTES};
 use crate::regular_file::open_regular;
+use crate::settings::shape_of_code;
 
 const KEY_FILE: &str = "key";
 const TAG_BYTES: usize = 32;
-/// Native code of the largest plugin allowed stays far below.
-pub(crate) const MAX_ARTIFACT_BYTES: u64 = 512 * 1024 * 1024;
 
 /// A private directory of compiled plugins.
 #[derive(Debug)]
@@ -51,12 +49,10 @@ impl Cache {
     ) -> Result<Self, CacheError> {
         require_private(&dir)?;
         let key = read_key(&dir)?;
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
         let room = Room { max_bytes, metrics };
         // What is there already may be more than is allowed now.
         room.make(&dir, 0, None).map_err(CacheError::Io)?;
-        Ok(Self { dir, key, engine: hasher.finish(), room })
+        Ok(Self { dir, key, engine: shape_of_code(engine), room })
     }
 
     /// The compiled plugin, if it is there and genuine.

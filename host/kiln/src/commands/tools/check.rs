@@ -7,8 +7,8 @@ use kiln_telemetry::{LogFormat, LogSettings, Redaction};
 use kiln_trial::{Item, Outcome, Verdict};
 
 use super::dev::{LOGGED, batches_in};
-use super::run::keep_memory_private;
 use crate::cli::Check;
+use crate::commands::run::keep_memory_private;
 use crate::exit::{Failure, print, warn};
 use crate::trial::{Bench, Suite, Tried, is_processor, read_answers, samples};
 

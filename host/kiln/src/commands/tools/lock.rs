@@ -5,8 +5,8 @@ use std::path::Path;
 
 use kiln_config::Config;
 
-use super::validate::environment;
 use crate::cli::ConfigFile;
+use crate::commands::environment;
 use crate::exit::{Failure, print, warn};
 use crate::locked;
 use crate::plugins::Plugins;

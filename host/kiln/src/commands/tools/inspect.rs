@@ -5,8 +5,8 @@ use kiln_config::Config;
 use kiln_runtime::signature_of;
 
 use super::plugin::{read, signing_keys};
-use super::validate::environment;
 use crate::cli::Inspect;
+use crate::commands::environment;
 use crate::exit::{Failure, print};
 
 pub(super) fn run(arguments: &Inspect) -> Result<(), Failure> {

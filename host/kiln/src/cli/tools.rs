@@ -1,39 +1,14 @@
-//! The command line.
+//! What is done to plugins, configurations and bundles before they run somewhere.
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::Subcommand;
 use kiln_authoring::Language;
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed while running or the answer is no, 64 the command line, the configuration or a plugin \
-     is at fault.";
-
-/// An OpenTelemetry collector host whose receivers and processors are sandboxed WebAssembly components.
-#[derive(Debug, Parser)]
-#[command(name = "kiln", version, after_help = EXIT_CODES, arg_required_else_help = true)]
-pub(crate) struct Arguments {
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
+use super::ConfigFile;
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Collect, process and export until told to stop
-    #[command(after_help = "\
-Examples:
-  kiln run --config /etc/kiln/kiln.yaml
-  KILN_LOG=debug kiln run
-
-SIGINT or SIGTERM stops it: what is queued is still sent, within `service.shutdown_timeout`. A second signal stops it at once.
-SIGHUP reads configuration and plugins again; what is wrong changes nothing.")]
-    Run(Run),
-
-    /// Say everything that is wrong with a configuration and its plugins, without running anything
-    #[command(after_help = "\
-Example:
-  kiln validate --config kiln.yaml && systemctl reload kiln")]
-    Validate(Checked),
-
+pub(crate) enum Tool {
     /// Make, look at and list plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -90,37 +65,6 @@ pub(crate) struct Compile {
     /// The kind of machine to compile for, if it is not this one
     #[arg(long)]
     pub(crate) target: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Run {
-    #[command(flatten)]
-    pub(crate) checked: Checked,
-
-    /// Take compiled plugins from this bundle, which `kiln bundle` has made and somebody has unpacked
-    #[arg(long, value_name = "DIR", requires = "bundle_digest")]
-    pub(crate) bundle: Option<PathBuf>,
-
-    /// The digest of the bundle's SHA256SUMS, by which its native code is trusted
-    #[arg(long, value_name = "sha256:DIGEST", requires = "bundle")]
-    pub(crate) bundle_digest: Option<kiln_policy::Digest>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct ConfigFile {
-    /// The configuration
-    #[arg(short, long, value_name = "FILE", env = "KILN_CONFIG", default_value = "kiln.yaml")]
-    pub(crate) config: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Checked {
-    #[command(flatten)]
-    pub(crate) file: ConfigFile,
-
-    /// Refuse whatever differs from kiln.lock, which `kiln plugin lock` wrote beside the configuration
-    #[arg(long)]
-    pub(crate) locked: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -428,9 +372,9 @@ pub(crate) struct Reference {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bundle {
-    /// The kiln that is to run on clusters
+    /// The kiln that is to run on clusters, of this one's sources, which need not have a compiler; this one itself if absent
     #[arg(long, value_name = "FILE")]
-    pub(crate) program: PathBuf,
+    pub(crate) program: Option<PathBuf>,
 
     /// The configuration of drivers
     #[arg(long, value_name = "FILE")]

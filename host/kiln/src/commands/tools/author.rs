@@ -6,8 +6,8 @@ use kiln_authoring::{BindingsLanguage, GoPackages, NewProject, find_sdk, write_b
 use kiln_policy::{Manifest, PluginKind, PluginName};
 
 use super::plugin::read;
-use super::validate::environment;
 use crate::cli::{Bindings, Build, New};
+use crate::commands::environment;
 use crate::exit::{Failure, print};
 
 pub(super) fn new(arguments: &New) -> Result<(), Failure> {

@@ -11,8 +11,8 @@ use kiln_trial::{Attempt, Report, Subject};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::plugin::read;
-use super::run::keep_memory_private;
 use crate::cli::Dev;
+use crate::commands::run::keep_memory_private;
 use crate::exit::{Failure, print, warn};
 use crate::prepare::Prepared;
 use crate::signals::{Signals, Told};

@@ -9,7 +9,7 @@ use kiln_cluster::Architecture;
 use kiln_cluster::archive::{ArchiveFile, archive};
 use kiln_config::LoadingLimits;
 use kiln_policy::Digest;
-use kiln_runtime::{CHECKSUMS, ComponentFile, MAX_FILE_BYTES, precompiled_name};
+use kiln_runtime::{CHECKSUMS, ComponentFile, MAX_FILE_BYTES, precompiled_name, runs_our_code};
 
 use super::compile::compiler_for;
 use crate::cli::Bundle;
@@ -22,13 +22,21 @@ const MAX_PROGRAM_BYTES: u64 = kiln_cluster::bundle::MAX_FILE_BYTES;
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
 
 pub(super) fn run(arguments: &Bundle) -> Result<(), Failure> {
-    let program = read(&arguments.program, MAX_PROGRAM_BYTES)?;
+    let place = arguments.program.as_deref().unwrap_or(Path::new("/proc/self/exe"));
+    let program = read(place, MAX_PROGRAM_BYTES)?;
     let architecture = Architecture::of_program(&program).ok_or_else(|| {
-        let program = arguments.program.display();
         Failure::Usage(format!(
-            "{program} is no Linux program for x86_64 or aarch64: give the kiln that is to run on clusters"
+            "{} is no Linux program for x86_64 or aarch64: give the kiln that is to run on clusters",
+            place.display()
         ))
     })?;
+    if !runs_our_code(&program) {
+        return Err(Failure::Usage(format!(
+            "{} does not run the native code that this kiln makes, for it is none, or has another release of wasmtime or other \
+             settings of it: build both from the same sources",
+            place.display()
+        )));
+    }
     let packages = match &arguments.packages {
         None => None,
         Some(path) => {
