@@ -14,10 +14,7 @@ start_kiln() {
     done
     # Where Databricks says on which port Spark's UI is, once there is one.
     export KILN_DRIVER_ENV="${KILN_ROOT:-}/tmp/driver-env.sh"
-    unset KILN_JOB_ID KILN_RUN_ID KILN_SOURCE_TOKEN
-    if [[ ${DB_CLUSTER_NAME:-} =~ ^job-([0-9]+)-run-([0-9]+)(-|$) ]]; then
-      export KILN_JOB_ID=${BASH_REMATCH[1]} KILN_RUN_ID=${BASH_REMATCH[2]}
-    fi
+    unset KILN_SOURCE_TOKEN
     be_modest
     exec nice -n 5 "$home/current/kiln" run --config "$config" "${bundle[@]}" >>"$kiln_log" 2>&1
   ) &
