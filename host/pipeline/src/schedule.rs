@@ -23,8 +23,8 @@ impl Schedule {
     }
 
     fn with_spread(interval: Duration, initial_delay: Duration, fraction: f64) -> Self {
-        // A first collection must not wait much longer than somebody watching was told.
-        let spread = interval.mul_f64(SPREAD * fraction).min(initial_delay.max(Duration::from_secs(1)));
+        // A first collection must not wait much longer than somebody watching was told, and one that is to be at once is.
+        let spread = interval.mul_f64(SPREAD * fraction).min(initial_delay);
         Self { last: None, next: Instant::now() + initial_delay + spread, interval }
     }
 
@@ -41,10 +41,18 @@ impl Schedule {
         }
     }
 
+    /// Says that there is a collection now, for another reason than that one is due: the next is an interval later.
+    pub fn begin_anew(&mut self) {
+        let now = Instant::now();
+        self.last = Some(now);
+        self.next = now + self.interval;
+    }
+
     /// Waits for the next collection to be due.
     pub async fn due(&mut self) {
         let now = Instant::now();
-        while self.next < now {
+        // The first one is due however late it is asked for.
+        while self.last.is_some() && self.next < now {
             self.next += self.interval;
         }
         sleep_until(self.next).await;
@@ -101,11 +109,25 @@ mod tests {
         assert_eq!(at(), 135);
     }
 
+    /// Scenario: a collection is to be at once, and a moment passes before anybody waits for it.
+    /// Guarantees: it is not taken for one that was missed.
+    #[tokio::test(start_paused = true)]
+    async fn the_first_collection_is_not_missed() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Duration::from_secs(60), Duration::ZERO);
+        tokio::time::advance(Duration::from_millis(5)).await;
+        schedule.due().await;
+        assert_eq!(start.elapsed(), Duration::from_millis(5));
+        schedule.due().await;
+        assert_eq!(start.elapsed(), Duration::from_secs(60));
+    }
+
     /// Scenario: the random part is as large as it can be.
-    /// Guarantees: the first collection is at most a tenth of the interval, or the initial delay again, late.
+    /// Guarantees: the first collection is at most a tenth of the interval, or the initial delay again, late; without a delay
+    /// it is at once.
     #[tokio::test(start_paused = true)]
     async fn the_spread_is_bounded() {
-        for (interval, delay, latest) in [(60, 1, 2), (5, 0, 1), (600, 30, 60)] {
+        for (interval, delay, latest) in [(60, 1, 2), (60, 0, 0), (600, 30, 60)] {
             let start = Instant::now();
             Schedule::with_spread(Duration::from_secs(interval), Duration::from_secs(delay), 1.0).due().await;
             assert!(start.elapsed() <= Duration::from_secs(latest), "{interval} {delay}");
