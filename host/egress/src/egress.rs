@@ -1,12 +1,13 @@
 //! From a plugin's request to a server's response: the order of the checks, and how long each step may take.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use kiln_policy::{Denial, Method, Origin, Policy, ProxyRule};
+use kiln_policy::{Denial, HttpRule, Method, Origin, Policy, ProxyRule};
 use kiln_telemetry::metrics::EgressMetrics;
 use kiln_telemetry::{DenialRecorder, Redaction};
 use reqwest::StatusCode;
@@ -114,6 +115,14 @@ impl Egress {
         let journal = Arc::new(Journal { instance, metrics, denials, policy: Arc::clone(&policy) });
         let made = AtomicU32::new(0);
         Ok(Self { journal, policy, doors, limits, under_way, open_bodies, made, closed, ambient, redaction, rehearsal })
+    }
+
+    /// Where the server is that the host finds by itself, if the policy leaves one to it.
+    #[must_use]
+    pub fn found(&self) -> Option<watch::Receiver<Option<SocketAddr>>> {
+        let is_left_to_the_host = |rule: &HttpRule| rule.addresses.is_found_by_host();
+        let discovery = self.ambient.discovery.as_ref()?;
+        self.journal.policy.http_rules().iter().any(is_left_to_the_host).then(|| discovery.found())
     }
 
     /// Says that a call of the plugin begins: what it may request in one is counted from here.

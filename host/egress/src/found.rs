@@ -5,8 +5,8 @@
 //!
 //! - an address is asked only if it is this machine's, and dialled only if the policy lets found addresses be;
 //! - a server is known by its content, never by a status or by its port alone;
-//! - somebody who waits for a server that is not there is answered at once: between two looks there are pauses that grow
-//!   up to [`LONGEST_PAUSE`].
+//! - somebody who asks for a server that is not there is answered at once: between two looks there are pauses that grow
+//!   up to [`LONGEST_PAUSE`]. Who would rather wait than ask is told ([`Discovery::found`]).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,8 +14,8 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep};
 
 /// How long one candidate may take to show what it is. Less than a connection may take as a whole.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Pauses between two looks that found nothing: the first, doubled each time up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// See [`FIRST_PAUSE`].
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What was found is not asked again for this long: several connections are often made at once.
 const FRESH: Duration = Duration::from_secs(1);
@@ -52,12 +52,12 @@ pub struct Discovery {
     questions: &'static [&'static str],
     recognises: fn(&str, &FoundAnswer) -> bool,
     state: Mutex<State>,
+    found: watch::Sender<Option<SocketAddr>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     client: Option<reqwest::Client>,
-    found: Option<SocketAddr>,
     looked: Option<Instant>,
     pause: Duration,
     /// What answered without being what is looked for, so that each is told of once.
@@ -93,7 +93,23 @@ impl Discovery {
         questions: &'static [&'static str],
         recognises: fn(&str, &FoundAnswer) -> bool,
     ) -> Self {
-        Self { what, candidates: Box::new(candidates), questions, recognises, state: Mutex::default() }
+        let (state, found) = (Mutex::default(), watch::Sender::new(None));
+        Self { what, candidates: Box::new(candidates), questions, recognises, state, found }
+    }
+
+    /// Where it is, as far as anybody has looked.
+    #[must_use]
+    pub fn found(&self) -> watch::Receiver<Option<SocketAddr>> {
+        self.found.subscribe()
+    }
+
+    /// Looks for it whenever it is not there, so that it is found although nobody asks. Does not end.
+    pub async fn keep_looking(&self) {
+        let mut found = self.found();
+        while found.wait_for(Option::is_none).await.is_ok() {
+            let _not_yet = self.find().await;
+            sleep(self.state.lock().await.pause).await;
+        }
     }
 
     /// Where it is now.
@@ -103,8 +119,9 @@ impl Discovery {
     pub(crate) async fn find(&self) -> io::Result<SocketAddr> {
         let mut state = self.state.lock().await;
         let missing = || io::Error::new(io::ErrorKind::NotFound, format!("no {} has been found yet", self.what));
+        let known = *self.found.borrow();
         if let Some(since) = state.looked.map(|looked| looked.elapsed()) {
-            match state.found {
+            match known {
                 Some(found) if since < FRESH => return Ok(found),
                 None if since < state.pause => return Err(missing()),
                 Some(_) | None => {}
@@ -121,15 +138,15 @@ impl Discovery {
         self.tell_of_strangers(&mut state, &seen);
         let it = seen.iter().find(|(_, look)| *look == Look::It).map(|(address, _)| *address);
         // One that was found and is too busy to answer is still the one.
-        let busy = state.found.filter(|found| seen.contains(&(*found, Look::Silent)));
+        let busy = known.filter(|found| seen.contains(&(*found, Look::Silent)));
         let found = it.or(busy);
-        if found != state.found {
+        if found != known {
             match found {
                 Some(address) => tracing::info!(%address, "found the {}", self.what),
                 None => tracing::info!("the {} is gone: looking for another", self.what),
             }
         }
-        state.found = found;
+        self.found.send_if_modified(|known| std::mem::replace(known, found) != found);
         state.pause = match found {
             Some(_) => Duration::ZERO,
             None => (state.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),

@@ -40,6 +40,8 @@ pub(crate) struct Kiln {
     pub(crate) redaction: Redaction,
     /// Who knows where the Spark UI is.
     pub(crate) discovery: Arc<Discovery>,
+    /// What looks for that server, once there is a receiver that reads it.
+    looking: JoinSet<()>,
     health: Health,
     /// What runs.
     pub(crate) blueprint: Blueprint,
@@ -99,6 +101,7 @@ impl Kiln {
             metrics,
             redaction,
             discovery: discovery()?,
+            looking: JoinSet::new(),
             health,
             blueprint: Blueprint::default(),
             instances: BTreeMap::new(),
@@ -223,9 +226,14 @@ impl Kiln {
                 instance: running.instance.clone(),
                 interval: configured.collection_interval,
                 collects_at_the_end: configured.final_collection,
+                found: running.egress.as_ref().and_then(|egress| egress.found()),
                 pipelines: ways,
                 hold: hold.clone(),
             });
+            if route.found.is_some() && self.looking.is_empty() {
+                let discovery = Arc::clone(&self.discovery);
+                self.looking.spawn(async move { discovery.keep_looking().await });
+            }
             let order = Order::Collect(route);
             if let Some(feed) = self.sources.get(&configured.id) {
                 feed.orders.send_replace(order);

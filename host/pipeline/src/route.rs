@@ -1,5 +1,6 @@
 //! What a receiver collects with and where that goes, and how it is told.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +18,30 @@ pub struct Route {
     pub interval: Duration,
     /// Whether it collects once more when everything comes to an end.
     pub collects_at_the_end: bool,
+    /// Where the server is that it reads, if the host finds it by itself: once it is there, it is read at once.
+    pub found: Option<watch::Receiver<Option<SocketAddr>>>,
     /// Where its batches go, each to those of its signal.
     pub pipelines: Vec<Arc<Pipeline>>,
     /// Says that somebody may still be on the way.
     pub hold: Hold,
+}
+
+impl Route {
+    /// Where the server is now that the host finds by itself.
+    pub(crate) fn server(&self) -> Option<SocketAddr> {
+        self.found.as_ref().and_then(|found| *found.borrow())
+    }
+
+    /// Waits until that server is there and is not the one that was there last.
+    pub(crate) async fn appearance(&self, last: Option<SocketAddr>) {
+        if let Some(mut found) = self.found.clone() {
+            let another = found.wait_for(|now| *now != last).await.is_ok();
+            if another && found.wait_for(Option::is_some).await.is_ok() {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 /// What a source has to do.

@@ -42,6 +42,7 @@ impl Source {
         let mut expected = Expected::first();
         let mut is_due = false;
         let mut is_told = false;
+        let mut server = None;
         loop {
             let route = match self.latest_order() {
                 Order::Collect(route) => route,
@@ -60,6 +61,10 @@ impl Source {
                         Err(_) => break,
                     },
                     () = self.schedule.due() => is_due = true,
+                    () = route.appearance(server) => {
+                        self.schedule.begin_anew();
+                        is_due = true;
+                    }
                 }
             }
             let Self { id, orders, memory, metrics, health, .. } = &mut self;
@@ -72,6 +77,7 @@ impl Source {
                 room = wait_for_room(memory, expected, id, metrics, health, &mut is_told) => room,
             };
             is_due = self.cycle(&route, room, &mut expected, &mut trouble).await;
+            server = route.server();
         }
         self.health.set(Status::Stopped);
     }

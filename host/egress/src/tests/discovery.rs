@@ -109,6 +109,30 @@ async fn it_is_awaited_and_a_stranger_is_not_taken_for_it() {
     assert_eq!(until_found(&world).await.body, "content");
 }
 
+/// Scenario: somebody waits for what nobody asks for; it comes, ends, and comes on another port.
+/// Guarantees: who waits is told of each, without a request.
+#[tokio::test]
+async fn whoever_waits_is_told() {
+    let candidates = at(&[]);
+    let discovery = looking_at(&candidates);
+    let world = World::finding(Arc::clone(&discovery));
+    let mut found = world.egress(reaching(NAME, &["spark_ui"])).found().unwrap();
+    assert!(world.egress(reaching("http://127.0.0.1:1", &["loopback"])).found().is_none());
+    let looking = tokio::spawn(async move { discovery.keep_looking().await });
+    for _ in 0..2 {
+        let server = the_one().await;
+        *candidates.lock().unwrap() = at(&[&server]).lock().unwrap().clone();
+        let address = *found.wait_for(Option::is_some).await.unwrap();
+        assert_eq!(address.unwrap().port(), server.port);
+        drop(server);
+        past_what_is_fresh().await;
+        // Only a request shows that it is gone.
+        assert!(page(&world).await.is_err());
+        assert!(found.borrow_and_update().is_none());
+    }
+    looking.abort();
+}
+
 /// Scenario: it ends, and comes back on another port.
 /// Guarantees: it is found again; the egress that was made before goes on being of use.
 #[tokio::test]
