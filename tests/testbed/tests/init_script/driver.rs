@@ -72,6 +72,16 @@ impl Run {
 impl Driver {
     /// A driver whose init script is in place and has not run.
     pub(crate) fn new(kiln: &Path, plugins: &Path, otlp_endpoint: &str) -> Self {
+        Self::with_configuration(kiln, plugins, otlp_endpoint, |deployed| deployed)
+    }
+
+    /// The same with what `change` makes of the deployed configuration.
+    pub(crate) fn with_configuration(
+        kiln: &Path,
+        plugins: &Path,
+        otlp_endpoint: &str,
+        change: impl FnOnce(String) -> String,
+    ) -> Self {
         let driver = Self { folder: tempfile::tempdir().unwrap(), otlp_endpoint: otlp_endpoint.to_owned() };
         for part in ["root/tmp", "bundle/plugins", "temporary"] {
             fs::create_dir_all(driver.path(part)).unwrap();
@@ -80,7 +90,8 @@ impl Driver {
             fs::copy(from, driver.path(to)).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
         };
         copy(kiln, "bundle/kiln");
-        copy(Path::new(CONFIGURATION), "bundle/kiln.yaml");
+        let deployed = fs::read_to_string(CONFIGURATION).unwrap();
+        fs::write(driver.path("bundle/kiln.yaml"), change(deployed)).unwrap();
         for plugin in ["spark.wasm", "resource-detection.wasm"] {
             copy(&plugins.join(plugin), &format!("bundle/plugins/{plugin}"));
         }

@@ -6,6 +6,7 @@
 
 mod application;
 mod driver;
+mod outage;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
