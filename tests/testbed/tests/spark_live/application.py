@@ -6,7 +6,7 @@ Reads commands from stdin, one a line, and answers each with a line on stdout wh
 
   work   jobs of every kind, with the streams going on; at the end two batches of each stream are over
   quiet  ends the streams and waits until nothing runs: from then on no number of Spark changes but the JVM's own
-  end    ends
+  end    stops the session, and with it the UI, as an application does that is done
 
 The first line, `listening on URL`, comes when the session is there.
 """
@@ -259,11 +259,10 @@ def main() -> None:
                     stream.stop()
                 await_quiet(spark.sparkContext)
             case "end":
-                break
+                spark.stop()
             case other:
                 raise SystemExit(f"no such command: {other}")
         print(line.strip(), flush=True)
-    spark.stop()
 
 
 if __name__ == "__main__":

@@ -58,6 +58,11 @@ impl Application {
         self.await_line(command);
     }
 
+    /// Has the application end, and waits until it has.
+    pub(crate) fn end(&mut self) {
+        self.tell("end");
+    }
+
     fn await_line(&self, wanted: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -9,15 +9,18 @@ pub(crate) struct Kiln {
     log: PathBuf,
 }
 
+/// When it collects, as the keys of a receiver say it.
+pub(crate) const EVERY_TWO_SECONDS: &str = "collection_interval: 2s";
+
 impl Kiln {
-    pub(crate) fn start(binary: &Path, plugins: &Path, folder: &Path, spark: &str, sink: &str) -> Self {
+    pub(crate) fn start(binary: &Path, plugins: &Path, folder: &Path, spark: &str, sink: &str, schedule: &str) -> Self {
         let configuration = format!(
             r#"
 plugins_dir: {plugins}
 receivers:
   spark:
     endpoint: {spark}
-    collection_interval: 2s
+    {schedule}
     initial_delay: 0s
     rest:
       stages: {{ quantiles: true, limit: 1000 }}
@@ -29,6 +32,7 @@ exporters:
   otlp_http: {{ endpoint: "{sink}" }}
 service:
   data_dir: {folder}/data
+  shutdown_timeout: 10m
   telemetry: {{ endpoint: "127.0.0.1:0" }}
   pipelines:
     metrics: {{ receivers: [spark], exporters: [otlp_http] }}

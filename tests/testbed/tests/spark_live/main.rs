@@ -5,6 +5,7 @@
 //! can be compared with what Spark itself says at that moment.
 
 mod application;
+mod ending;
 mod kiln;
 mod seen;
 mod series;
@@ -20,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use application::Application;
-use kiln::Kiln;
+use kiln::{EVERY_TWO_SECONDS, Kiln};
 use kiln_testbed::sink::{Sink, Telemetry};
 use serde_json::Value as Json;
 use series::{Latest, assert_nothing_falls, assert_one_tree};
@@ -94,7 +95,7 @@ fn observe(run: &Run) {
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
     let mut spark = Application::start(&python, run.master, run.catalogue, port, folder.path());
-    let mut kiln = Kiln::start(&binary, &plugins, folder.path(), &url, &sink.url());
+    let mut kiln = Kiln::start(&binary, &plugins, folder.path(), &url, &sink.url(), EVERY_TWO_SECONDS);
 
     spark.await_ui();
     spark.tell("work");
