@@ -16,6 +16,10 @@ plugins:
     ./scripts/setup --for build
     ./scripts/build-plugins
 
+# Make the bundle that clusters install, with a kiln that needs no compiler
+bundle *arguments:
+    ./scripts/bundle {{ arguments }}
+
 # Run every check, or the stages named: fmt scripts clippy build plugins reference examples unit fuzz cases attacks
 test *stages:
     ./scripts/test {{ stages }}
