@@ -118,10 +118,10 @@ class Target:
 
 
 class Backend:
-    """The sink of the tests, which decodes everything and keeps nothing but counts."""
+    """The sink of the tests, which decodes everything and keeps nothing but counts, unless it is told to."""
 
-    def __init__(self, program):
-        self.process = subprocess.Popen([program, "--count-only"], stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, keeps=False):
+        self.process = subprocess.Popen([program] if keeps else [program, "--count-only"], stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().split()[-1]
 
     def counts(self):
@@ -129,6 +129,10 @@ class Backend:
 
     def items(self):
         return self.counts()["items"]
+
+    def requests(self):
+        """What is known of each; for a sink that keeps what it is sent."""
+        return json.loads(fetch(f"{self.url}/-/telemetry?metric=none"))["requests"]
 
     def forget(self):
         fetch(f"{self.url}/-/telemetry", "DELETE")
