@@ -100,7 +100,7 @@ def steady(scratch, digest, port, backend, core, minutes):
         cpu, wall = kiln.processor_seconds() - before, time.monotonic() - began
         sent = [request for request in backend.requests()[first:] if request["signal"] == "metrics"]
         return {
-            "rss_mib": max(resident, kiln.memory("VmHWM")) / 2**20,
+            "rss_mib": max(resident, kiln.memory("VmHWM")),
             "cpu_percent": cpu / wall * 100,
             "collections": len(sent),
             "points": statistics.mean(request["items"] for request in sent),

@@ -22,12 +22,12 @@ start_kiln() {
 }
 
 # Data, not address space: what a sandbox reserves and does not use costs nothing. On a driver with many cores a thread
-# for each of them would take most of it.
+# for each of them would take most of it, and so would what the C library keeps for each thread of what was freed.
 be_modest() {
   # When memory runs short, the kernel takes Kiln and not the driver.
   echo 500 2>/dev/null >/proc/self/oom_score_adj
   ulimit -S -d "$((memory_limit / 1024))"
-  export TOKIO_WORKER_THREADS=2
+  export TOKIO_WORKER_THREADS=2 MALLOC_ARENA_MAX=1
 }
 
 # Returns when Kiln has ended, its status in `status`.

@@ -57,6 +57,7 @@ fn what_kiln_may_use_up_is_bounded() {
     let start = driver.await_start(1);
     assert_eq!(start.environment["TEST_DATA_LIMIT"], "204800");
     assert_eq!(start.environment["TOKIO_WORKER_THREADS"], "2");
+    assert_eq!(start.environment["MALLOC_ARENA_MAX"], "1");
     let ours = niceness("self");
     let its = niceness(&start.pid.as_raw_nonzero().to_string());
     assert!(its >= (ours + 5).min(19), "nice: {its}, beside {ours}");
