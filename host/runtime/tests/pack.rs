@@ -57,3 +57,16 @@ fn preview_1_is_adapted() {
     assert!(file.imports.iter().any(|import| import.starts_with("wasi:random/random@0.2.")), "{:?}", file.imports);
     assert!(!file.imports.iter().any(|import| import.contains("preview1")), "{:?}", file.imports);
 }
+
+/// Scenario: a module for WASI preview 1 that sets memory aside for the adapter, and one that does not.
+/// Guarantees: the adapter is given that memory, and does not grow the memory of the first; it does that of the second.
+#[test]
+fn the_adapter_is_given_the_memory_set_aside_for_it() {
+    let random = r#"(import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))"#;
+    let aside = format!(r#"{random} (data (i32.const 4096) "..kiln/memory-of-the-wasi-adapter/")"#);
+    let has = |file: &kiln_runtime::ComponentFile, name: &[u8]| file.bytes.windows(name.len()).any(|it| it == name);
+    let file = pack(&module(&aside), MANIFEST, &[]).unwrap();
+    assert!(has(&file, b"cabi_realloc_adapter") && !has(&file, b"realloc_via_memory_grow"));
+    let file = pack(&module(random), MANIFEST, &[]).unwrap();
+    assert!(!has(&file, b"cabi_realloc_adapter") && has(&file, b"realloc_via_memory_grow"));
+}

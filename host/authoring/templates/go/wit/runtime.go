@@ -3,9 +3,9 @@
 // Go's collector moves nothing, so memory that the host writes to or reads from has only to be kept: what the host asks for
 // is pinned until the next call of the plugin begins.
 //
-// The collector is off. While the host asks for memory nothing of the host may be called, not even the clock that the
-// collector reads, and Go cannot be told to wait with it. What garbage there is ends with the instance, which Kiln starts
-// afresh before its memory is used up; what it has put into its state is still there.
+// The collector does not start by itself. While the host asks for memory nothing of the host may be called, not even the
+// clock that the collector reads, and Go cannot be told to wait with it. So it runs when a call begins, if there is garbage
+// enough.
 package runtime
 
 import (
@@ -65,19 +65,41 @@ func Allocate(pinner *runtime.Pinner, size, align uintptr) unsafe.Pointer {
 	return memory
 }
 
+// Memory that packing gives to the adapter of WASI preview 1, which wants it before Go runs and must not have what is behind
+// Go's data: all of that Go takes for its own. Packing finds it by how it begins.
+var adapterMemory = [2<<16 + 64]byte{
+	'k', 'i', 'l', 'n', '/', 'm', 'e', 'm', 'o', 'r', 'y', '-', 'o', 'f', '-', 't',
+	'h', 'e', '-', 'w', 'a', 's', 'i', '-', 'a', 'd', 'a', 'p', 't', 'e', 'r', '/',
+}
+
+// So much there may be on the heap before the collector runs. Go's own bound is 4 MiB, which most plugins never hold.
+const enough = 512 << 10
+
 var (
-	arrived  runtime.Pinner
-	switched bool
+	arrived runtime.Pinner
+	heap    runtime.MemStats
+	// Bytes on the heap that are worth a run of the collector.
+	worth uint64 = enough
 )
+
+func init() {
+	if adapterMemory[0] == 0 { // What nobody reads is not linked.
+		panic("the memory of the adapter is not there")
+	}
+	debug.SetGCPercent(-1)
+}
 
 // Unpin lets go of what the host has passed; what of it is in use is kept by being used. Every call of the plugin begins
 // with it.
 func Unpin() {
-	if !switched {
-		switched = true
-		debug.SetGCPercent(-1)
-	}
 	arrived.Unpin()
+	runtime.ReadMemStats(&heap)
+	if heap.HeapAlloc < worth {
+		return
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&heap)
+	worth = max(enough, 2*heap.HeapAlloc)
 }
 
 //go:wasmexport cabi_realloc

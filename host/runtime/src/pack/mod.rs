@@ -4,6 +4,8 @@
 //! sections leave it out; then the manifest says which world it is. What a module asks of WASI preview 1, which components
 //! do not have, is given to it by wasmtime's adapter in terms of WASI 0.2.
 
+mod adapter_memory;
+
 use std::borrow::Cow;
 
 use kiln_policy::{MANIFEST_SECTION, Manifest, ManifestError};
@@ -46,13 +48,16 @@ fn encode(module: &[u8], manifest: &Manifest) -> Result<Vec<u8>, PackError> {
     if !surface.names_its_world {
         describe(module.to_mut(), manifest)?;
     }
+    if let (true, Some(address)) = (surface.imports_preview1, surface.adapter_memory) {
+        module = Cow::Owned(adapter_memory::hand_over(address, &module).map_err(PackError::encode)?);
+    }
     let mut encoder = ComponentEncoder::default().module(&module).map_err(PackError::encode)?.validate(true);
     if surface.imports_preview1 {
-        // The adapter needs memory before the runtime inside the module can give it any: Go's does not run yet.
+        // The adapter needs memory before an allocator inside the module can give it any.
         encoder = encoder
             .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)
             .map_err(PackError::encode)?
-            .realloc_via_memory_grow(true);
+            .realloc_via_memory_grow(surface.adapter_memory.is_none());
     }
     encoder.encode().map_err(PackError::encode)
 }
@@ -68,6 +73,8 @@ fn describe(module: &mut Vec<u8>, manifest: &Manifest) -> Result<(), PackError> 
 struct ModuleSurface {
     names_its_world: bool,
     imports_preview1: bool,
+    /// Where the memory is that it sets aside for the adapter.
+    adapter_memory: Option<u32>,
 }
 
 impl ModuleSurface {
@@ -79,6 +86,11 @@ impl ModuleSurface {
                 Payload::ImportSection(section) => {
                     for import in section.into_imports() {
                         surface.imports_preview1 |= import?.module == WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME;
+                    }
+                }
+                Payload::DataSection(section) => {
+                    for data in section {
+                        surface.adapter_memory = adapter_memory::memory_in(&data?).or(surface.adapter_memory);
                     }
                 }
                 _ => {}
