@@ -1,6 +1,7 @@
 //! Where a plugin is started and called, and what it did is noted.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use kiln_config::Config;
@@ -17,7 +18,12 @@ use crate::discovery::discovery;
 use crate::exit::Failure;
 use crate::instances::{Running, Stage, StartError, Starter};
 use crate::prepare::Prepared;
+use crate::user_cache::user_cache;
 use crate::waiting::Waiting;
+
+/// Where compiled plugins are kept, below the user's caches. Never in `data_dir`: what somebody else makes there, Kiln could
+/// not use.
+const COMPILED: &str = "compiled";
 
 /// One instance at a time, in memory.
 pub(crate) struct Bench {
@@ -42,7 +48,7 @@ impl Bench {
     pub(crate) fn new(config: &Config, redaction: Redaction) -> Result<Self, Failure> {
         let (metrics, activity) = Metrics::watched(env!("CARGO_PKG_VERSION"));
         let spec = EngineSpec {
-            cache: None,
+            cache: compiled(),
             cache_bytes: config.loading.cache_bytes,
             compiler: compiler(&config.loading),
             precompiled: None,
@@ -156,4 +162,12 @@ impl Bench {
 
 fn not_running() -> (&'static str, String) {
     ("start", "does not run".to_owned())
+}
+
+/// The directory of compiled plugins, below one that is there.
+fn compiled() -> Option<PathBuf> {
+    let caches = user_cache()?;
+    // If it cannot be made, the engine says that it does not use it.
+    let _refused = std::fs::create_dir_all(&caches);
+    Some(caches.join(COMPILED))
 }

@@ -1,5 +1,5 @@
 //! One plugin by itself, for its author: the file as it lies there, one instance of it, and nothing that outlives the
-//! process.
+//! process but what the compiler has made.
 //!
 //! There is no second way to run a plugin. The file passes the same checks, the instance is prepared and started by what
 //! prepares and starts those of a running Kiln, and what it asks goes through its door. What is left out is what comes

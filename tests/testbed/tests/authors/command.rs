@@ -35,7 +35,18 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
 
 /// Runs `kiln plugin ARGUMENTS` to its end.
 pub(crate) fn kiln(folder: &Path, arguments: &[&str]) -> Ended {
-    let output = command(folder, arguments).output().unwrap();
+    ended(command(folder, arguments))
+}
+
+/// The same, as a user whose caches are in this directory.
+pub(crate) fn kiln_with_caches(caches: &Path, folder: &Path, arguments: &[&str]) -> Ended {
+    let mut command = command(folder, arguments);
+    command.env("XDG_CACHE_HOME", caches);
+    ended(command)
+}
+
+fn ended(mut command: Command) -> Ended {
+    let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }

@@ -1,11 +1,12 @@
 //! `kiln plugin dev`: what it shows, how it ends, and that it starts afresh when a file has changed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use kiln_testbed::shop::{Order, Shop, TOKEN};
 use tempfile::TempDir;
 
-use crate::command::{Watched, kiln, plugin};
+use crate::command::{Watched, kiln, kiln_with_caches, plugin};
 
 const ORDERS: [Order; 3] = [
     Order { status: "paid", seconds: 0.25 },
@@ -59,6 +60,50 @@ fn a_receiver_shows_what_it_emits_asks_and_costs() {
     assert!(report["calls"][1]["memory_bytes"].as_u64() > Some(100_000), "{report}");
     let metrics = &report["emitted"]["metrics"]["resourceMetrics"][0]["scopeMetrics"][0]["metrics"];
     assert!(metrics.as_array().unwrap().iter().any(|metric| metric["name"] == "shop.orders.open"), "{metrics}");
+}
+
+/// Scenario: a receiver is tried, then tried and checked where no compiler may have the memory to compile it, then tried there
+/// once more after its code in the cache was changed.
+/// Guarantees: it is compiled the first time and not again; what is kept is for this user alone; code that was changed is
+/// not run, and said to be compiled again.
+#[test]
+fn what_was_compiled_is_used_by_the_next_start() {
+    let (folder, shop) = (TempDir::new().unwrap(), shop());
+    let (file, caches) = (plugin("orders-rust"), folder.path().join("caches"));
+    let config = format!(
+        "receivers: {{ orders-rust: {} }}\nexporters: {{ debug: {{}} }}\nservice: {{ limits: {{ compile_memory: 64MiB }}, pipelines: \
+         {{ metrics: {{ receivers: [orders-rust], exporters: [debug] }} }} }}\n",
+        settings(&shop)
+    );
+    fs::write(folder.path().join("kiln.yaml"), config).unwrap();
+    let run = |command, more: &[&str]| {
+        let arguments = [command, file.to_str().unwrap(), "--config", "kiln.yaml"];
+        kiln_with_caches(&caches, folder.path(), &[&arguments[..], more].concat())
+    };
+    let out_of_memory = run("dev", &["--once"]);
+    assert_eq!(out_of_memory.code, Some(64), "{out_of_memory:?}");
+    assert!(out_of_memory.stderr.contains("compile_memory"), "{out_of_memory:?}");
+
+    let settings = settings(&shop);
+    let arguments = ["dev", file.to_str().unwrap(), "--with", &settings, "--once"];
+    let compiled = kiln_with_caches(&caches, folder.path(), &arguments);
+    assert_eq!(compiled.code, Some(0), "{compiled:?}");
+    let directory = caches.join("kiln/compiled");
+    assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+
+    let tried = run("dev", &["--once"]);
+    assert_eq!(tried.code, Some(0), "{tried:?}");
+    let checked = run("check", &["--collections", "1"]);
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+
+    let is_code = |path: &std::path::PathBuf| path.extension().is_some_and(|extension| extension == "cwasm");
+    let code = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).find(is_code).unwrap();
+    let mut bytes = fs::read(&code).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&code, bytes).unwrap();
+    let changed = run("dev", &["--once"]);
+    assert_eq!(changed.code, Some(64), "{changed:?}");
+    assert!(changed.stderr.contains("not genuine") && changed.stderr.contains("compile_memory"), "{changed:?}");
 }
 
 /// Scenario: the same without the grant that this machine's addresses need; with a source that is not there; with a value of

@@ -9,6 +9,7 @@ use super::plugin::read;
 use crate::cli::{Bindings, Build, New};
 use crate::commands::environment;
 use crate::exit::{Failure, print};
+use crate::user_cache::user_cache;
 
 pub(super) fn new(arguments: &New) -> Result<(), Failure> {
     let New { kind, lang, sdk, name } = arguments;
@@ -50,9 +51,8 @@ pub(super) fn bindings(arguments: &Bindings) -> Result<(), Failure> {
 
 /// Toolchains are kept where caches are, one for all projects. `KILN_TOOLS` moves them.
 fn tools() -> Result<PathBuf, Failure> {
-    let set = |name: &str| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("KILN_TOOLS")
-        .or_else(|| Some(set("XDG_CACHE_HOME")?.join("kiln/tools")))
-        .or_else(|| Some(set("HOME")?.join(".cache/kiln/tools")))
+    let moved = environment("KILN_TOOLS").filter(|value| !value.is_empty()).map(PathBuf::from);
+    moved
+        .or_else(|| Some(user_cache()?.join("tools")))
         .ok_or_else(|| Failure::Usage("there is no place for toolchains: set HOME or KILN_TOOLS".to_owned()))
 }
