@@ -1,7 +1,7 @@
 //! The task that owns an instance: it starts the plugin, serves one call after another and draws the consequences.
 //!
 //! After a trap or a broken limit the store is dropped with everything in it; the next call starts the plugin afresh,
-//! but not before the pause that [`Restarts`] demands. A plugin whose memory keeps growing is started afresh between two
+//! but not before the pause that [`Restarts`] demands. A plugin that holds ever more is started afresh between two
 //! calls, before it comes to its limit; what it has put into its state outlives that as it outlives a restart of Kiln.
 
 use std::sync::{Arc, Mutex};
@@ -29,10 +29,22 @@ use crate::printable::printable;
 use crate::restarts::{Consequence, Restarts};
 use crate::state::{Overlay, StateLimits};
 use crate::store_data::StoreData;
-use crate::wasi::Wasi;
+use crate::wasi::{MAX_RESOURCES, Wasi};
 
 /// Partial failures of one collection that are told of; more are merely counted.
 const MAX_FAILURES: usize = 100;
+
+/// Resources of WASI of which a plugin that takes ever more is started afresh: what one call needs still fits on top.
+const RECYCLE_RESOURCES: usize = MAX_RESOURCES / 2;
+
+/// What a store holds from one call to the next.
+#[derive(Clone, Copy)]
+struct Held {
+    /// Bytes of linear memory.
+    memory: usize,
+    /// Streams, timers, requests and others of WASI.
+    resources: usize,
+}
 
 /// An instance, seen from its task.
 pub(crate) struct Actor {
@@ -41,8 +53,8 @@ pub(crate) struct Actor {
     linked: Linked,
     live: Option<Live>,
     restarts: Restarts,
-    /// Memory the store held after its last collection or batch; `None` before the first.
-    last_memory: Option<usize>,
+    /// What the store held after its last collection or batch; `None` before the first.
+    last_held: Option<Held>,
     /// What was remembered when the plugin was started ahead of its first call; `None` from then on.
     started_at: Option<u64>,
 }
@@ -57,7 +69,7 @@ impl Actor {
         let restarts = Restarts::new(spec.limits.quarantine_after, spec.limits.quarantine_period);
         spec.metrics.memory_limit(bytes(spec.limits.memory));
         spec.metrics.quarantined(false);
-        Ok(Self { engine: engine.clone(), spec, linked, live: None, restarts, last_memory: None, started_at: None })
+        Ok(Self { engine: engine.clone(), spec, linked, live: None, restarts, last_held: None, started_at: None })
     }
 
     /// Serves calls until nobody can call any more.
@@ -129,19 +141,23 @@ impl Actor {
         result
     }
 
-    /// Drops the store of a plugin that holds much memory and still takes more. One that merely needs much is left
-    /// alone: it would need as much again. The next call starts it; by then what this one changed in its state is
-    /// committed, or given up.
+    /// Drops the store of a plugin that holds much, memory or resources of WASI, and still takes more. One that merely needs
+    /// much is left alone: it would need as much again. The next call starts it; by then what this one changed in its state
+    /// is committed, or given up.
     fn recycle_if_growing(&mut self) {
-        let Some(live) = &self.live else { return };
-        let memory = live.store.data().limiter.memory();
-        let last = self.last_memory.replace(memory);
-        if memory < bytes(self.spec.limits.recycle_memory) || last.is_none_or(|last| memory <= last) {
+        let Some(live) = &mut self.live else { return };
+        let data = live.store.data_mut();
+        let held = Held { memory: data.limiter.memory(), resources: data.wasi.resources() };
+        let Some(last) = self.last_held.replace(held) else { return };
+        let memory_grows = held.memory > last.memory && held.memory >= bytes(self.spec.limits.recycle_memory);
+        let resources_grow = held.resources > last.resources && held.resources >= RECYCLE_RESOURCES;
+        if !memory_grows && !resources_grow {
             return;
         }
         self.live = None;
         self.spec.metrics.recycled();
-        tracing::info!(instance = self.spec.id, memory, "starts afresh because its memory keeps growing");
+        let Held { memory, resources } = held;
+        tracing::info!(instance = self.spec.id, memory, resources, "starts afresh because what it holds keeps growing");
     }
 
     async fn started(&mut self) -> Result<&mut Live, CallError> {
@@ -152,7 +168,7 @@ impl Actor {
             }
             let live = Self::start(&self.engine, &self.spec, &self.linked).await?;
             self.spec.metrics.up(true);
-            self.last_memory = None;
+            self.last_held = None;
             self.live = Some(live);
         }
         self.live.as_mut().ok_or(CallError::Stopped)

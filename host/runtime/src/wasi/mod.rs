@@ -102,6 +102,11 @@ impl Wasi {
         })
     }
 
+    /// Resources the guest holds.
+    pub(crate) fn resources(&mut self) -> usize {
+        self.table.iter_mut().count()
+    }
+
     /// Ends what belongs to the call that has ended: requests under way and bodies that are not read to their end.
     pub(crate) fn end_call(&mut self) {
         self.hooks.end_call();

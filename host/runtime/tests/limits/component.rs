@@ -77,6 +77,36 @@ async fn handles_are_limited_in_number() {
     world.expect(&plugin, &limits(), "limit_handles").await;
 }
 
+/// Scenario: a component asks WASI for a hundred timers in each collection and keeps them all, thirty times, which is more
+/// than it may have three times over.
+/// Guarantees: it is started afresh before it comes to its limit, as often as it must, and never fails.
+#[tokio::test]
+async fn one_that_keeps_what_wasi_gives_it_is_started_afresh_in_time() {
+    let plugin = component(
+        r#"(import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type (sub resource)))))
+           (alias export $poll "pollable" (type $pollable))
+           (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+                (alias outer 1 $pollable (type $outer))
+                (export "pollable" (type $pollable (eq $outer)))
+                (export "subscribe-duration" (func (param "when" u64) (result (own $pollable))))))
+           (core func $subscribe (canon lower (func $clock "subscribe-duration")))"#,
+        r#"(import "host" "subscribe" (func $subscribe (param i64) (result i32)))"#,
+        r#"(with "host" (instance (export "subscribe" (func $subscribe))))"#,
+        "(local $left i32)
+         (local.set $left (i32.const 100))
+         (loop $more
+            (drop (call $subscribe (i64.const 1)))
+            (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))",
+    );
+    let world = World::new().await;
+    let instance = world.hostile(&plugin, &limits()).await;
+    for _ in 0..30 {
+        world.collect(&instance).await.0.unwrap();
+    }
+    assert!(world.of_hostile("kiln_instance_recycles_total") >= 5);
+    assert_eq!(world.of_hostile("kiln_instance_restarts_total"), 0);
+}
+
 /// Scenario: a component of two parts, one of which hands a text to the other; and a module that has two memories itself.
 /// Guarantees: the first runs, though what copies the text sees the memories of both; the second is no plugin.
 #[tokio::test]

@@ -130,7 +130,7 @@ impl Families {
             ),
             recycles: declare.counter(
                 "kiln_instance_recycles_total",
-                "Times the plugin was started afresh between two calls because its memory kept growing",
+                "Times the plugin was started afresh between two calls because what it holds kept growing",
                 ["instance"],
             ),
             quarantined: declare.gauge(
@@ -316,7 +316,7 @@ impl InstanceMetrics {
         self.restarts.inc();
     }
 
-    /// The plugin was started afresh because its memory kept growing.
+    /// The plugin was started afresh because what it holds kept growing.
     pub fn recycled(&self) {
         self.recycles.inc();
     }
