@@ -5,7 +5,6 @@ beside a real one, with the init script that would be run. Ends with 1 if a goal
 """
 
 import argparse
-import hashlib
 import json
 import os
 import signal
@@ -13,9 +12,9 @@ import socket
 import statistics
 import subprocess
 import sys
-import tarfile
 import time
 
+from beside import driver
 from beside.report import about
 from beside.world import Backend, Running, await_that, fetch
 
@@ -28,14 +27,6 @@ GOALS = {
 STARTS = 10
 
 
-def unpack(bundle, into):
-    """What the init script does with it, and the digest it hands to Kiln."""
-    with tarfile.open(bundle) as archive:
-        archive.extractall(into, filter="data")
-    with open(f"{into}/SHA256SUMS", "rb") as sums:
-        return f"sha256:{hashlib.sha256(sums.read()).hexdigest()}"
-
-
 def environment(port, backend):
     """Of a driver, as far as Kiln looks at it."""
     return {
@@ -43,18 +34,14 @@ def environment(port, backend):
         "DB_CLUSTER_NAME": "job-123-run-456-main",
         "KILN_SPARK_UI_PORTS": str(port),
         "OTEL_EXPORTER_OTLP_ENDPOINT": backend,
-        # As the init script starts it.
-        "TOKIO_WORKER_THREADS": "2",
-        "MALLOC_ARENA_MAX": "1",
+        **driver.ENVIRONMENT,
     }
 
 
 class Kiln(Running):
-    def __init__(self, scratch, digest, port, backend, core):
-        current = f"{scratch}/current"
-        command = [f"{current}/kiln", "run", "--config", f"{current}/kiln.yaml", "--bundle", current, "--bundle-digest", digest]
+    def __init__(self, scratch, command, port, backend, core):
         os.environ.update(environment(port, backend.url))
-        super().__init__(command, core, f"{scratch}/kiln.log")
+        super().__init__([*command, "--config", f"{scratch}/current/kiln.yaml"], core, f"{scratch}/kiln.log")
 
 
 class Replay:
@@ -73,11 +60,11 @@ def has_points(backend):
     return any(request["signal"] == "metrics" and request["items"] > 100 for request in backend.requests())
 
 
-def starts(scratch, digest, port, backend, core):
+def starts(scratch, command, port, backend, core):
     took = []
     for _ in range(STARTS):
         backend.forget()
-        kiln = Kiln(scratch, digest, port, backend, core)
+        kiln = Kiln(scratch, command, port, backend, core)
         try:
             await_that("the first numbers", lambda: kiln.check_alive() and has_points(backend), pause=0.002)
             took.append((time.monotonic() - kiln.began) * 1000)
@@ -86,9 +73,9 @@ def starts(scratch, digest, port, backend, core):
     return took
 
 
-def steady(scratch, digest, port, backend, core, minutes):
+def steady(scratch, command, port, backend, core, minutes):
     backend.forget()
-    kiln = Kiln(scratch, digest, port, backend, core)
+    kiln = Kiln(scratch, command, port, backend, core)
     try:
         await_that("the first numbers", lambda: kiln.check_alive() and has_points(backend))
         first = len(backend.requests())
@@ -273,15 +260,15 @@ def main():
     arguments = parser.parse_args()
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores - {arguments.core} or cores)
-    digest = unpack(arguments.bundle, f"{arguments.scratch}/current")
+    command = driver.unpack(arguments.bundle, f"{arguments.scratch}/current")
     os.makedirs(f"{arguments.scratch}/data", exist_ok=True)
     measured = {"bundle_mb": os.path.getsize(arguments.bundle) / 1e6}
     backend = Backend(arguments.sink, keeps=True)
     replay = Replay(arguments.replay, arguments.pages, arguments.executors)
     try:
-        took = starts(arguments.scratch, digest, replay.port, backend, arguments.core)
+        took = starts(arguments.scratch, command, replay.port, backend, arguments.core)
         measured["start_ms"] = statistics.median(took)
-        measured |= steady(arguments.scratch, digest, replay.port, backend, arguments.core, arguments.minutes)
+        measured |= steady(arguments.scratch, command, replay.port, backend, arguments.core, arguments.minutes)
     finally:
         replay.end()
         backend.end()

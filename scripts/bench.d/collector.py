@@ -14,7 +14,7 @@ from beside.sides import sides
 from beside.workloads import WORKLOADS
 from beside.world import Backend, Failed
 
-PROGRAMS = ("kiln", "plugins", "test_plugins", "collector", "sink", "replay", "workspace", "parser", "pages")
+PROGRAMS = ("kiln", "bundle", "plugins", "test_plugins", "collector", "sink", "replay", "workspace", "parser", "pages")
 
 
 def read_arguments():
@@ -46,7 +46,7 @@ def main():
     backend = Backend(arguments.sink)
     bench = Bench(
         backend=backend,
-        sides=sides(arguments.kiln, arguments.plugins, arguments.collector),
+        sides=sides(programs, arguments.scratch),
         programs=programs,
         scratch=arguments.scratch,
         core=arguments.core,

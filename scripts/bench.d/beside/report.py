@@ -100,6 +100,9 @@ def markdown(results):
         f"Written by `{results['command']}` at {about['commit']} on {about['date']}: {about['kiln']}; {about['collector']}, with nothing built in but what is "
         f"used here; {about['processor']}, Linux {about['kernel']}. The same figures, and every turn's, are in [results.json](results.json).",
         "",
+        "Kiln is the bundle that is shipped to drivers, without a compiler, started as its init script starts it: with two threads to compute with, and one "
+        "store of freed memory (`MALLOC_ARENA_MAX=1`). The Collector is left as it is.",
+        "",
         "Both sides do the same work for the same backend, by turns, A B A B, alone on core "
         f"{results['core']}; what they read from and send to runs on the others. Processor time is user and system time of the whole tree of processes, as the "
         "kernel accounts for it; memory is resident memory. Every point that was scraped arrived, counted by the backend, or there would be no figure. Figures are "

@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 
+from . import driver
+
 QUEUE_BATCHES = {"flush_timeout": "200ms", "min_size": 8192, "sizer": "items"}
 
 
@@ -115,11 +117,17 @@ class Side:
         return [*self.command, "--config", path]
 
 
-def sides(kiln_program, plugins, collector_program):
+def sides(programs, scratch):
+    """By name. `kiln` is what is shipped to a driver; `compiling` compiles its plugins, and needs no bundle."""
+    unpacked = f"{scratch}/driver"
+    environment = [f"{name}={value}" for name, value in driver.ENVIRONMENT.items()]
+    shipped = ["env", *environment, *driver.unpack(programs["bundle"], unpacked)]
+    of_kiln = lambda plugins: lambda work, backend, scratch: kiln(work, backend, scratch, plugins)
     of_collector = lambda **line_up: lambda work, backend, scratch: collector(work, backend, scratch, **line_up)
     return {
-        "kiln": Side("Kiln", [kiln_program, "run"], lambda work, backend, scratch: kiln(work, backend, scratch, plugins)),
-        "plain": Side("Collector", [collector_program], of_collector()),
-        "batch": Side("Collector, batch processor", [collector_program], of_collector(batch_processor={"timeout": "10s"}), True),
-        "queue": Side("Collector, queue batching", [collector_program], of_collector(queue=QUEUE_BATCHES)),
+        "kiln": Side("Kiln", shipped, of_kiln(f"{unpacked}/plugins")),
+        "compiling": Side("Kiln, compiling", [programs["kiln"], "run"], of_kiln(programs["plugins"])),
+        "plain": Side("Collector", [programs["collector"]], of_collector()),
+        "batch": Side("Collector, batch processor", [programs["collector"]], of_collector(batch_processor={"timeout": "10s"}), True),
+        "queue": Side("Collector, queue batching", [programs["collector"]], of_collector(queue=QUEUE_BATCHES)),
     }
