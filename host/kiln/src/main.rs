@@ -19,6 +19,7 @@ mod service;
 mod signals;
 #[cfg(feature = "compiler")]
 mod trial;
+#[cfg(feature = "compiler")]
 mod user_cache;
 mod waiting;
 mod watch;
