@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::engine::TICK;
+use crate::epoch::TICK;
 
 /// Adds up slices of computing time against a budget.
 #[derive(Debug)]

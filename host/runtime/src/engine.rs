@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _};
@@ -17,13 +17,11 @@ use crate::cache::{Cache, CacheError};
 use crate::compile_error::CompileError;
 use crate::compiler::Compiler;
 use crate::component_file::ComponentFile;
+use crate::epoch::Epoch;
 use crate::native_code::Artifact;
 use crate::plugin::Plugin;
 use crate::precompiled::Precompiled;
 use crate::settings::settings;
-
-/// How often a running plugin lets others run and has its CPU time counted.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// What an engine is made of.
 #[derive(Debug)]
@@ -55,6 +53,7 @@ impl EngineSpec {
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) epoch: Arc<Epoch>,
     cache: Option<Arc<Cache>>,
     compiler: Compiler,
     precompiled: Option<Arc<Precompiled>>,
@@ -78,14 +77,12 @@ impl Engine {
         let EngineSpec { cache, cache_bytes, compiler, precompiled, metrics } = spec;
         let wasmtime = wasmtime::Engine::new(&settings()).map_err(|error| CompileError::Engine(error.to_string()))?;
         let ticking = wasmtime.weak();
-        let clock = std::thread::Builder::new().name("epoch".to_owned()).spawn(move || {
-            while let Some(engine) = ticking.upgrade() {
+        let tick = move || {
+            if let Some(engine) = ticking.upgrade() {
                 engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(TICK);
             }
-        });
-        clock.map_err(|error| CompileError::Engine(error.to_string()))?;
+        };
+        let epoch = Epoch::start(tick).map_err(|error| CompileError::Engine(error.to_string()))?;
         let cache = cache.filter(|_| compiler != Compiler::Absent);
         let cache = cache.and_then(|path| match open_cache(&path, &wasmtime, cache_bytes, metrics.clone()) {
             Ok(cache) => Some(Arc::new(cache)),
@@ -95,7 +92,15 @@ impl Engine {
             }
         });
         let precompiled = precompiled.map(Arc::new);
-        Ok(Self { wasmtime, cache, compiler, precompiled, metrics, compiling: Arc::new(Semaphore::new(1)) })
+        Ok(Self {
+            wasmtime,
+            epoch: Arc::new(epoch),
+            cache,
+            compiler,
+            precompiled,
+            metrics,
+            compiling: Arc::new(Semaphore::new(1)),
+        })
     }
 
     /// Compiles a plugin, or takes it from the cache.

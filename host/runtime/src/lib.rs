@@ -21,6 +21,7 @@ mod cpu_meter;
 mod directory;
 mod emitted;
 mod engine;
+mod epoch;
 mod host_calls;
 mod instance;
 mod limiter;

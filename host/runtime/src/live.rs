@@ -1,5 +1,6 @@
 //! One running plugin: a store and the exports in it. It lives until something goes wrong.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kiln_config::Limits;
@@ -10,6 +11,7 @@ use crate::bindings::v0_1::{processor, receiver};
 use crate::breach::Breach;
 use crate::call_error::CallError;
 use crate::engine::{Engine, wasmtime_text};
+use crate::epoch::Epoch;
 use crate::host_calls::HostCalls;
 use crate::limiter::{MAX_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 use crate::plugin::Linked;
@@ -27,6 +29,7 @@ pub(crate) struct Live {
     pub(crate) store: Store<StoreData>,
     pub(crate) world: World,
     timeout: Duration,
+    epoch: Arc<Epoch>,
 }
 
 /// The exports, of either world.
@@ -60,8 +63,9 @@ impl Live {
                 Linked::Processor(linked) => World::Processor(linked.instantiate_async(store).await?),
             })
         };
-        let world = spend(&mut store, timeout, None, instantiate).await?;
-        Ok(Self { store, world, timeout })
+        let epoch = engine.epoch.clone();
+        let world = spend(&mut store, &epoch, timeout, None, instantiate).await?;
+        Ok(Self { store, world, timeout, epoch })
     }
 
     /// Calls into the plugin under the limits of a call. After an error the store must not be used again.
@@ -70,14 +74,15 @@ impl Live {
         function: Function,
         call: impl AsyncFnOnce(&World, &mut Store<StoreData>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
-        let Self { store, world, timeout } = self;
-        spend(store, *timeout, Some(function), async |store| call(world, store).await).await
+        let Self { store, world, timeout, epoch } = self;
+        spend(store, epoch, *timeout, Some(function), async |store| call(world, store).await).await
     }
 }
 
 /// Lets the plugin run under its limits and says which one it broke.
 async fn spend<T>(
     store: &mut Store<StoreData>,
+    epoch: &Epoch,
     timeout: Duration,
     function: Option<Function>,
     work: impl AsyncFnOnce(&mut Store<StoreData>) -> wasmtime::Result<T>,
@@ -88,7 +93,7 @@ async fn spend<T>(
     data.egress.iter().for_each(|egress| egress.begin_call());
     store.set_epoch_deadline(1);
     let started = Instant::now();
-    let ended = tokio::time::timeout(timeout, work(store)).await;
+    let ended = tokio::time::timeout(timeout, epoch.during(work(store))).await;
     let took = started.elapsed();
     let data = store.data_mut();
     data.cpu.pause();
