@@ -5,15 +5,13 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use flate2::write::GzEncoder;
 use kiln_config::{Compression, Encoding};
-use kiln_otlp::{Batch, to_json};
+use kiln_otlp::{Batch, IN_PLACE, to_json};
 use kiln_telemetry::metrics::DropReason;
 
 use crate::attempt::{Failure, Request};
 
 /// OTLP 1.11: a client must not send a larger request, counted before compression.
 pub(crate) const MAX_REQUEST: usize = 64 * 1024 * 1024;
-/// Working on more than this takes longer than an async task may hold its thread.
-pub(crate) const IN_PLACE: usize = 32 * 1024;
 /// Of gzip's levels the first that joins what repeats far apart, as names in telemetry do; higher ones save little.
 const GZIP_LEVEL: u32 = 3;
 /// Of zstd's levels the one that is meant to be fast and good.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kiln_config::Batching;
 use kiln_memory::Memory;
-use kiln_otlp::{Batch, Signal};
+use kiln_otlp::{Batch, IN_PLACE, Signal};
 use kiln_telemetry::metrics::DropReason;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -19,7 +19,6 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::attempt::{Failure, Outcome, Request};
 use crate::gather::{Gathering, Parcel, cut};
-use crate::payload::IN_PLACE;
 use crate::queue::{Popped, Queue, Receipt};
 use crate::report::Report;
 use crate::retry::{RetryPolicy, chance};

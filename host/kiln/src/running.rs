@@ -305,7 +305,6 @@ impl Kiln {
                 instance: instance.clone(),
                 sight: sight.clone(),
                 edits: *edits,
-                memory: self.memory.clone(),
                 metrics: self.metrics.processor(&id),
                 instance_metrics: metrics.clone(),
                 health: Some(health),

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
+/// Bytes of a payload that an async task may work on. More takes longer than it may hold its thread.
+pub const IN_PLACE: usize = 32 * 1024;
+
 /// The three kinds of telemetry OTLP carries; a pipeline has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Signal {

@@ -23,7 +23,7 @@ mod view;
 mod wire;
 
 pub use attribute::{Attribute, AttributeValue, Attributes, ListItem, MAX_ATTRIBUTES};
-pub use batch::{Batch, Signal, UnknownSignal};
+pub use batch::{Batch, IN_PLACE, Signal, UnknownSignal};
 pub use edit::{Edit, EditError, Edits, GaugeAggregation};
 pub use encode::{Amount, Invalid, Scope};
 pub use json::{JsonError, Misfit, all_from_json, from_json, to_json};

@@ -93,9 +93,14 @@ impl Writer {
     }
 
     pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
-        self.key(field, BYTES);
-        self.put_varint(value.len() as u64);
+        self.message_head(field, value.len());
         self.buffer.extend_from_slice(value);
+    }
+
+    /// What stands before a message of so many bytes.
+    pub(crate) fn message_head(&mut self, field: u32, length: usize) {
+        self.key(field, BYTES);
+        self.put_varint(length as u64);
     }
 
     /// Leaves out what is empty, the default.
@@ -105,22 +110,20 @@ impl Writer {
         }
     }
 
-    /// A signed number, zigzag. Leaves out zero, the default.
     /// A `KeyValue` whose value is a text, with all lengths known before. Says where the key stands.
     pub(crate) fn text_pair(&mut self, field: u32, key: &str, text: &str) -> (usize, usize) {
         let value = field_len(text.len());
         let pair = field_len(key.len()) + field_len(value);
         self.buffer.reserve(pair + 16);
-        self.key(field, BYTES);
-        self.put_varint(pair as u64);
+        self.message_head(field, pair);
         self.bytes(1, key.as_bytes());
         let end = self.buffer.len();
-        self.key(2, BYTES);
-        self.put_varint(value as u64);
+        self.message_head(2, value);
         self.bytes(1, text.as_bytes());
         (end - key.len(), end)
     }
 
+    /// A signed number, zigzag. Leaves out zero, the default.
     pub(crate) fn sint32_unless_zero(&mut self, field: u32, value: i32) {
         if value != 0 {
             self.varint(field, u64::from((value << 1 ^ value >> 31) as u32));
@@ -139,8 +142,7 @@ impl Writer {
         if values.len() == 0 {
             return;
         }
-        self.key(field, BYTES);
-        self.put_varint(values.len() as u64 * 8);
+        self.message_head(field, values.len() * 8);
         for value in values {
             self.buffer.extend_from_slice(&value.to_le_bytes());
         }

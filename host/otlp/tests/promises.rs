@@ -268,7 +268,7 @@ proptest! {
                 let set = |resource| Edit::SetResourceAttribute { resource, key: "k".into(), value: AttributeValue::Boolean(true) };
                 let aggregate = |metric| Edit::Aggregate { metric, without: vec![], gauges: GaugeAggregation::Sum };
                 let wanted = (0..view.resources.len()).map(set).chain((0..view.metrics.len()).map(aggregate));
-                let _ = edits.add(&extent, wanted.collect()).and_then(|()| edits.apply(&batch));
+                let _ = edits.add(&extent, wanted.collect()).and_then(|()| edits.apply(batch.clone()));
             }
         }
     }

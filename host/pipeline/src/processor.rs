@@ -5,8 +5,7 @@
 
 use std::time::Instant;
 
-use kiln_memory::Memory;
-use kiln_otlp::{Amount, Batch, EditError, Edits, Malformed, Sight};
+use kiln_otlp::{Amount, Batch, EditError, Edits, IN_PLACE, Malformed, Sight};
 use kiln_runtime::{CallError, Instance};
 use kiln_telemetry::metrics::{InstanceMetrics, ProcessorMetrics};
 use kiln_telemetry::{Component, Status};
@@ -18,7 +17,6 @@ pub struct Processor {
     instance: Instance,
     sight: Sight,
     edits: Amount,
-    memory: Memory,
     metrics: ProcessorMetrics,
     instance_metrics: InstanceMetrics,
     health: Option<Component>,
@@ -35,8 +33,6 @@ pub struct ProcessorSpec {
     pub sight: Sight,
     /// What it may change of one batch, in edits and in bytes of their texts.
     pub edits: Amount,
-    /// Where what it makes of a batch is counted.
-    pub memory: Memory,
     /// Where its metrics go.
     pub metrics: ProcessorMetrics,
     /// Where those of its instance go.
@@ -47,8 +43,8 @@ pub struct ProcessorSpec {
 
 impl From<ProcessorSpec> for Processor {
     fn from(spec: ProcessorSpec) -> Self {
-        let ProcessorSpec { id, instance, sight, edits, memory, metrics, instance_metrics, health } = spec;
-        Self { id, instance, sight, edits, memory, metrics, instance_metrics, health }
+        let ProcessorSpec { id, instance, sight, edits, metrics, instance_metrics, health } = spec;
+        Self { id, instance, sight, edits, metrics, instance_metrics, health }
     }
 }
 
@@ -77,10 +73,12 @@ impl Processor {
         if edits.is_empty() {
             return Ok(batch);
         }
+        if batch.payload.len() <= IN_PLACE {
+            return Ok(edits.apply(batch)?);
+        }
         // The work grows with the batch, and others are waiting for this thread.
-        let applied = tokio::task::spawn_blocking(move || edits.apply(&batch)).await;
-        let edited = applied.map_err(|_| CallError::Stopped)??;
-        Ok(Batch { payload: self.memory.count(edited.payload), ..edited })
+        let applied = tokio::task::spawn_blocking(move || edits.apply(batch)).await;
+        Ok(applied.map_err(|_| CallError::Stopped)??)
     }
 
     fn report(&self, error: Option<&Cause>) {

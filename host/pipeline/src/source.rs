@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use kiln_export::{NotTaken, Staged, Unit};
-use kiln_memory::{Memory, Reservation};
+use kiln_memory::{Held, Memory, Reservation};
 use kiln_otlp::Batch;
 use kiln_runtime::{CallError, Collection, PartialFailure};
 use kiln_telemetry::metrics::{CollectionOutcome, HeldUpBy, MemoryBound, ReceiverMetrics};
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::delivery::Delivery;
 use crate::expected::Expected;
+use crate::pipeline::Pipeline;
 use crate::processor::ProcessorError;
 use crate::route::{Order, Route};
 use crate::schedule::Schedule;
@@ -146,13 +147,14 @@ impl Source {
         expected: &mut Expected,
         trouble: &mut Trouble,
     ) -> Result<Collected, UnitError> {
-        let Collection { mut batches, failures, failure_count, more, mut checkpoint } =
-            route.instance.collect().await?;
-        expected.learn(batches.iter().fold(0, |sum, batch| sum.saturating_add(batch.payload.len() as u64)));
-        for batch in &mut batches {
-            self.metrics.scraped(batch.signal, batch.items);
-            batch.payload = self.memory.count(std::mem::take(&mut batch.payload));
+        let Collection { batches, failures, failure_count, more, mut checkpoint } = route.instance.collect().await?;
+        let bytes = batches.iter().fold(0_usize, |sum, batch| sum.saturating_add(batch.payload.len()));
+        expected.learn(bytes as u64);
+        let emitted: Vec<_> = batches.iter().map(|batch| (batch.signal, batch.items)).collect();
+        for (signal, items) in &emitted {
+            self.metrics.scraped(*signal, *items);
         }
+        let held = self.memory.hold(bytes);
         drop(room);
         if failure_count > failures.len() {
             tracing::warn!(
@@ -165,16 +167,13 @@ impl Source {
             tracing::warn!(receiver = self.id, source = failure.source, error = failure.message, "could not be read");
         }
         let unit = Unit { instance: self.id.clone(), sequence: checkpoint.sequence() };
-        let result = self.deliver(route, &batches, &unit).await;
-        let is_routed = |batch: &&Batch| route.pipelines.iter().any(|pipeline| pipeline.signal() == batch.signal);
-        let (routed, unrouted): (Vec<_>, Vec<_>) = batches.iter().partition(is_routed);
-        if result.is_ok() {
-            unrouted.into_iter().for_each(|batch| self.metrics.unrouted(batch.signal, batch.items));
-        }
-        for batch in routed {
-            match result {
-                Ok(_) => self.metrics.accepted(batch.signal, batch.items),
-                Err(_) => self.metrics.refused(batch.signal, batch.items),
+        let result = self.deliver(route, batches, held, &unit).await;
+        for (signal, items) in emitted {
+            match (route.pipelines.iter().any(|pipeline| pipeline.signal() == signal), &result) {
+                (true, Ok(_)) => self.metrics.accepted(signal, items),
+                (true, Err(_)) => self.metrics.refused(signal, items),
+                (false, Ok(_)) => self.metrics.unrouted(signal, items),
+                (false, Err(_)) => {}
             }
         }
         let staged = result?;
@@ -194,21 +193,41 @@ impl Source {
         Ok(Collected { partial_failures: failure_count, more })
     }
 
-    /// Processes everything before queueing anything, so that a failing processor leaves no half of a unit behind.
-    async fn deliver(&self, route: &Route, batches: &[Batch], unit: &Unit) -> Result<Staged, UnitError> {
+    /// Processes everything before queueing anything, so that a failing processor leaves no half of a unit behind. Until
+    /// then `held` counts what is under way.
+    async fn deliver(&self, route: &Route, batches: Vec<Batch>, held: Held, unit: &Unit) -> Result<Staged, UnitError> {
         let mut delivery = Delivery::default();
         for batch in batches {
-            for pipeline in route.pipelines.iter().filter(|pipeline| pipeline.signal() == batch.signal) {
-                if let Some(processed) = pipeline.process(batch.clone()).await? {
-                    delivery.add(pipeline.exporters(), &processed);
+            let of_signal = |pipeline: &&Pipeline| pipeline.signal() == batch.signal;
+            match *route.pipelines.iter().map(AsRef::as_ref).filter(of_signal).collect::<Vec<_>>() {
+                [] => {}
+                [only] => {
+                    // Nobody else holds the bytes, so that they may change where they stand.
+                    if let Some(processed) = only.process(batch).await? {
+                        delivery.add(only.exporters(), &self.counted(processed));
+                    }
+                }
+                ref several => {
+                    let shared = self.counted(batch);
+                    for pipeline in several {
+                        let Some(processed) = pipeline.process(shared.clone()).await? else { continue };
+                        let is_as_it_was = processed.payload.as_ptr() == shared.payload.as_ptr();
+                        let processed = if is_as_it_was { processed } else { self.counted(processed) };
+                        delivery.add(pipeline.exporters(), &processed);
+                    }
                 }
             }
         }
+        drop(held);
         let waiting = OnceLock::new();
         let waits = || {
             waiting.get_or_init(|| self.metrics.held_up(HeldUpBy::Queue));
         };
         Ok(delivery.stage(unit, &waits).await?)
+    }
+
+    fn counted(&self, batch: Batch) -> Batch {
+        Batch { payload: self.memory.count(batch.payload), ..batch }
     }
 }
 

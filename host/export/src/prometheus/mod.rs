@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use kiln_otlp::IN_PLACE;
 use kiln_telemetry::metrics::{DropReason, Format};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
@@ -27,7 +28,6 @@ use tokio::time::Instant;
 use self::names::{Labels, Naming};
 use self::store::{Origin, Rules, Store, hash};
 use crate::attempt::{Outcome, Request};
-use crate::payload::IN_PLACE;
 
 pub(crate) use self::server::{ListenError, Listening};
 pub(crate) use self::store::Lost;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use kiln_config::Config;
 use kiln_egress::Discovery;
-use kiln_memory::Memory;
 use kiln_otlp::Batch;
 use kiln_pipeline::{Processor, ProcessorSpec};
 use kiln_runtime::{Collection, Engine, EngineSpec};
@@ -30,7 +29,6 @@ pub(crate) struct Bench {
     engine: Engine,
     metrics: Metrics,
     activity: Activity,
-    memory: Memory,
     discovery: Arc<Discovery>,
     pub(crate) redaction: Redaction,
     running: Option<Running>,
@@ -55,19 +53,8 @@ impl Bench {
             metrics: metrics.loading(),
         };
         let engine = Engine::new(spec).map_err(Failure::runtime)?;
-        let memory = Memory::new(&config.memory, metrics.memory());
         let discovery = discovery()?;
-        Ok(Self {
-            engine,
-            metrics,
-            activity,
-            memory,
-            discovery,
-            redaction,
-            running: None,
-            idle: None,
-            denied: BTreeMap::new(),
-        })
+        Ok(Self { engine, metrics, activity, discovery, redaction, running: None, idle: None, denied: BTreeMap::new() })
     }
 
     /// Starts an instance in the place of the one before, whose memory it takes over.
@@ -126,7 +113,6 @@ impl Bench {
             instance: running.instance.clone(),
             sight: running.sight.clone(),
             edits: running.edits,
-            memory: self.memory.clone(),
             metrics: self.metrics.processor(id),
             instance_metrics: running.metrics.clone(),
             health: None,

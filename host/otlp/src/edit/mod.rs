@@ -6,6 +6,7 @@
 
 mod apply;
 mod attributes;
+mod resources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -205,10 +206,16 @@ impl Edits {
 
     /// The batch with all edits applied. What has lost all of its points, or all of its metrics, is left out.
     ///
+    /// If they only change resources and nobody else holds the payload, it is changed where it stands.
+    ///
     /// # Errors
-    /// One of them cannot be applied; then none is.
-    pub fn apply(&self, batch: &Batch) -> Result<Batch, EditError> {
-        if self.is_empty() { Ok(batch.clone()) } else { apply::apply(self, batch) }
+    /// One of them cannot be applied; then none is, and whoever holds the payload has it as it was.
+    pub fn apply(&self, batch: Batch) -> Result<Batch, EditError> {
+        match (self.resources.is_empty(), self.metrics.is_empty() && self.points.is_empty()) {
+            (true, true) => Ok(batch),
+            (false, true) => resources::apply(&self.resources, batch),
+            (_, false) => apply::apply(self, &batch),
+        }
     }
 
     fn spend(&mut self, edit: &Edit) -> Result<(), EditError> {

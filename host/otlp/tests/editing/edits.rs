@@ -6,6 +6,7 @@ use kiln_otlp::{
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -66,6 +67,29 @@ fn fitted(edit: Edit, counts: (usize, usize, usize)) -> Option<Edit> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Scenario: edits of resources alone, whose values are of any length.
+    /// Guarantees: the same, whether the batch is shared or changed where it stands.
+    #[test]
+    fn resources_grow_and_shrink_where_they_stand(
+        request in metrics_request(),
+        wanted in vec((0_usize..1000, "[abc]", option::of(0_usize..300)), 1..12),
+    ) {
+        let mut fitting = Vec::new();
+        let edited = process(&metrics(&request), |view| {
+            let edit = |(resource, key, value): &(usize, String, Option<usize>)| {
+                let (resource, key) = (*resource, key.clone());
+                fitted(match value {
+                    Some(length) => Edit::SetResourceAttribute { resource, key, value: AttributeValue::Text("v".repeat(*length)) },
+                    None => Edit::RemoveResourceAttribute { resource, key },
+                }, (view.resources.len(), 0, 0))
+            };
+            fitting = wanted.iter().filter_map(edit).collect();
+            fitting.clone()
+        });
+        let expected = reference::apply(request, &fitting).unwrap();
+        prop_assert_eq!(reference::normal(decoded(&edited.unwrap())), reference::normal(expected));
+    }
 
     /// Scenario: any metrics, any edits.
     /// Guarantees: the outcome is what comes of decoding everything, changing the objects and encoding them again.
@@ -204,7 +228,7 @@ fn edits_of_a_batch_are_limited_in_number_and_in_bytes() {
                 |point| Edit::SetPointAttribute { point, key: "key".into(), value: AttributeValue::Text("x".into()) };
             edits.add(&extent, (0..view.points.len()).map(set).collect())?;
         }
-        edits.apply(&before).map(|_| ())
+        edits.apply(before.clone()).map(|_| ())
     };
     assert_eq!(process(Amount { items: 20_000, bytes: 80_000 }), Ok(()));
     let many = process(Amount { items: 19_999, ..LIMIT }).unwrap_err();

@@ -47,7 +47,7 @@ impl<P: Processor> Instance<P> {
             let added = edits.add(&extent, wanted.into_iter().map(convert::edit).collect());
             added.unwrap_or_else(|error| panic!("{error}"));
         }
-        Ok(Telemetry(edits.apply(&batch.0).unwrap_or_else(|error| panic!("{error}"))))
+        Ok(Telemetry(edits.apply(batch.0.clone()).unwrap_or_else(|error| panic!("{error}"))))
     }
 }
 
