@@ -1,8 +1,11 @@
 //! What is configured, read and checked as a whole: by a start and by every reload, in the same way.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kiln_config::Config;
+use kiln_policy::Digest;
 
 use crate::blueprint::Blueprint;
 use crate::commands::environment;
@@ -19,6 +22,8 @@ pub(crate) struct Place {
     pub(crate) config: PathBuf,
     /// Whether whatever differs from the lock file beside it is refused.
     pub(crate) locked: bool,
+    /// Plugins that were compiled before, see [`kiln_runtime::ComponentFile::parse_compiled`].
+    pub(crate) compiled: Arc<BTreeSet<Digest>>,
 }
 
 /// What is to run.
@@ -50,7 +55,8 @@ impl Place {
             tracing::warn!("{warning}");
         }
         let fingerprint = fingerprint.with_plugins(&config.plugins_dir);
-        let plugins = Plugins::read(&config, &|text| tracing::info!("{text}")).map_err(Failure::usage)?;
+        let plugins =
+            Plugins::read(&config, &self.compiled, &|text| tracing::info!("{text}")).map_err(Failure::usage)?;
         let preparation = prepare(&self.config, &config, &plugins);
         for warning in &preparation.warnings {
             tracing::warn!("{warning}");

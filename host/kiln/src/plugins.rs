@@ -4,7 +4,7 @@
 //! there: a start needs no network, and a URL that gives another file tomorrow changes nothing. Nobody looks at what was
 //! fetched before its digest is right, and nothing is fetched that the configuration does not name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,10 +38,15 @@ impl From<Directory> for Plugins {
 
 impl Plugins {
     /// Reads the plugins directory, and fetches what is named by URL and not there yet, which it tells. Blocks.
+    /// `compiled` is for [`ComponentFile::parse_compiled`].
     ///
     /// # Errors
     /// The plugins directory cannot be read.
-    pub(crate) fn read(config: &Config, tell: &dyn Fn(&str)) -> Result<Self, DirectoryError> {
+    pub(crate) fn read(
+        config: &Config,
+        compiled: &BTreeSet<Digest>,
+        tell: &dyn Fn(&str),
+    ) -> Result<Self, DirectoryError> {
         let named = config.instances.iter().filter_map(|instance| match &instance.plugin {
             PluginReference::Fetched { url, digest } => Some((*digest, url)),
             PluginReference::Named { .. } => None,
@@ -51,7 +56,7 @@ impl Plugins {
         let needs_none = !named.is_empty()
             && config.instances.iter().all(|instance| instance.plugin.name().is_none())
             && !config.plugins_dir.exists();
-        let directory = if needs_none { Directory::default() } else { Directory::read(&config.plugins_dir)? };
+        let directory = if needs_none { Directory::default() } else { Directory::read(&config.plugins_dir, compiled)? };
         let fetched = named.into_iter().map(|(digest, url)| (digest, obtain(config, url, digest, tell).map(Arc::new)));
         Ok(Self { directory, fetched: fetched.collect() })
     }

@@ -151,11 +151,12 @@ impl Watch {
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+    use std::sync::Arc;
 
     use super::*;
 
     fn look(folder: &Path) -> Fingerprint {
-        let place = Place { config: folder.join("kiln.yaml"), locked: true };
+        let place = Place { config: folder.join("kiln.yaml"), locked: true, compiled: Arc::default() };
         Fingerprint::of_configuration(&place).with_plugins(&folder.join("plugins"))
     }
 
@@ -195,7 +196,7 @@ mod tests {
     fn a_change_counts_once_it_stays_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kiln.yaml");
-        let place = Place { config: file.clone(), locked: false };
+        let place = Place { config: file.clone(), locked: false, compiled: Arc::default() };
         let read = look(folder.path());
         let mut watch = Watch { place, plugins: PathBuf::new(), is_on: true, read, unsettled: None };
         assert!(!watch.notes(look(folder.path())));

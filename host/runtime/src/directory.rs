@@ -2,13 +2,14 @@
 //!
 //! A file that is no plugin is set aside with its reason and costs nobody else anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use kiln_policy::Digest;
 
 use crate::component_file::{ComponentFile, FileError, MAX_FILE_BYTES};
 use crate::plugin_files::{MAX_FILES, PluginFiles};
@@ -44,11 +45,12 @@ pub struct Refused {
 }
 
 impl Directory {
-    /// Reads every `.wasm` and `.cwasm` file in `path` and its subdirectories, in order of name.
+    /// Reads every `.wasm` and `.cwasm` file in `path` and its subdirectories, in order of name. `compiled` is for
+    /// [`ComponentFile::parse_compiled`].
     ///
     /// # Errors
     /// The directory cannot be listed, or two files hold plugins of the same name and version.
-    pub fn read(path: &Path) -> Result<Self, DirectoryError> {
+    pub fn read(path: &Path, compiled: &BTreeSet<Digest>) -> Result<Self, DirectoryError> {
         let unreadable = |error| DirectoryError::Unreadable { path: path.to_owned(), error };
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(unreadable)?;
         let PluginFiles { files, unreadable: closed, is_too_much } = PluginFiles::of(&dir).map_err(unreadable)?;
@@ -60,7 +62,7 @@ impl Directory {
             directory.refused.push(Refused { path: path.join(below), error: Box::new(error.into()) });
         }
         for name in files {
-            directory.take(&dir, &name, path.join(&name))?;
+            directory.take(&dir, &name, path.join(&name), compiled)?;
         }
         Ok(directory)
     }
@@ -74,13 +76,19 @@ impl Directory {
         let unreadable = |error| DirectoryError::Unreadable { path: parent.to_owned(), error };
         let dir = Dir::open_ambient_dir(parent, ambient_authority()).map_err(unreadable)?;
         let mut directory = Self::default();
-        directory.take(&dir, Path::new(path.file_name().unwrap_or_default()), path.to_owned())?;
+        directory.take(&dir, Path::new(path.file_name().unwrap_or_default()), path.to_owned(), &BTreeSet::new())?;
         Ok(directory)
     }
 
     /// Reads a file of `dir`, which is called `path` in messages.
-    fn take(&mut self, dir: &Dir, name: &Path, path: PathBuf) -> Result<(), DirectoryError> {
-        match read_file(dir, name).and_then(ComponentFile::parse) {
+    fn take(
+        &mut self,
+        dir: &Dir,
+        name: &Path,
+        path: PathBuf,
+        compiled: &BTreeSet<Digest>,
+    ) -> Result<(), DirectoryError> {
+        match read_file(dir, name).and_then(|bytes| ComponentFile::parse_compiled(bytes, compiled)) {
             Ok(mut file) => {
                 file.signature = read_signature(dir, name);
                 self.insert(path, file)
@@ -136,7 +144,7 @@ fn read_file(dir: &Dir, name: &Path) -> Result<Vec<u8>, FileError> {
     if size > MAX_FILE_BYTES {
         return Err(FileError::TooLarge { size });
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1);
     file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

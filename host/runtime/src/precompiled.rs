@@ -8,7 +8,7 @@
 //! The list is `SHA256SUMS`, as `sha256sum` writes and checks it. Code for the plugin with the digest D is in
 //! `precompiled/D.cwasm`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -25,10 +25,13 @@ pub const CHECKSUMS: &str = "SHA256SUMS";
 /// Bytes of the list at most; 256 files take a fifth of it.
 const MAX_LIST_BYTES: u64 = 256 * 1024;
 
+const PREFIX: &str = "precompiled/";
+const EXTENSION: &str = ".cwasm";
+
 /// Where code for a plugin is in a bundle.
 #[must_use]
 pub fn precompiled_name(plugin: &Digest) -> String {
-    format!("precompiled/{}.cwasm", plugin.hex())
+    format!("{PREFIX}{}{EXTENSION}", plugin.hex())
 }
 
 /// The compiled plugins of a bundle.
@@ -58,6 +61,16 @@ impl Precompiled {
         let files: Result<_, usize> = lines.map(|(number, line)| read_line(line).ok_or(number)).collect();
         let files = files.map_err(|number| error(Problem::NoList(number)))?;
         Ok(Self { dir, path: directory.to_owned(), files })
+    }
+
+    /// Digests of the plugins the bundle has code for, which are valid components therefore.
+    #[must_use]
+    pub fn plugins(&self) -> BTreeSet<Digest> {
+        let plugin = |name: &String| {
+            let hex = name.strip_prefix(PREFIX)?.strip_suffix(EXTENSION)?;
+            format!("sha256:{hex}").parse().ok()
+        };
+        self.files.keys().filter_map(plugin).collect()
     }
 
     /// The code for a plugin, if the bundle has it and it is what the list says.
@@ -135,6 +148,7 @@ mod tests {
         let opened = Precompiled::open(folder.path(), &digest).unwrap();
         assert_eq!(opened.get(&plugin).unwrap().bytes(), b"code");
         assert!(opened.get(&Digest::of(b"another plugin")).is_none());
+        assert_eq!(opened.plugins(), BTreeSet::from([plugin]));
 
         let error = Precompiled::open(folder.path(), &Digest::of(b"")).unwrap_err().to_string();
         assert!(

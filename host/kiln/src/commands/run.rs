@@ -1,5 +1,6 @@
 //! `kiln run`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kiln_config::{Config, LogEncoding};
@@ -31,7 +32,10 @@ pub(super) fn run(arguments: &Run) -> Result<(), Failure> {
         Signals::listen()?
     };
     let Checked { file, locked } = &arguments.checked;
-    let place = Place { config: file.config.clone(), locked: *locked };
+    let bundle = arguments.bundle.as_deref().zip(arguments.bundle_digest.as_ref());
+    let precompiled = bundle.map(|(directory, digest)| Precompiled::open(directory, digest)).transpose();
+    let compiled = precompiled.as_ref().ok().and_then(Option::as_ref).map(Precompiled::plugins).unwrap_or_default();
+    let place = Place { config: file.config.clone(), locked: *locked, compiled: Arc::new(compiled) };
     let fingerprint = Fingerprint::of_configuration(&place);
     let config = Config::read(&place.config, &environment).map_err(Failure::usage)?;
     let format = match config.telemetry.logs.encoding {
@@ -40,8 +44,6 @@ pub(super) fn run(arguments: &Run) -> Result<(), Failure> {
     };
     let redaction = Redaction::default();
     LogSettings { format, filter: config.telemetry.logs.level.clone() }.init(&redaction).map_err(Failure::usage)?;
-    let bundle = arguments.bundle.as_deref().zip(arguments.bundle_digest.as_ref());
-    let precompiled = bundle.map(|(directory, digest)| Precompiled::open(directory, digest)).transpose();
     let precompiled = precompiled.map_err(Failure::usage)?;
     let desired = place.read_plugins(config, fingerprint)?;
     let ended = runtime.block_on(service::run(started, signals, place, desired, &redaction, precompiled));

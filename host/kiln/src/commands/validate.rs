@@ -1,5 +1,7 @@
 //! `kiln validate`.
 
+use std::collections::BTreeSet;
+
 use kiln_config::{Config, Errors, Examined, Instance};
 
 use crate::cli::Checked;
@@ -14,7 +16,7 @@ pub(super) fn run(arguments: &Checked) -> Result<(), Failure> {
     for warning in &config.warnings {
         warn(&format!("warning: {warning}"));
     }
-    let plugins = match (Plugins::read(&config, &warn), &errors) {
+    let plugins = match (Plugins::read(&config, &BTreeSet::new(), &warn), &errors) {
         (Ok(plugins), _) => plugins,
         (Err(error), None) => return Err(Failure::usage(error)),
         (Err(error), Some(errors)) => return Err(Failure::Usage(format!("{errors}\n{error}"))),

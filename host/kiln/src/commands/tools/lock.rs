@@ -1,5 +1,6 @@
 //! `kiln plugin lock`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use crate::prepare::prepare;
 pub(super) fn run(arguments: &ConfigFile) -> Result<(), Failure> {
     let path = &arguments.config;
     let config = Config::read(path, &environment).map_err(Failure::usage)?;
-    let plugins = Plugins::read(&config, &warn).map_err(Failure::usage)?;
+    let plugins = Plugins::read(&config, &BTreeSet::new(), &warn).map_err(Failure::usage)?;
     let preparation = prepare(path, &config, &plugins);
     for warning in &preparation.warnings {
         warn(&format!("warning: {warning}"));
