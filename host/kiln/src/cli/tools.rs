@@ -124,7 +124,7 @@ Exit code 1: a rule is broken.")]
     /// Turn a core module, or a component, into a plugin by embedding its manifest
     #[command(after_help = "\
 Example:
-  cargo build --target wasm32-unknown-unknown --release
+  cargo rustc --release --lib --crate-type cdylib --target wasm32-unknown-unknown
   kiln plugin pack target/wasm32-unknown-unknown/release/my_plugin.wasm --manifest plugin.toml -o my-plugin.wasm")]
     Pack(Pack),
 

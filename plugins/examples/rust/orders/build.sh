@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 target=wasm32-unknown-unknown
-cargo build --profile plugin --target $target
+cargo rustc --profile plugin --lib --crate-type cdylib --target $target
 cp "${CARGO_TARGET_DIR:-../../../../target}/$target/plugin/orders_rust.wasm" "$KILN_MODULE"

@@ -8,5 +8,6 @@ if [ -z "${CARGO_UNSTABLE_BUILD_STD:-}" ] && ! compgen -G "$(rustc --print targe
   echo "Rust's standard library for $target is missing; run 'rustup target add $target'" >&2
   exit 69
 fi
-cargo build --release --target $target
+# Cargo optimises across crates only what is nothing but a module, and the tests need a library: so this is said here.
+cargo rustc --release --lib --crate-type cdylib --target $target
 cp "${CARGO_TARGET_DIR:-target}/$target/release/{{ident}}.wasm" "$KILN_MODULE"
