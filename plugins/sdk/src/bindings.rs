@@ -24,6 +24,7 @@ wit_bindgen::generate!({
     path: "wit/v0.1",
     world: "kiln:sdk/everything",
     generate_all,
+    std_feature,
     generate_unused_types: true,
     additional_derives: [PartialEq],
     // A handle is equal to no other.
@@ -45,6 +46,7 @@ pub mod borrowed {
         path: "wit/v0.1",
         world: "kiln:sdk-borrowed/emitting",
         generate_all,
+        std_feature,
         ownership: Borrowing { duplicate_if_necessary: true },
     });
 
@@ -58,6 +60,7 @@ pub mod receiver {
         path: "wit/v0.1",
         world: "receiver",
         pub_export_macro: true,
+        std_feature,
         runtime_path: "::kiln_plugin::wit_bindgen::rt",
         with: {
             "kiln:plugin/telemetry@0.1.0": super::telemetry,
@@ -79,6 +82,7 @@ pub mod processor {
         path: "wit/v0.1",
         world: "processor",
         pub_export_macro: true,
+        std_feature,
         runtime_path: "::kiln_plugin::wit_bindgen::rt",
         with: {
             "kiln:plugin/telemetry@0.1.0": super::telemetry,
@@ -99,6 +103,7 @@ pub mod files {
         path: "wit/wasi",
         world: "files",
         generate_all,
+        std_feature,
         runtime_path: "::kiln_plugin::wit_bindgen::rt",
     });
 
@@ -112,6 +117,7 @@ pub mod env {
         path: "wit/wasi",
         world: "env",
         generate_all,
+        std_feature,
         runtime_path: "::kiln_plugin::wit_bindgen::rt",
     });
 

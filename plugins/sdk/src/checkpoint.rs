@@ -11,6 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::imports::Imports as _;
+use crate::json;
+use crate::prelude::*;
 use crate::state::{State, StateError};
 
 /// A value under one key of the state, for the length of one collection. Needs `[requests.state]` in the manifest.
@@ -50,7 +52,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
         let stored = state.0.state_get(key).map_err(|error| StateError::of(key, error))?;
         let value = match &stored {
             Some(bytes) => {
-                serde_json::from_slice(bytes).map_err(|error| StateError::Unreadable { key: key.to_owned(), error })?
+                json::from_slice(bytes).map_err(|error| StateError::Unreadable { key: key.to_owned(), error })?
             }
             None => first(),
         };
@@ -63,8 +65,8 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     /// The store is full or unavailable, or the value has no JSON form.
     pub fn save(&mut self, state: State<'_>) -> Result<(), StateError> {
         let key = self.key;
-        let bytes =
-            serde_json::to_vec(&self.value).map_err(|error| StateError::Unreadable { key: key.to_owned(), error })?;
+        let bytes = serde_json::to_vec(&self.value)
+            .map_err(|error| StateError::Unreadable { key: key.to_owned(), error: error.into() })?;
         if self.stored.as_ref() != Some(&bytes) {
             state.0.state_set(key, &bytes).map_err(|error| StateError::of(key, error))?;
             self.stored = Some(bytes);

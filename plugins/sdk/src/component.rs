@@ -18,26 +18,53 @@ macro_rules! export_processor {
     ($processor:ty) => {};
 }
 
+/// Where the instance is kept.
+#[cfg(all(target_arch = "wasm32", feature = "std"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! one_instance {
+    ($plugin:ty) => {
+        ::std::thread_local! {
+            static INSTANCE: $crate::component::Instance<$plugin> = const { $crate::component::Instance::new() };
+        }
+
+        fn with_instance<T>(call: impl ::core::ops::FnOnce(&$crate::component::Instance<$plugin>) -> T) -> T {
+            INSTANCE.with(call)
+        }
+    };
+}
+
+/// Where the instance is kept; what is not a thread's own has to be `Send`, though there is one thread.
+#[cfg(all(target_arch = "wasm32", not(feature = "std")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! one_instance {
+    ($plugin:ty) => {
+        static INSTANCE: $crate::component::Instance<$plugin> = $crate::component::Instance::new();
+
+        fn with_instance<T>(call: impl ::core::ops::FnOnce(&$crate::component::Instance<$plugin>) -> T) -> T {
+            call(&INSTANCE)
+        }
+    };
+}
+
 /// Turns a receiver into the exports of a component.
 #[cfg(all(target_arch = "wasm32", feature = "receiver"))]
 #[macro_export]
 macro_rules! export_receiver {
     ($receiver:ty) => {
         const _: () = {
-            ::std::thread_local! {
-                static INSTANCE: $crate::component::Instance<$receiver> =
-                    const { $crate::component::Instance::new() };
-            }
+            $crate::one_instance!($receiver);
 
             struct Component;
 
             impl $crate::bindings::receiver::Guest for Component {
-                fn configure(config: String) -> Result<(), $crate::ConfigError> {
-                    INSTANCE.with(|instance| instance.configure_receiver(&config))
+                fn configure(config: $crate::prelude::String) -> Result<(), $crate::ConfigError> {
+                    with_instance(|instance| instance.configure_receiver(&config))
                 }
 
                 fn collect() -> Result<$crate::Outcome, $crate::CollectError> {
-                    INSTANCE.with(|instance| instance.collect())
+                    with_instance(|instance| instance.collect())
                 }
             }
 
@@ -52,22 +79,19 @@ macro_rules! export_receiver {
 macro_rules! export_processor {
     ($processor:ty) => {
         const _: () = {
-            ::std::thread_local! {
-                static INSTANCE: $crate::component::Instance<$processor> =
-                    const { $crate::component::Instance::new() };
-            }
+            $crate::one_instance!($processor);
 
             struct Component;
 
             impl $crate::bindings::processor::Guest for Component {
-                fn configure(config: String) -> Result<(), $crate::ConfigError> {
-                    INSTANCE.with(|instance| instance.configure_processor(&config))
+                fn configure(config: $crate::prelude::String) -> Result<(), $crate::ConfigError> {
+                    with_instance(|instance| instance.configure_processor(&config))
                 }
 
                 fn process(
                     view: $crate::processor::View,
-                ) -> Result<Vec<$crate::processor::Edit>, $crate::processor::ProcessError> {
-                    INSTANCE.with(|instance| instance.process(&view))
+                ) -> Result<$crate::prelude::Vec<$crate::processor::Edit>, $crate::processor::ProcessError> {
+                    with_instance(|instance| instance.process(&view))
                 }
             }
 
@@ -81,10 +105,11 @@ pub use instance::Instance;
 
 #[cfg(target_arch = "wasm32")]
 mod instance {
-    use core::cell::RefCell;
+    use try_lock::TryLock;
 
     use crate::host::{Host, ProcessorHost};
     use crate::imports::Component;
+    use crate::prelude::*;
     use crate::processor::{Edit, ProcessError, Processor, View};
     use crate::receiver::{CollectError, ConfigError, Outcome, Receiver, parse_config};
 
@@ -92,17 +117,17 @@ mod instance {
 
     /// Holds the instance once it is configured.
     #[derive(Debug)]
-    pub struct Instance<P>(RefCell<Option<P>>);
+    pub struct Instance<P>(TryLock<Option<P>>);
 
     impl<P> Instance<P> {
         /// Not configured yet.
         #[must_use]
         pub const fn new() -> Self {
-            Self(RefCell::new(None))
+            Self(TryLock::new(None))
         }
 
         fn keep(&self, plugin: P) -> Result<(), ConfigError> {
-            let mut slot = self.0.try_borrow_mut().map_err(|_| ConfigError::new("", "configured while in use"))?;
+            let mut slot = self.0.try_lock().ok_or_else(|| ConfigError::new("", "configured while in use"))?;
             *slot = Some(plugin);
             Ok(())
         }
@@ -128,7 +153,7 @@ mod instance {
         /// # Errors
         /// As the receiver says.
         pub fn collect(&self) -> Result<Outcome, CollectError> {
-            match self.0.try_borrow_mut().ok().as_deref_mut() {
+            match self.0.try_lock().as_deref_mut() {
                 Some(Some(receiver)) => receiver.collect(&mut Host::new(Component)),
                 Some(None) | None => Err(CollectError::Failed(NOT_CONFIGURED.to_owned())),
             }
@@ -151,7 +176,7 @@ mod instance {
         /// # Errors
         /// As the processor says.
         pub fn process(&self, view: &View) -> Result<Vec<Edit>, ProcessError> {
-            match self.0.try_borrow_mut().ok().as_deref_mut() {
+            match self.0.try_lock().as_deref_mut() {
                 Some(Some(processor)) => processor.process(&mut ProcessorHost::new(Component), view),
                 Some(None) | None => Err(ProcessError::Failed(NOT_CONFIGURED.to_owned())),
             }

@@ -1,6 +1,7 @@
 //! Environment variables of Kiln's process, as far as they are granted.
 
 use crate::imports::{Backend, Imports};
+use crate::prelude::*;
 
 /// The granted variables, with the values they had when the instance started.
 #[derive(Clone, Copy)]

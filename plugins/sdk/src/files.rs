@@ -1,6 +1,7 @@
 //! Files of the granted directories, to read.
 
 use crate::imports::{Backend, Imports};
+use crate::prelude::*;
 
 /// The granted directories.
 #[derive(Clone, Copy)]

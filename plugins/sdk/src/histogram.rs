@@ -9,6 +9,7 @@ use core::marker::PhantomData;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::prelude::*;
 use crate::telemetry::{Attribute, HistogramPoint};
 use crate::time::UnixNanos;
 

@@ -5,6 +5,7 @@
 
 use crate::http::Http;
 use crate::imports::{Backend, Imports};
+use crate::prelude::*;
 use crate::state::State;
 use crate::telemetry::{Attribute, EmitError, ResourceLogs, ResourceMetrics, ResourceSpans, borrowed};
 use crate::time::UnixNanos;

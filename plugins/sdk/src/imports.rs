@@ -12,6 +12,7 @@ use crate::files::FileError;
 #[cfg(target_arch = "wasm32")]
 use crate::http::Body;
 use crate::http::Opened;
+use crate::prelude::*;
 use crate::telemetry::{Attribute, ResourceLogs, ResourceMetrics, ResourceSpans, borrowed};
 
 /// The functions of the contract's import interfaces.
@@ -144,7 +145,7 @@ pub(crate) type Backend = Component;
 
 /// Where a host's calls go.
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) type Backend = std::rc::Rc<crate::testing::World>;
+pub(crate) type Backend = alloc::rc::Rc<crate::testing::World>;
 
 /// Where the pieces of a body come from.
 #[cfg(target_arch = "wasm32")]

@@ -3,6 +3,7 @@
 //! A field of an unexpected type is a field that is not there, an item that is no object is an item less: one odd run
 //! must not cost the telemetry of all others on its page. What is not JSON at all is still an error.
 
+use crate::prelude::*;
 use core::fmt;
 use core::marker::PhantomData;
 

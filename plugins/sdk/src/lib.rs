@@ -131,11 +131,18 @@
 //! # Staying small
 //!
 //! A component imports an interface only if its code can reach it, and so asks for no more than it uses. What keeps it
-//! small: no formatting of floats or `Debug` in code that runs, no regular expressions, no async runtime.
+//! small: linking as `cargo rustc --crate-type cdylib` does, since cargo optimises across crates only what is nothing but a `cdylib`; no
+//! formatting of floats or `Debug` in code that runs, no regular expressions, no async runtime; and doing without `std`, for which
+//! there is [`prelude`].
+
+#![cfg_attr(all(target_arch = "wasm32", not(feature = "std")), no_std)]
 
 // The generated code names this crate from inside and outside alike.
+extern crate alloc;
 extern crate self as kiln_plugin;
 
+#[cfg(all(target_arch = "wasm32", not(feature = "std")))]
+mod bare;
 pub mod bindings;
 mod checkpoint;
 pub mod component;
@@ -147,9 +154,11 @@ mod histogram;
 mod host;
 pub mod http;
 mod imports;
+pub mod json;
 pub mod lenient;
 pub mod metrics;
 pub mod moment;
+pub mod prelude;
 pub mod processor;
 pub mod receiver;
 pub mod state;

@@ -4,6 +4,7 @@
 //! points in the order they were added: the same source gives the same bytes.
 
 use crate::histogram::{Bounds, Histogram};
+use crate::prelude::*;
 use crate::telemetry::{
     Attribute, Histogram as HistogramData, Metric, MetricData, Number, NumberPoint, Resource, ResourceMetrics, Scope,
     Sum, Temporality,

@@ -2,6 +2,7 @@
 //!
 //! A parser of its own because all that is needed is this: a text that is no time is no time, and nothing panics.
 
+use crate::prelude::*;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 

@@ -5,6 +5,8 @@ use serde::de::DeserializeOwned;
 pub use crate::bindings::collection::{CollectError, Outcome, PartialFailure};
 pub use crate::bindings::configuration::ConfigError;
 use crate::host::Host;
+use crate::json;
+use crate::prelude::*;
 use crate::telemetry::EmitError;
 
 /// Reads a source on a schedule.
@@ -66,6 +68,5 @@ impl From<EmitError> for CollectError {
 
 /// Reads what the host passes to `configure`.
 pub(crate) fn parse_config<T: DeserializeOwned>(config: &str) -> Result<T, ConfigError> {
-    // From bytes, as everything else is read: the parser of strings would be a second copy of it.
-    serde_json::from_slice(config.as_bytes()).map_err(|error| ConfigError::new("", error.to_string()))
+    json::from_slice(config.as_bytes()).map_err(|error| ConfigError::new("", error.to_string()))
 }

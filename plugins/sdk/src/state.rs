@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use crate::bindings::collection::CollectError;
 pub use crate::bindings::state::Error as StoreError;
 use crate::imports::{Backend, Imports};
+use crate::json::{self, JsonError};
+use crate::prelude::*;
 
 /// The instance's own key-value store.
 #[derive(Clone, Copy)]
@@ -22,7 +24,7 @@ impl State<'_> {
     pub fn get<T: DeserializeOwned>(self, key: &str) -> Result<Option<T>, StateError> {
         let stored = self.0.state_get(key).map_err(|error| StateError::of(key, error))?;
         let Some(bytes) = stored else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| StateError::Unreadable { key: key.to_owned(), error })
+        json::from_slice(&bytes).map(Some).map_err(|error| StateError::Unreadable { key: key.to_owned(), error })
     }
 
     /// Remembers `value` under `key`, from the moment what this collection emits is safely queued.
@@ -30,7 +32,8 @@ impl State<'_> {
     /// # Errors
     /// The store is full or unavailable, or the value has no JSON form.
     pub fn set<T: Serialize>(self, key: &str, value: &T) -> Result<(), StateError> {
-        let bytes = serde_json::to_vec(value).map_err(|error| StateError::Unreadable { key: key.to_owned(), error })?;
+        let bytes = serde_json::to_vec(value)
+            .map_err(|error| StateError::Unreadable { key: key.to_owned(), error: error.into() })?;
         self.0.state_set(key, &bytes).map_err(|error| StateError::of(key, error))
     }
 
@@ -76,7 +79,7 @@ pub enum StateError {
         /// The key.
         key: String,
         /// What is wrong, and where.
-        error: serde_json::Error,
+        error: JsonError,
     },
 }
 

@@ -2,6 +2,7 @@
 
 pub use crate::bindings::emit::EmitError;
 pub use crate::bindings::telemetry::*;
+use crate::prelude::*;
 
 /// The records of metrics, made of references instead of texts and lists of their own. A receiver that reads a page of
 /// fifty thousand series would spend most of its time copying names otherwise.

@@ -203,8 +203,8 @@ fn attribute_struct(name: &Ident, doc: &str, attributes: &[(&str, &AttributeDecl
         }
 
         impl ::kiln_plugin::metrics::Attributes for #name #elided {
-            fn to_attributes(&self) -> ::std::vec::Vec<::kiln_plugin::telemetry::Attribute> {
-                let mut attributes = ::std::vec::Vec::with_capacity(#count);
+            fn to_attributes(&self) -> ::kiln_plugin::prelude::Vec<::kiln_plugin::telemetry::Attribute> {
+                let mut attributes = ::kiln_plugin::prelude::Vec::with_capacity(#count);
                 #(#pushes)*
                 attributes
             }
@@ -261,7 +261,7 @@ fn undeclared(telemetry: &Declared) -> TokenStream {
         pub fn undeclared(
             &mut self,
             metric: &::kiln_plugin::metrics::Undeclared<'_>,
-            attributes: ::std::vec::Vec<::kiln_plugin::telemetry::Attribute>,
+            attributes: ::kiln_plugin::prelude::Vec<::kiln_plugin::telemetry::Attribute>,
             value: ::kiln_plugin::telemetry::Number,
         ) -> ::core::result::Result<(), ::kiln_plugin::metrics::UndeclaredError> {
             self.0.undeclared(metric, attributes, value)

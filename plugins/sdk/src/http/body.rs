@@ -1,9 +1,13 @@
 //! Bodies too large to be held whole.
 
+#[cfg(feature = "std")]
 use std::io;
 
-use super::{Header, HttpError, sentence};
+#[cfg(feature = "std")]
+use super::sentence;
+use super::{Header, HttpError};
 use crate::imports::Pieces;
+use crate::prelude::*;
 
 /// A response of which only the head is there yet.
 #[derive(Debug)]
@@ -37,6 +41,7 @@ impl Body {
         self.0.read()
     }
 
+    #[cfg(feature = "std")]
     /// The body as a [`BufRead`](io::BufRead), for parsers that take one.
     #[must_use]
     pub const fn into_reader(self) -> BodyReader {
@@ -44,6 +49,7 @@ impl Body {
     }
 }
 
+#[cfg(feature = "std")]
 /// A [`Body`] as a reader. What breaks it is an [`io::Error`] that wraps the [`HttpError`].
 #[derive(Debug)]
 pub struct BodyReader {
@@ -52,6 +58,7 @@ pub struct BodyReader {
     used: usize,
 }
 
+#[cfg(feature = "std")]
 impl io::BufRead for BodyReader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used >= self.piece.len() {
@@ -66,6 +73,7 @@ impl io::BufRead for BodyReader {
     }
 }
 
+#[cfg(feature = "std")]
 impl io::Read for BodyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = io::Read::read(&mut io::BufRead::fill_buf(self)?, buffer)?;
@@ -74,6 +82,7 @@ impl io::Read for BodyReader {
     }
 }
 
+#[cfg(feature = "std")]
 /// Why a body ended before its end; inside the [`io::Error`]s of a [`BodyReader`].
 #[derive(Debug, thiserror::Error)]
 #[error("{}", sentence(.0))]

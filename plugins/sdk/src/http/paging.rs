@@ -3,12 +3,13 @@
 //! How a page leads to the next is the API's affair: by a token, a cursor, an offset or a `Link` header. What goes wrong
 //! is the same everywhere: a server that hands out the same page for ever, and a list without an end.
 
-use std::collections::BTreeSet;
+use alloc::collections::BTreeSet;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use super::{FetchError, Http, Page, Problem, path_of};
+use crate::prelude::*;
 
 /// All but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -1,6 +1,7 @@
 //! Edits by the index of what they change, for those who have one.
 
 use super::{Aggregate, Edit, GaugeAggregation, RemoveAttribute, RenameMetric, SetAttribute};
+use crate::prelude::*;
 use crate::telemetry::AttributeValue;
 
 impl Edit {

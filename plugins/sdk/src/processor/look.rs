@@ -1,6 +1,7 @@
 //! Looking at a view by what is in it rather than by indexes.
 
 use super::{Edit, GaugeAggregation, MetricKind, MetricView, PointView, Signal, View};
+use crate::prelude::*;
 use crate::telemetry::{Attribute, AttributeValue};
 
 /// A resource of a view.

@@ -38,6 +38,7 @@ pub use crate::bindings::processing::{
     RemoveAttribute, RenameMetric, ResourceView, SetAttribute, Signal, View,
 };
 use crate::host::ProcessorHost;
+use crate::prelude::*;
 use crate::receiver::ConfigError;
 pub use look::{ShownMetric, ShownPoint, ShownResource};
 

@@ -1,5 +1,9 @@
 //! Says how long queues are.
 
+// Half the size of a plugin with `std`. For a crate that needs it, remove this line, and `default-features = false` from Cargo.toml.
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+use kiln_plugin::prelude::*;
 use kiln_plugin::{CollectError, ConfigError, Host, Outcome, Receiver};
 use serde::Deserialize;
 
