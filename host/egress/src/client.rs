@@ -87,6 +87,11 @@ impl CheckedClient {
         permitted(&self.origin, &self.scope, literal).map(|_| ())
     }
 
+    /// Whether whoever answers is on this machine.
+    fn is_local(&self) -> bool {
+        self.scope.is_found_by_host() || self.origin.literal_address().is_some_and(|address| address.is_loopback())
+    }
+
     /// Begins a request; its URL has to be of the origin.
     pub(crate) fn request(&self, method: reqwest::Method, url: url::Url) -> reqwest::RequestBuilder {
         self.client.request(method, url)
@@ -95,6 +100,6 @@ impl CheckedClient {
     /// Sends a request once and waits for the head of the response.
     pub(crate) async fn execute(&self, request: reqwest::Request) -> Result<reqwest::Response, Failure> {
         let response = self.client.execute(request).await;
-        response.map_err(|error| Failure::of(&error, &self.origin, self.connect_timeout))
+        response.map_err(|error| Failure::of(&error, &self.origin, self.is_local(), self.connect_timeout))
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use kiln_policy::{Denial, Origin};
 
 use crate::error::Error;
+use crate::found::NotFound;
 
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -18,6 +19,8 @@ pub(crate) enum Failure {
     Denied(Denial),
     /// There was no connection.
     Connect(String),
+    /// Nobody is there, which is known at once: what is looked for on this machine has not been found, or refuses.
+    Nobody(String),
     /// There was one, to nobody who could be trusted.
     Tls(String),
     /// The connection ended before the response began.
@@ -29,13 +32,17 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn of(error: &reqwest::Error, origin: &Origin, connect_timeout: Duration) -> Self {
+    /// `is_local` says that nobody but this machine is asked.
+    pub(crate) fn of(error: &reqwest::Error, origin: &Origin, is_local: bool, connect_timeout: Duration) -> Self {
         if let Some(denial) = causes(error).find_map(|cause| cause.downcast_ref::<Denial>()) {
             return Self::Denied(denial.clone());
         }
         let text = describe(error, origin);
         if causes(error).any(|cause| cause.is::<rustls::Error>()) {
             return Self::Tls(text);
+        }
+        if error.is_connect() && is_local && causes(error).any(says_nobody) {
+            return Self::Nobody(text);
         }
         if error.is_connect() {
             return Self::Connect(if error.is_timeout() {
@@ -53,7 +60,8 @@ impl Failure {
         }
     }
 
-    /// Whether the same request may fare better a moment later.
+    /// Whether the same request may fare better a moment later. Where nobody listens on this machine there is no network to
+    /// blame, and who is told that something has ended should not be kept waiting for it.
     pub(crate) const fn is_transient(&self) -> bool {
         matches!(self, Self::Connect(_) | Self::Broken(_))
     }
@@ -63,11 +71,16 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Denied(denial) => Self::Denied(denial.to_string()),
-            Failure::Connect(text) => Self::Connect(text),
+            Failure::Connect(text) | Failure::Nobody(text) => Self::Connect(text),
             Failure::Tls(text) => Self::Tls(text),
             Failure::Broken(text) | Failure::Malformed(text) | Failure::HeadTooLarge(text) => Self::Protocol(text),
         }
     }
+}
+
+fn says_nobody(cause: &(dyn Cause + 'static)) -> bool {
+    let is_refusal = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    cause.is::<NotFound>() || cause.downcast_ref::<io::Error>().is_some_and(is_refusal)
 }
 
 /// The origin and the innermost cause.

@@ -45,6 +45,11 @@ pub struct FoundAnswer {
     pub body: Vec<u8>,
 }
 
+/// It is not there, as far as anybody has looked.
+#[derive(Debug, thiserror::Error)]
+#[error("no {0} has been found yet")]
+pub(crate) struct NotFound(&'static str);
+
 /// What is looked for, where, and how it is known. Shared by everybody who looks for the same.
 pub struct Discovery {
     what: &'static str,
@@ -118,7 +123,7 @@ impl Discovery {
     /// It is not there, or was not a moment ago.
     pub(crate) async fn find(&self) -> io::Result<SocketAddr> {
         let mut state = self.state.lock().await;
-        let missing = || io::Error::new(io::ErrorKind::NotFound, format!("no {} has been found yet", self.what));
+        let missing = || io::Error::new(io::ErrorKind::NotFound, NotFound(self.what));
         let known = *self.found.borrow();
         if let Some(since) = state.looked.map(|looked| looked.elapsed()) {
             match known {

@@ -91,6 +91,7 @@ async fn it_is_awaited_and_a_stranger_is_not_taken_for_it() {
     let candidates = at(&[]);
     let world = World::finding(looking_at(&candidates));
     assert_eq!(page(&world).await.unwrap_err(), Error::Connect(format!("{NAME}: no thing has been found yet")));
+    assert_eq!(world.waits(), [0; 0], "it is not asked again for what has not been found");
     let is_ready = Arc::new(AtomicBool::new(false));
     let ready = Arc::clone(&is_ready);
     let server = Server::start(move |_, request| match request.line() {

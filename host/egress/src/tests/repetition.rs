@@ -5,7 +5,7 @@ use std::time::Duration;
 use kiln_policy::Method;
 
 use super::server::{Answer, Server, ok, response};
-use super::world::{TODAY, World, loopback};
+use super::world::{TODAY, World, loopback, reaching};
 use super::{get, request};
 use crate::{EgressLimits, Error};
 
@@ -130,12 +130,29 @@ async fn an_answer_that_has_begun_is_not_asked_for_again() {
 #[tokio::test]
 async fn nobody_listening_is_a_failure_to_connect() {
     let port = Server::saying("").await.port;
-    let world = World::new();
-    let error = world.egress(loopback(port)).send(get(format!("http://127.0.0.1:{port}/?k=v"))).await;
+    let origin = format!("http://plugin.example:{port}");
+    let world = World::new().resolving(&["127.0.0.1"]).resolving(&["127.0.0.1"]).resolving(&["127.0.0.1"]);
+    let error = world.egress(reaching(&origin, &["loopback"])).send(get(format!("{origin}/?k=v"))).await;
     let Err(Error::Connect(text)) = error else { panic!("{error:?}") };
-    assert!(text.starts_with(&format!("http://127.0.0.1:{port}: Connection refused")), "{text}");
+    assert!(text.starts_with(&format!("{origin}: Connection refused")), "{text}");
     assert_eq!(world.waits(), [500, 1000]);
     assert_eq!(world.metric("kiln_egress_requests_total", ",outcome=\"connect\""), 1);
+}
+
+/// Guarantees: where nobody listens on this machine nobody is waited for.
+#[tokio::test]
+async fn nobody_listening_on_this_machine_is_not_asked_again() {
+    // Closed at once, where a server would need a moment.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for host in ["127.0.0.1", "localhost"] {
+        let origin = format!("http://{host}:{port}");
+        let world = World::new().resolving(&["127.0.0.1"]);
+        let error = world.egress(reaching(&origin, &["loopback"])).send(get(format!("{origin}/?k=v"))).await;
+        let Err(Error::Connect(text)) = error else { panic!("{error:?}") };
+        assert!(text.starts_with(&format!("{origin}: Connection refused")), "{text}");
+        assert_eq!(world.waits(), [0; 0]);
+        assert_eq!(world.metric("kiln_egress_requests_total", ",outcome=\"connect\""), 1);
+    }
 }
 
 #[tokio::test]

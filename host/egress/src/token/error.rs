@@ -104,7 +104,7 @@ impl From<Failure> for TokenError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Denied(denial) => Self::Denied(denial),
-            Failure::Connect(text) => Self::Connect(text),
+            Failure::Connect(text) | Failure::Nobody(text) => Self::Connect(text),
             Failure::Tls(text) => Self::Tls(text),
             Failure::Broken(text) | Failure::Malformed(text) | Failure::HeadTooLarge(text) => Self::Broken(text),
         }
