@@ -163,7 +163,7 @@ impl Source {
                 failures.len()
             );
         }
-        for failure in trouble.note(&failures) {
+        for failure in trouble.note(&failures, more) {
             tracing::warn!(receiver = self.id, source = failure.source, error = failure.message, "could not be read");
         }
         let unit = Unit { instance: self.id.clone(), sequence: checkpoint.sequence() };
@@ -261,14 +261,24 @@ struct Trouble {
     whole: Option<String>,
     /// What could not be read last time: where, and why.
     parts: BTreeSet<(String, String)>,
+    /// What could not be read this time, as far as it has come: a source is read in as many units as it has more to give.
+    parts_so_far: BTreeSet<(String, String)>,
 }
 
 impl Trouble {
     /// Remembers what could not be read, and gives what was not among it last time.
-    fn note<'f>(&mut self, failures: &'f [PartialFailure]) -> Vec<&'f PartialFailure> {
-        let key = |failure: &PartialFailure| (failure.source.clone(), failure.message.clone());
-        let last = std::mem::replace(&mut self.parts, failures.iter().map(key).collect());
-        failures.iter().filter(|failure| !last.contains(&key(failure))).collect()
+    fn note<'f>(&mut self, failures: &'f [PartialFailure], more: bool) -> Vec<&'f PartialFailure> {
+        let Self { parts, parts_so_far, .. } = self;
+        let is_new = |failure: &&PartialFailure| {
+            let key = (failure.source.clone(), failure.message.clone());
+            let was_known = parts.contains(&key);
+            parts_so_far.insert(key) && !was_known
+        };
+        let new = failures.iter().filter(is_new).collect();
+        if !more {
+            *parts = std::mem::take(parts_so_far);
+        }
+        new
     }
 }
 
@@ -310,11 +320,25 @@ mod tests {
     fn what_stays_wrong_is_said_once_and_again_when_it_comes_back() {
         let mut trouble = Trouble::default();
         let both = [failure("jobs", "status 500"), failure("runs", "no answer in time")];
-        assert_eq!(trouble.note(&both).len(), 2);
-        assert!(trouble.note(&both).is_empty());
+        assert_eq!(trouble.note(&both, false).len(), 2);
+        assert!(trouble.note(&both, false).is_empty());
         let other = [failure("jobs", "status 502"), failure("runs", "no answer in time")];
-        assert_eq!(trouble.note(&other).iter().map(|failure| failure.source.as_str()).collect::<Vec<_>>(), ["jobs"]);
-        assert!(trouble.note(&[]).is_empty());
-        assert_eq!(trouble.note(&both).len(), 2);
+        assert_eq!(
+            trouble.note(&other, false).iter().map(|failure| failure.source.as_str()).collect::<Vec<_>>(),
+            ["jobs"]
+        );
+        assert!(trouble.note(&[], false).is_empty());
+        assert_eq!(trouble.note(&both, false).len(), 2);
+    }
+
+    /// Scenario: a source is read in two units each time, and in each of them something is wrong.
+    #[test]
+    fn what_stays_wrong_in_a_part_is_said_once() {
+        let mut trouble = Trouble::default();
+        let (first, second) = ([failure("a", "status 500")], [failure("b", "status 500")]);
+        assert_eq!((trouble.note(&first, true).len(), trouble.note(&second, false).len()), (1, 1));
+        assert_eq!((trouble.note(&first, true).len(), trouble.note(&second, false).len()), (0, 0));
+        assert_eq!((trouble.note(&[], true).len(), trouble.note(&second, false).len()), (0, 0));
+        assert_eq!(trouble.note(&first, true).len(), 1);
     }
 }
