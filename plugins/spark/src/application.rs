@@ -41,6 +41,7 @@ impl Application {
             spark_deploy_mode: self.facts.deploy_mode.as_deref(),
             spark_java_version: self.facts.java_version.as_deref(),
             spark_scala_version: self.facts.scala_version.as_deref(),
+            databricks_host: self.facts.cluster.host.as_deref(),
             databricks_workspace_id: self.facts.cluster.workspace_id.as_deref(),
             databricks_cluster_id: self.facts.cluster.id.as_deref(),
             databricks_cluster_name: self.facts.cluster.name.as_deref(),

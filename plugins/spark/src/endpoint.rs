@@ -13,6 +13,40 @@ const AUTO: &str = "auto";
 
 const PORTS: [u16; 11] = [4040, 4041, 4042, 4043, 4044, 4045, 4046, 4047, 4048, 4049, 40001];
 
+/// Where one UI is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// What paths of the UI are appended to.
+    pub(crate) url: String,
+    /// Whether it is behind a workspace's proxy, which answers by itself where Spark does not.
+    pub(crate) is_proxied: bool,
+    /// What messages call it.
+    pub(crate) name: String,
+}
+
+impl Address {
+    /// Of a UI that is reached directly.
+    pub(crate) fn direct(url: String) -> Self {
+        Self { name: url.clone(), url, is_proxied: false }
+    }
+
+    /// Of the UI of a cluster, behind the proxy of the workspace at this origin.
+    pub(crate) fn proxied(origin: &str, cluster: &str, port: u16) -> Self {
+        // The proxy knows the workspace by its host: the number after `o` is not looked at, and 0 is what clients send.
+        let url = format!("{origin}/driver-proxy-api/o/0/{cluster}/{port}");
+        Self { url, is_proxied: true, name: format!("cluster {cluster}") }
+    }
+
+    /// What is said if the proxy answers that there is no UI.
+    pub(crate) fn nothing_there(&self) -> String {
+        format!(
+            "{}: the workspace knows no UI there: the cluster has just ended, or its Spark has the UI on another port, \
+             see `databricks.port`",
+            self.url
+        )
+    }
+}
+
 /// Scheme, host and port of the UI.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
@@ -45,7 +79,11 @@ impl Endpoint {
 
     /// The one to read from now. With several, one that has an application stays for as long as it is `attached`;
     /// otherwise it is the first that has one, the first that answers at all, or the first.
-    pub(crate) fn locate(&mut self, host: &Host, config: &Config, attached: bool) -> String {
+    pub(crate) fn locate(&mut self, host: &Host, config: &Config, attached: bool) -> Address {
+        Address::direct(self.find(host, config, attached))
+    }
+
+    fn find(&mut self, host: &Host, config: &Config, attached: bool) -> String {
         if let ([only], _) | (_, Some(only)) = (self.candidates.as_slice(), self.found.as_ref().filter(|_| attached)) {
             return only.clone();
         }

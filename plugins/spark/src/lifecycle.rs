@@ -91,6 +91,11 @@ impl Lifecycle {
         matches!(self.state, Some(State::Ready | State::Unresponsive | State::Ended))
     }
 
+    /// Whether there was nothing when it was last looked for.
+    pub(crate) const fn has_seen_nothing(&self) -> bool {
+        matches!(self.state, Some(State::Waiting | State::Ended))
+    }
+
     /// Adds `spark.receiver.state`, a point for each state.
     pub(crate) fn add_to(&self, metrics: &mut t::Metrics) {
         for state in State::ALL {

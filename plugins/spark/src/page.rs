@@ -7,6 +7,7 @@
 use kiln_plugin::http::{HttpError, Problem, Request};
 use kiln_plugin::{CollectError, Host, PartialFailure};
 
+use crate::endpoint::Address;
 use crate::lifecycle::Sight;
 use crate::lines::Lines;
 
@@ -64,17 +65,26 @@ pub(crate) struct Trouble {
     pub(crate) sight: Sight,
     /// Whether Spark itself says that it is starting.
     pub(crate) is_starting: bool,
+    /// Whether it says something of the way to Spark, so that other pages would fare no better.
+    pub(crate) is_of_the_way: bool,
+    /// Whether whoever answered wants to be asked less.
+    pub(crate) asks_to_wait: bool,
 }
 
 impl Trouble {
     /// What is wrong, in words.
-    fn sentence(&self) -> &str {
-        match &self.error {
-            CollectError::Unauthorized(message)
-            | CollectError::Unavailable(message)
-            | CollectError::InvalidData(message)
-            | CollectError::Failed(message) => message,
-        }
+    pub(crate) fn sentence(&self) -> &str {
+        sentence(&self.error)
+    }
+}
+
+/// What an error says.
+pub(crate) fn sentence(error: &CollectError) -> &str {
+    match error {
+        CollectError::Unauthorized(message)
+        | CollectError::Unavailable(message)
+        | CollectError::InvalidData(message)
+        | CollectError::Failed(message) => message,
     }
 }
 
@@ -89,11 +99,12 @@ impl From<Trouble> for PartialFailure {
 pub(crate) struct Location {
     pub(crate) source: Source,
     url: String,
+    is_proxied: bool,
 }
 
 impl Location {
-    pub(crate) fn new(source: Source, endpoint: &str) -> Self {
-        Self { source, url: format!("{endpoint}{}", source.path()) }
+    pub(crate) fn new(source: Source, address: &Address) -> Self {
+        Self { source, url: format!("{}{}", address.url, source.path()), is_proxied: address.is_proxied }
     }
 
     /// The whole page.
@@ -139,7 +150,8 @@ impl Location {
     }
 
     const fn trouble(&self, sight: Sight, error: CollectError) -> Trouble {
-        Trouble { source: self.source, error, sight, is_starting: false }
+        let source = self.source;
+        Trouble { source, error, sight, is_starting: false, is_of_the_way: false, asks_to_wait: false }
     }
 
     /// A page of metrics on which there are none.
@@ -173,7 +185,41 @@ impl Location {
         Ok(())
     }
 
+    /// What a workspace answers in place of Spark, if that is who answers.
+    fn check_way(&self, status: u16) -> Result<(), Trouble> {
+        let url = &self.url;
+        let (sight, error) = match status {
+            401 => (
+                Sight::Answers,
+                CollectError::Unauthorized(format!("{url}: status 401; the workspace does not know the credential")),
+            ),
+            403 => (
+                Sight::Answers,
+                CollectError::Unauthorized(format!(
+                    "{url}: status 403; the workspace does not let this identity through to the driver: it needs `Can \
+                     attach to` on the cluster, and on one in dedicated access mode to be whom it is assigned to, or in \
+                     that group"
+                )),
+            ),
+            429 => (
+                Sight::Answers,
+                CollectError::Unavailable(format!("{url}: status 429; the workspace asks to slow down")),
+            ),
+            502..=504 => (
+                Sight::Silence,
+                CollectError::Unavailable(format!(
+                    "{url}: status {status}; the workspace does not reach the driver, which may be starting"
+                )),
+            ),
+            _ => return Ok(()),
+        };
+        Err(Trouble { is_of_the_way: true, asks_to_wait: status == 429, ..self.trouble(sight, error) })
+    }
+
     fn check_status(&self, status: u16) -> Result<(), Trouble> {
+        if self.is_proxied {
+            self.check_way(status)?;
+        }
         let url = &self.url;
         let error = match status {
             200..=299 => return Ok(()),
@@ -192,20 +238,25 @@ impl Location {
     fn no_answer(&self, error: HttpError) -> Trouble {
         let url = &self.url;
         let sight = match error {
-            HttpError::Connect(_) => Sight::Nothing,
+            // Of the workspace this says nothing about one of its clusters.
+            HttpError::Connect(_) if !self.is_proxied => Sight::Nothing,
             _ => Sight::Silence,
         };
+        let asks_to_wait = matches!(error, HttpError::RateLimited(_));
+        let is_of_the_way =
+            asks_to_wait || matches!(error, HttpError::Connect(_) | HttpError::Tls(_) | HttpError::Timeout);
+        let sight = if asks_to_wait { Sight::Answers } else { sight };
         let problem = Problem::Http(error);
         let error = match &problem {
             Problem::Http(HttpError::Denied(_) | HttpError::InvalidRequest(_) | HttpError::TooLarge(_)) => {
                 CollectError::Failed(format!("{url}: {problem}"))
             }
-            Problem::Http(HttpError::Connect(_)) => CollectError::Unavailable(format!(
+            Problem::Http(HttpError::Connect(_)) if !self.is_proxied => CollectError::Unavailable(format!(
                 "{url}: {problem}; `endpoint` must be the UI of an application that is running"
             )),
             _ => CollectError::Unavailable(format!("{url}: {problem}")),
         };
-        self.trouble(sight, error)
+        Trouble { is_of_the_way, asks_to_wait, ..self.trouble(sight, error) }
     }
 }
 

@@ -3,6 +3,7 @@
 use kiln_plugin::Host;
 
 use super::json::Registry;
+use crate::endpoint::Address;
 use crate::page::{Location, Source, Trouble};
 
 /// A page of the driver as it came.
@@ -20,8 +21,8 @@ pub(crate) enum Content {
 }
 
 impl DriverPage {
-    pub(crate) fn prometheus(host: &Host, endpoint: &str) -> Result<Self, Trouble> {
-        let location = Location::new(Source::Prometheus, endpoint);
+    pub(crate) fn prometheus(host: &Host, address: &Address) -> Result<Self, Trouble> {
+        let location = Location::new(Source::Prometheus, address);
         let body = location.fetch(host)?;
         // Whatever the namespace is, this stands behind it.
         if !body.windows(DRIVER.len()).any(|part| part == DRIVER) {
@@ -30,8 +31,8 @@ impl DriverPage {
         Ok(Self { location, content: Content::Prometheus(body) })
     }
 
-    pub(crate) fn json(host: &Host, endpoint: &str) -> Result<Self, Trouble> {
-        let location = Location::new(Source::Json, endpoint);
+    pub(crate) fn json(host: &Host, address: &Address) -> Result<Self, Trouble> {
+        let location = Location::new(Source::Json, address);
         let body = location.fetch(host)?;
         match serde_json::from_slice::<Registry>(&body) {
             Ok(registry) if registry.is_a_driver_s() => Ok(Self { location, content: Content::Json(registry) }),

@@ -33,7 +33,7 @@ pub(crate) struct Api<'a> {
 }
 
 impl<'a> Api<'a> {
-    /// `base` is the URL of the application: scheme, host, port and `/api/v1/applications/ID`.
+    /// `base` is the URL of the application, which ends with `/api/v1/applications/ID`.
     pub(crate) fn new(host: &'a Host, base: String, requests: usize) -> Self {
         Self { host, base, left: requests, until: host.monotonic().saturating_add(PATIENCE) }
     }
@@ -90,7 +90,8 @@ fn read<T: DeserializeOwned>(page: Result<Page, FetchError>) -> Result<Option<T>
     match page.and_then(|page| page.json()) {
         Ok(value) => Ok(Some(value)),
         Err(error) => match error.problem() {
-            Problem::Status { status: 404, .. } => Ok(None),
+            // A workspace that does not know the cluster any more says it in the terms of its own API.
+            Problem::Status { status: 404, body } if !body.contains("\"error_code\"") => Ok(None),
             problem => Err(Unread {
                 is_nonsense: matches!(
                     problem,

@@ -22,9 +22,39 @@ pub(crate) struct Cluster {
     pub(crate) job_id: Option<String>,
     pub(crate) run_id: Option<i64>,
     pub(crate) runtime_version: Option<String>,
+    /// URL of the workspace, where it is what is asked.
+    pub(crate) host: Option<String>,
 }
 
 impl Cluster {
+    /// From what a workspace says of it.
+    pub(crate) fn listed(host: &str, workspace_id: Option<&str>, id: &str, name: Option<&str>) -> Self {
+        let run = name.and_then(job_cluster);
+        Self {
+            workspace_id: workspace_id.map(str::to_owned),
+            id: Some(id.to_owned()),
+            name: name.map(str::to_owned),
+            job_id: run.as_ref().map(|(job, _)| job.clone()),
+            run_id: run.map(|(_, run)| run),
+            runtime_version: None,
+            host: Some(host.to_owned()),
+        }
+    }
+
+    /// The same, with what it does not say taken from another account of it.
+    pub(crate) fn or(self, other: &Self) -> Self {
+        let other = other.clone();
+        Self {
+            workspace_id: self.workspace_id.or(other.workspace_id),
+            id: self.id.or(other.id),
+            name: self.name.or(other.name),
+            job_id: self.job_id.or(other.job_id),
+            run_id: self.run_id.or(other.run_id),
+            runtime_version: self.runtime_version.or(other.runtime_version),
+            host: self.host.or(other.host),
+        }
+    }
+
     /// From properties of Spark.
     pub(crate) fn find(properties: &BTreeMap<String, String>) -> Self {
         let tag = |name: &str| {
@@ -40,6 +70,7 @@ impl Cluster {
             run_id: run.map(|(_, run)| run),
             runtime_version: tag("sparkVersion"),
             name,
+            host: None,
         }
     }
 }

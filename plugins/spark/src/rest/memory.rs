@@ -19,7 +19,7 @@ use super::stages::Stages;
 use super::totals::Totals;
 use crate::application::Application;
 
-/// Where the memories are: one for every application.
+/// Where the memories are, behind the scope of the UI: one for every application.
 const PREFIX: &str = "rest/";
 
 /// The memory of an application.
@@ -49,21 +49,21 @@ struct Seen {
 }
 
 /// Where the memory of an application is, if it has an id. An attempt that starts anew begins its ids anew.
-pub(crate) fn key(application: &Application) -> Option<String> {
+pub(crate) fn key(scope: &str, application: &Application) -> Option<String> {
     let attempt = application.attempt.as_deref().unwrap_or_default();
-    Some(format!("{PREFIX}{}/{attempt}", application.id.as_deref()?))
+    Some(format!("{scope}{PREFIX}{}/{attempt}", application.id.as_deref()?))
 }
 
-/// What is known of all applications. What cannot be read is passed over.
-pub(crate) fn all(host: &Host) -> Result<Vec<Memory>, CollectError> {
-    let keys = host.state().keys(PREFIX)?;
+/// What is known of all applications of a UI. What cannot be read is passed over.
+pub(crate) fn all(host: &Host, scope: &str) -> Result<Vec<Memory>, CollectError> {
+    let keys = host.state().keys(&format!("{scope}{PREFIX}"))?;
     Ok(keys.iter().filter_map(|key| host.state().get(key).ok().flatten()).collect())
 }
 
-/// Forgets all applications but these, and says what was known of them.
-pub(crate) fn take_others(host: &Host, current: &BTreeSet<String>) -> Result<Vec<Memory>, CollectError> {
+/// Forgets all applications of a UI but these, and says what was known of them.
+pub(crate) fn take_others(host: &Host, scope: &str, current: &BTreeSet<String>) -> Result<Vec<Memory>, CollectError> {
     let mut others = Vec::new();
-    for key in host.state().keys(PREFIX)?.iter().filter(|key| !current.contains(*key)) {
+    for key in host.state().keys(&format!("{scope}{PREFIX}"))?.iter().filter(|key| !current.contains(*key)) {
         others.extend(host.state().get(key).ok().flatten());
         host.state().delete(key)?;
     }

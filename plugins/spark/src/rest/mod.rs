@@ -34,6 +34,7 @@ use crate::config::{Config, Rest as Settings};
 use crate::telemetry as t;
 use api::Api;
 use cursor::note;
+pub(crate) use databricks::Cluster;
 pub(crate) use environment::Facts;
 use memory::Memory;
 use report::Report;
@@ -42,6 +43,8 @@ use report::Report;
 #[derive(Debug)]
 pub(crate) struct Rest {
     settings: Settings,
+    /// What keys of the state begin with.
+    scope: String,
     /// Of applications that have said where they run. They do not change while they do.
     facts: BTreeMap<String, Facts>,
     /// Applications whose last collection left no gap.
@@ -49,8 +52,14 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { settings: config.rest.clone(), facts: BTreeMap::new(), followed: BTreeSet::new() }
+    /// Of one UI, whose state is kept under keys of this `scope`.
+    pub(crate) fn new(config: &Config, scope: &str) -> Self {
+        Self {
+            settings: config.rest.clone(),
+            scope: scope.to_owned(),
+            facts: BTreeMap::new(),
+            followed: BTreeSet::new(),
+        }
     }
 
     /// Where and with what an application runs. It is asked once.
@@ -61,7 +70,7 @@ impl Rest {
         application: &Application,
         failures: &mut Vec<PartialFailure>,
     ) -> Facts {
-        let Some(key) = memory::key(application).filter(|_| self.settings.environment.enabled) else {
+        let Some(key) = memory::key(&self.scope, application).filter(|_| self.settings.environment.enabled) else {
             return Facts::default();
         };
         if let Some(facts) = self.facts.get(&key) {
@@ -82,8 +91,8 @@ impl Rest {
         }
     }
 
-    /// Reads and emits what is due for these applications, whose names the operator wants. `endpoint` is scheme, host
-    /// and port. What fails by itself is added to `failures`. Whether there is more to read at once.
+    /// Reads and emits what is due for these applications, whose names the operator wants. `endpoint` is what paths of
+    /// the UI are appended to. What fails by itself is added to `failures`. Whether there is more to read at once.
     pub(crate) fn collect(
         &mut self,
         host: &Host,
@@ -95,9 +104,11 @@ impl Rest {
             return Ok(false);
         }
         let mut more = false;
-        let current: BTreeSet<String> = applications.iter().filter_map(memory::key).collect();
+        let current: BTreeSet<String> =
+            applications.iter().filter_map(|application| memory::key(&self.scope, application)).collect();
         for application in applications {
-            let (Some(key), Some(mut api)) = (memory::key(application), self.api(host, endpoint, application)) else {
+            let key = memory::key(&self.scope, application);
+            let (Some(key), Some(mut api)) = (key, self.api(host, endpoint, application)) else {
                 continue;
             };
             let mut memory = Memory::load(host, &key, application)?;
@@ -145,13 +156,13 @@ impl Rest {
         if current.is_empty() {
             return Ok(());
         }
-        self.emit_ends(host, memory::take_others(host, current)?)
+        self.emit_ends(host, memory::take_others(host, &self.scope, current)?)
     }
 
     /// Tells of the application that has just ended. It is remembered all the same: perhaps it is only out of reach, and a
     /// span that is sent again is the same one.
     pub(crate) fn tell_end(&self, host: &Host) -> Result<(), CollectError> {
-        self.emit_ends(host, memory::all(host)?)
+        self.emit_ends(host, memory::all(host, &self.scope)?)
     }
 
     fn emit_ends(&self, host: &Host, ended: Vec<Memory>) -> Result<(), CollectError> {

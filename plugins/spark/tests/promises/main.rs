@@ -8,6 +8,7 @@ mod failures;
 mod json;
 mod lifecycle;
 mod names;
+mod workspace;
 
 use std::collections::BTreeSet;
 

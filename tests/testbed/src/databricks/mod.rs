@@ -12,6 +12,7 @@
 //! - who uses it: `/api/2.0/preview/scim/v2/{Me, Users, Groups, ServicePrincipals}`,
 //!   `/api/2.0/{token-management/tokens, token/list}`;
 //! - what else runs: `/api/2.0/pipelines` with updates and events, `/api/2.0/serving-endpoints` with metrics;
+//! - the UIs of Spark on drivers: `/driver-proxy-api/o/{workspace}/{cluster}/{port}/{path}`;
 //! - OAuth: `/oidc/v1/token` with what leads there, and `/{tenant}/oauth2/v2.0/token` as Entra ID has it.
 //!
 //! Beside the API, `/-/requests`, `/-/faults` and `/-/truth` let a caller in another process do what the

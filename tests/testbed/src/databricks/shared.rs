@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) requests: Vec<Seen>,
     pub(super) statements: Vec<Statement>,
     pub(super) issued: Issued,
+    /// Where the web servers of drivers are, by cluster and the port they have there.
+    pub(super) drivers: HashMap<(String, u16), String>,
 }
 
 /// Tokens that were given to the client.
@@ -57,7 +59,13 @@ pub(super) struct Statement {
 impl Shared {
     pub(super) fn new(options: Options) -> Self {
         let Options { world, token, org_id, client, .. } = options;
-        let state = State { world, requests: Vec::new(), statements: Vec::new(), issued: Issued::default() };
+        let state = State {
+            world,
+            requests: Vec::new(),
+            statements: Vec::new(),
+            issued: Issued::default(),
+            drivers: HashMap::new(),
+        };
         Self { token, client, org_id, faults: Faults::default(), state: Observed::new(state) }
     }
 

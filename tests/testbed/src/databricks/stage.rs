@@ -107,6 +107,11 @@ impl Stage {
         self.change(|scene| scene.clusters = clusters);
     }
 
+    /// Lets the proxy lead from a port of a cluster's driver to a server at this URL, which has no slash at its end.
+    pub fn set_driver(&self, cluster_id: &str, port: u16, url: &str) {
+        self.shared.update(|state| state.drivers.insert((cluster_id.to_owned(), port), url.to_owned()));
+    }
+
     /// Replaces the SQL warehouses.
     pub fn set_warehouses(&self, warehouses: Vec<Warehouse>) {
         self.change(|scene| scene.warehouses = warehouses);

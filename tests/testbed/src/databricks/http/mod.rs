@@ -15,6 +15,7 @@
 mod clusters;
 mod control;
 mod distort;
+mod driver_proxy;
 mod events;
 mod history;
 mod jobs;
@@ -56,6 +57,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .merge(jobs::routes())
         .merge(sql::routes())
         .merge(clusters::routes())
+        .merge(driver_proxy::routes())
         .merge(events::routes())
         .merge(history::routes())
         .merge(pipelines::routes())
@@ -98,7 +100,7 @@ async fn gates(
     let request = Request::from_parts(head, Body::from(body));
     let mut response = match fault.as_ref().and_then(Fault::error) {
         Some((status, code, message)) => ApiError::new(status, code, message).into_response(),
-        None if !authorized && path.starts_with("/api/") => unauthenticated(request.headers()),
+        None if !authorized && is_for_the_authorized(&path) => unauthenticated(request.headers()),
         None => next.run(request).await,
     };
     let now = shared.read(|state| state.world.now());
@@ -111,6 +113,10 @@ async fn gates(
     response.headers_mut().insert("x-databricks-org-id", HeaderValue::from(shared.org_id()));
     response.headers_mut().insert(DATE, date(now));
     response
+}
+
+fn is_for_the_authorized(path: &str) -> bool {
+    path.starts_with("/api/") || path.starts_with(driver_proxy::PREFIX)
 }
 
 fn retry_after(fault: &Fault, now: UnixMillis) -> Option<HeaderValue> {
