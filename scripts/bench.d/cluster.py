@@ -124,10 +124,16 @@ class Job:
         self.began = time.time()
         subprocess.run(["bash", script], env=driver, check=True, stdout=subprocess.DEVNULL)
         self.returned = time.time()
-        job = os.path.join(os.path.dirname(os.path.abspath(__file__)), "job.py")
+        here = os.path.dirname(os.path.abspath(__file__))
+        job = os.path.join(here, "job.py")
+        session = os.path.join(here, "../../tests/testbed/tests/spark_live")
         command = [arguments.python, job, str(self.port), f"{self.scratch}/spark", str(arguments.seconds)]
         self.spark = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=open(f"{self.scratch}/spark.log", "w", encoding="utf-8"), text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=open(f"{self.scratch}/spark.log", "w", encoding="utf-8"),
+            text=True,
+            env={**os.environ, "PYTHONPATH": session, "PYTHONDONTWRITEBYTECODE": "1"},
         )
         with open(f"{self.root}/tmp/driver-env.sh", "w", encoding="utf-8") as announced:
             announced.write(f'export CONF_UI_PORT="{self.port}"\n')

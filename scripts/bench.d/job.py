@@ -11,23 +11,10 @@ import sys
 import time
 import urllib.request
 
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
-SETTINGS = {
-    "spark.driver.memory": "1g",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.port.maxRetries": "0",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.sql.shuffle.partitions": "4",
-    "spark.ui.prometheus.enabled": "true",
-    "spark.metrics.conf.driver.sink.prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
-    "spark.metrics.conf.driver.sink.prometheusServlet.path": "/metrics/prometheus",
-    "spark.metrics.conf.driver.source.jvm.class": "org.apache.spark.metrics.source.JvmSource",
-    "spark.metrics.appStatusSource.enabled": "true",
-    "spark.metrics.namespace": "spark",
-}
+# Of the tests of a real Spark, which is where it is looked for.
+from session import start_session
 
 
 def ask(port, path):
@@ -38,11 +25,7 @@ def ask(port, path):
 
 def main():
     port, scratch, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
-    builder = SparkSession.builder.master("local[2]").appName("a short job")
-    for key, value in {**SETTINGS, "spark.ui.port": port, "spark.local.dir": scratch, "spark.sql.warehouse.dir": scratch}.items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
+    spark = start_session("a short job", "local[2]", port, scratch, {"spark.metrics.namespace": "spark"})
     print("ready", time.time(), flush=True)
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -22,25 +22,16 @@ from pyspark.sql import functions as f
 from pyspark.sql.streaming import StreamingQuery
 from pyspark.streaming import StreamingContext
 
+from session import start_session
+
 # Spark writes it into labels as it is: a quote in it breaks every parser that does not expect that.
 NAME = 'nightly "ETL" {live}'
 
 JOB_GROUP = "1122334455_8877665544_job-611-run-733-action-5"
 
 SETTINGS = {
-    "spark.driver.memory": "1g",
     # So little memory to compute in that a few MB spill.
     "spark.memory.fraction": "0.02",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.port.maxRetries": "0",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.sql.shuffle.partitions": "4",
-    "spark.ui.prometheus.enabled": "true",
-    "spark.metrics.conf.*.sink.prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
-    "spark.metrics.conf.*.sink.prometheusServlet.path": "/metrics/prometheus",
-    "spark.metrics.conf.*.source.jvm.class": "org.apache.spark.metrics.source.JvmSource",
-    "spark.metrics.appStatusSource.enabled": "true",
     "spark.sql.streaming.metricsEnabled": "true",
     "spark.executor.processTreeMetrics.enabled": "true",
     "spark.executor.heartbeatInterval": "2s",
@@ -60,22 +51,6 @@ ALLOCATION = {
     "spark.dynamicAllocation.minExecutors": "2",
     "spark.dynamicAllocation.maxExecutors": "2",
 }
-
-
-def start_session(master: str, port: str, scratch: str, catalogue: str) -> SparkSession:
-    settings = SETTINGS | (ALLOCATION if master.startswith("local-cluster") else {})
-    settings |= {
-        "spark.ui.port": port,
-        "spark.local.dir": scratch,
-        "spark.sql.warehouse.dir": f"{scratch}/warehouse",
-        # A Hive metastore of its own takes a quarter of a minute to start.
-        "spark.sql.catalogImplementation": catalogue,
-        "spark.driver.extraJavaOptions": f"-Dderby.system.home={scratch}/derby",
-    }
-    builder = SparkSession.builder.master(master).appName(NAME)
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    return builder.getOrCreate()
 
 
 def start_streams(spark: SparkSession, scratch: str) -> list[StreamingQuery]:
@@ -242,8 +217,9 @@ def main() -> None:
     master, port, scratch, catalogue = sys.argv[1:]
     os.chdir(scratch)
     in_cluster = master.startswith("local-cluster")
-    spark = start_session(master, port, scratch, catalogue)
-    spark.sparkContext.setLogLevel("ERROR")
+    # A Hive metastore of its own takes a quarter of a minute to start.
+    settings = SETTINGS | (ALLOCATION if in_cluster else {}) | {"spark.sql.catalogImplementation": catalogue}
+    spark = start_session(NAME, master, port, scratch, settings)
     streams = start_streams(spark, scratch)
     dstream = start_dstream(spark.sparkContext)
     print(f"listening on http://127.0.0.1:{port}", flush=True)
