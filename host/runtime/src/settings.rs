@@ -44,6 +44,10 @@ pub(crate) fn settings() -> Config {
         .async_stack_size(FIBER_STACK_BYTES)
         .async_stack_zeroing(true)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
+        // Where in a module a trap happened is told by the name of the function: tables of all other places in it, and what a
+        // debugger unwinds with, would be a sixth of the code that is carried to every cluster.
+        .generate_address_map(false)
+        .native_unwind_info(false)
         // What no first-party toolchain emits is one thing less to trust.
         .wasm_relaxed_simd(false)
         .wasm_memory64(false)
