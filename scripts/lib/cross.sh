@@ -31,11 +31,24 @@ cluster_build() {
   remap="--remap-path-prefix=$KILN_ROOT=kiln --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo --remap-path-prefix=$2=target"
   env -u CARGO_ENCODED_RUSTFLAGS PATH="$PYTHON_CROSS/bin:$PATH" CARGO_TARGET_DIR="$2" RUSTFLAGS="$remap" CARGO_INCREMENTAL=0 \
     cargo zigbuild --manifest-path "$KILN_ROOT/Cargo.toml" --package kiln --no-default-features --profile bundle \
-    --target "$target.$CLUSTER_GLIBC"
+    --target "$target.$CLUSTER_GLIBC" &&
+    without_unwinding "$2/$target/bundle/kiln" "$(cluster_program "$1" "$2")"
+}
+
+# without_unwinding PROGRAM OUTPUT: a tenth of a program is tables for unwinding, and what aborts instead never reads them. The
+# linker cannot be asked to leave them out: those of the standard library are in it already when all of it is optimised at
+# once. What stays in their place are zeros, which a bundle packs to nothing.
+without_unwinding() {
+  local sysroot objcopy
+  sysroot=$(rustc --print sysroot)
+  objcopy=$sysroot/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/rust-objcopy
+  [ -x "$objcopy" ] || objcopy=$(command -v llvm-objcopy) ||
+    fail --code "$EXIT_UNAVAILABLE" "neither rust-objcopy nor llvm-objcopy is there: take the toolchain from rustup, or install llvm"
+  LD_LIBRARY_PATH=$sysroot/lib "$objcopy" --remove-section .eh_frame --remove-section .eh_frame_hdr "$1" "$2"
 }
 
 # cluster_program ARCHITECTURE TARGET_DIRECTORY
-cluster_program() { echo "$2/$(cluster_target "$1")/bundle/kiln"; }
+cluster_program() { echo "$2/$(cluster_target "$1")/bundle/kiln-for-clusters"; }
 
 # The newest version of the C library that a program asks for.
 glibc_of() { readelf --version-info --wide "$1" | grep -o 'GLIBC_[0-9][0-9.]*' | sort -uV | tail -n 1; }
