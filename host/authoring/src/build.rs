@@ -15,8 +15,8 @@ use crate::bindings::{BindingsError, write_contract};
 const MANIFEST: &str = "plugin.toml";
 const SCRIPT: &str = "build.sh";
 const DIRECTORY: &str = "build";
-/// Apart from the plugin, so that the directory of that can be a plugins directory.
-const MODULE: &str = "unpacked/module.wasm";
+/// Where nobody looks for plugins, so that the directory of the plugin can be a plugins directory.
+const MODULE: &str = ".unpacked/module.wasm";
 
 /// A plugin that was built.
 #[derive(Debug)]

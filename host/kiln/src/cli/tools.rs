@@ -181,7 +181,7 @@ pub(crate) struct New {
     #[arg(long, value_name = "KIND", value_parser = ["receiver", "processor"])]
     pub(crate) kind: String,
 
-    /// What it is written in
+    /// What it is written in: rust, python, javascript, c or go
     #[arg(long, value_name = "LANGUAGE")]
     pub(crate) lang: Language,
 

@@ -6,6 +6,10 @@ esbuild_version=0.25.12
 toolchain=${KILN_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/kiln/tools}/jco-$jco_version
 
 install_toolchain() {
+  command -v npm >/dev/null || {
+    echo "npm is missing; install Node.js 20 or later from https://nodejs.org" >&2
+    return 69
+  }
   echo "installing jco $jco_version from npm into $toolchain (130 MB to download)"
   rm -rf "$toolchain"
   mkdir -p "$toolchain"

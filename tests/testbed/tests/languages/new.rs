@@ -41,6 +41,9 @@ fn builds_and_passes_its_tests(language: &str) {
         let size = fs::metadata(project.path(&project.plugin())).unwrap().len();
         assert!(size <= largest(language), "{kind}: {size} bytes");
         run(&mut project.command("./test.sh"));
+        // Its directory can be that of plugins: nothing else in it passes for one.
+        let listed = run(project.kiln("list").arg("build"));
+        assert!(listed.contains(&project.name), "{listed}");
         let inspected = run(project.kiln("inspect").arg(project.plugin()));
         assert!(inspected.contains(&project.name) && inspected.contains(kind), "{inspected}");
         let found = run(&mut project.check(COLLECTIONS));

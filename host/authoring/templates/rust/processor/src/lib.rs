@@ -1,6 +1,7 @@
 //! Masks the values of attributes of resources.
 
-// Half the size of a plugin with `std`. For a crate that needs it, remove this line, and `default-features = false` from Cargo.toml.
+// Half the size of a plugin with `std`. Where a crate needs that, which is the error `duplicate lang item: panic_impl`, remove this
+// line, and `default-features = false` from Cargo.toml.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 use kiln_plugin::prelude::*;
