@@ -113,7 +113,9 @@ impl Discovery {
         let mut found = self.found();
         while found.wait_for(Option::is_none).await.is_ok() {
             let _not_yet = self.find().await;
-            sleep(self.state.lock().await.pause).await;
+            // Let go of before the pause, or whoever asks meanwhile would wait for it.
+            let pause = self.state.lock().await.pause;
+            sleep(pause).await;
         }
     }
 

@@ -83,6 +83,21 @@ async fn the_first_candidate_is_preferred() {
     assert!(!second.lines().contains(&"GET /page".to_owned()));
 }
 
+/// Scenario: somebody keeps looking for what is not there, and pauses between two looks.
+/// Guarantees: who asks meanwhile is answered at once.
+#[tokio::test]
+async fn nobody_waits_for_the_pause_between_two_looks() {
+    let discovery = looking_at(&at(&[]));
+    let world = World::finding(Arc::clone(&discovery));
+    let looking = tokio::spawn(async move { discovery.keep_looking().await });
+    assert!(page(&world).await.is_err());
+    tokio::time::pause();
+    let before = tokio::time::Instant::now();
+    assert!(page(&world).await.is_err());
+    assert_eq!(before.elapsed(), std::time::Duration::ZERO);
+    looking.abort();
+}
+
 /// Scenario: nothing is there; something is that is not it; then it is.
 /// Guarantees: until then requests end as when nothing listens, and are not sent to the stranger; from then on they
 /// arrive.
