@@ -42,6 +42,11 @@ const REASONS: &[(Unseen, &str, &str)] = &[
     (Unseen::Anywhere, "spark.driver.jvm.total.max", "the JVM has no limit, which it says as -1"),
     (
         Unseen::Anywhere,
+        "spark.receiver.clusters",
+        "one application is read; the clusters of a workspace are read in driver_proxy.rs",
+    ),
+    (
+        Unseen::Anywhere,
         "spark.receiver.streaming.queries.dropped",
         "there are fewer queries than streaming.query_limit",
     ),
