@@ -7,7 +7,7 @@ from ..measure import comparison
 
 TITLE = "Size"
 ABOUT = (
-    "What goes to a driver: of Kiln the bundle with the plugins `prometheus`, `resource` and `spark`, as they are and as native code, of the Collector the "
+    "What goes to a driver: of Kiln the bundle with the plugins `prometheus`, `resource`, `resource-detection` and `spark`, as they are and as native code, of the Collector the "
     "program, with nothing built in but what is measured here. Both are stripped, and compressed with gzip at level 9."
 )
 
