@@ -65,6 +65,8 @@ stop_group() {
   while kill -0 -- "-$1" 2>/dev/null; do
     if [ "$SECONDS" -ge "$deadline" ]; then
       kill -KILL -- "-$1" 2>/dev/null || true
+      # Or the shell says "Killed", of what nobody has asked about.
+      wait "$1" 2>/dev/null || true
       return
     fi
     sleep 0.1
