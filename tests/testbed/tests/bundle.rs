@@ -61,7 +61,8 @@ fn run(folder: &Path, digest: &str, sink: &Sink) -> String {
     said
 }
 
-/// Scenario: the same things are packed twice, named in another order; then one byte of the configuration is another.
+/// Scenario: the same things are packed twice, named in another order and into a directory that is not there yet; then one
+/// byte of the configuration is another.
 /// Guarantees: the first two are the same bytes, and hold what was given, checksums, and a bill of materials; the third
 /// differs.
 #[test]
@@ -74,7 +75,7 @@ fn a_bundle_is_the_same_for_the_same_content() {
     };
     let first = pack("receivers: {}\n", ["steady.wasm", "everything.wasm"], "1.tar.gz");
     assert!(
-        first == pack("receivers: {}\n", ["everything.wasm", "steady.wasm"], "2.tar.gz"),
+        first == pack("receivers: {}\n", ["everything.wasm", "steady.wasm"], "of-its-own/2.tar.gz"),
         "another order, other bytes"
     );
     assert!(first != pack("receivers: { }\n", ["everything.wasm", "steady.wasm"], "3.tar.gz"));

@@ -84,7 +84,11 @@ pub(super) fn run(arguments: &Bundle) -> Result<(), Failure> {
     files.push(file(CHECKSUMS, sums.into_bytes()));
     let packed = archive(&files).map_err(Failure::runtime)?;
     let output = arguments.output.clone().unwrap_or_else(|| format!("kiln-{architecture}.tar.gz").into());
-    fs::write(&output, &packed)
+    // Its directory is what `kiln init-script --bundle` is given, and mostly one of its own.
+    output
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::write(&output, &packed))
         .map_err(|error| Failure::runtime(format!("{} cannot be written: {error}", output.display())))?;
     print(&format!(
         "{}: {} files for {architecture} in {} bytes, {}\n",
