@@ -41,7 +41,9 @@ fn process(batch: &Batch, mut wants: impl FnMut(&View) -> Vec<Edit>) -> Result<B
         let (view, extent) = part?;
         edits.add(&extent, wants(&view))?;
     }
+    let before = batch.payload.to_vec();
     let shared = edits.apply(batch.clone());
+    assert_eq!(batch.payload, before, "what somebody else holds has changed");
     // Where nobody else holds the payload it may be changed where it stands, to the same end.
     let own = Batch { payload: batch.payload.to_vec().into(), ..batch.clone() };
     assert_eq!(shared, edits.apply(own));
