@@ -237,6 +237,40 @@ fn tasks_that_no_list_shows_are_asked_for_within_the_budget() {
     assert_eq!((tasks.count, tasks.sum), (60, Some(3_600.0)));
 }
 
+/// Scenario: a budget of 10 requests, and so many active runs that listing them takes 20, in every collection; runs
+/// end that no short list shows, two of them with more tasks than any list does.
+/// Guarantees: each of them is counted all the same, a few requests beyond the budget at a time.
+#[test]
+fn what_waits_gets_on_though_the_active_runs_take_the_whole_budget() {
+    let simulation = Simulation::new();
+    simulation.page_runs_by(5);
+    let config = with(only(&["runs"]), json!({ "requests_per_cycle": 10, "initial_lookback": "2h" }));
+    for id in 1..=100 {
+        simulation.plan(id, simulation.ago(HOUR), 90 * HOUR);
+    }
+    for (id, minutes) in (101..).zip(41..=60) {
+        simulation.plan(id, simulation.ago(MINUTE * minutes), MINUTE);
+    }
+    for id in 121..=122 {
+        let tasks = (0..101).map(|n| Task::new(&format!("t{n}"), 90 * MINUTE)).collect();
+        simulation.workspace.add_run(Run::new(7, id, simulation.ago(HOUR), tasks));
+    }
+    let mut instance = simulation.configure_with(config);
+    instance.collect().unwrap();
+    for (id, minutes) in (123..).zip(1..=20) {
+        simulation.plan(id, simulation.later(MINUTE * minutes), MINUTE);
+    }
+    simulation.advance(2 * HOUR);
+    simulation.requested();
+    let mut count = 0.0;
+    for _ in 0..30 {
+        count = counted(&instance.collect().unwrap());
+        let requests = simulation.requested().len();
+        assert!((20..=40).contains(&requests), "{requests}");
+    }
+    assert_eq!(count, 42.0);
+}
+
 #[test]
 fn what_is_remembered_follows_what_lists_can_show() {
     let simulation = Simulation::new();

@@ -112,6 +112,12 @@ impl<'a> Api<'a> {
         if self.is_out_of_time() { 0 } else { self.budget.saturating_sub(self.sent) }
     }
 
+    /// Sees to it that work that can wait may spend so many requests, whatever was spent before. What has to be complete
+    /// may take the whole budget, in every collection, and then what waits would wait for ever.
+    pub(crate) fn leave(&mut self, requests: usize) {
+        self.budget = self.budget.max(self.sent.saturating_add(requests));
+    }
+
     /// Whether nothing new is to be begun.
     pub(crate) fn is_out_of_time(&self) -> bool {
         self.host.monotonic().saturating_sub(self.began) > PATIENCE

@@ -254,6 +254,8 @@ impl Collection<'_, '_> {
         ids.truncate(LOOKUPS.min(self.spare().max(1)));
         let paths: Vec<String> = ids.iter().map(|id| format!("{GET}?run_id={id}")).collect();
         let pages = self.api.get_all(&paths);
+        // At least one of them is told as a whole, with the tasks its first page does not show.
+        self.api.leave(1);
         let mut trouble = None;
         for (id, page) in ids.into_iter().zip(pages) {
             match page.and_then(|page| Ok(page.json::<Run>()?)) {
@@ -276,6 +278,7 @@ impl Collection<'_, '_> {
 
     /// Lists stretches of the backlog, several at the same time.
     fn read_backlog(&mut self) {
+        self.api.leave(AT_ONCE);
         let mut under_way: Vec<UnderWay> = Vec::new();
         let mut trouble = None;
         while trouble.is_none() && self.spare() > 0 {
