@@ -14,8 +14,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
 use kiln_config::{Config, PluginReference};
 use kiln_egress::fetch;
-use kiln_policy::{Digest, MAX_SIGNATURE_BYTES, SIGNATURE_EXTENSION, SignatureFile};
-use kiln_runtime::{ComponentFile, Directory, DirectoryError, MAX_FILE_BYTES, signature_of};
+use kiln_policy::{Digest, MAX_SIGNATURE_BYTES, PluginName, SIGNATURE_EXTENSION, SignatureFile};
+use kiln_runtime::{ComponentFile, Directory, DirectoryError, MAX_FILE_BYTES, NotFound, signature_of};
 use kiln_telemetry::Redaction;
 use url::Url;
 
@@ -56,7 +56,7 @@ impl Plugins {
         let needs_none = !named.is_empty()
             && config.instances.iter().all(|instance| instance.plugin.name().is_none())
             && !config.plugins_dir.exists();
-        let directory = if needs_none { Directory::default() } else { Directory::read(&config.plugins_dir, compiled)? };
+        let directory = if needs_none { Directory::default() } else { read_directory(config, compiled)? };
         let fetched = named.into_iter().map(|(digest, url)| (digest, obtain(config, url, digest, tell).map(Arc::new)));
         Ok(Self { directory, fetched: fetched.collect() })
     }
@@ -69,6 +69,19 @@ impl Plugins {
             None => Err("is not fetched here"),
         }
     }
+}
+
+/// In a bundle, what no instance names is none of a start's business: whoever made the bundle has looked at it.
+fn read_directory(config: &Config, compiled: &BTreeSet<Digest>) -> Result<Directory, DirectoryError> {
+    let names: BTreeSet<&PluginName> = config.instances.iter().filter_map(|instance| instance.plugin.name()).collect();
+    if !compiled.is_empty() {
+        let directory = Directory::read_some(&config.plugins_dir, compiled, |name| names.contains(name))?;
+        // Where one is missing, what is said of it names what there is.
+        if names.iter().all(|name| directory.find(name.as_str(), None).err() != Some(NotFound::Name)) {
+            return Ok(directory);
+        }
+    }
+    Directory::read(&config.plugins_dir)
 }
 
 /// The file of this digest, from the store or from where it is. The error finishes the sentence "the plugin …".

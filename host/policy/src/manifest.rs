@@ -93,6 +93,17 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The name in a manifest, from what stands before its first table. Nothing, if it does not stand there.
+    #[must_use]
+    pub fn name_of(text: &str) -> Option<PluginName> {
+        #[derive(Deserialize)]
+        struct Head {
+            name: PluginName,
+        }
+        let head = text.split("\n[").next()?;
+        toml::from_str(head).ok().map(|Head { name }| name)
+    }
+
     /// The ways to sign in that a request of this manifest offers, in their order; none if it needs no credential.
     #[must_use]
     pub fn credential_alternatives<'m>(&'m self, request: &'m HttpRequest) -> &'m [CredentialAlternative] {

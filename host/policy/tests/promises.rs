@@ -169,3 +169,22 @@ fn an_edit_keeps_to_what_is_declared() {
     assert_eq!(point.check_attribute(Level::Point, "whatever"), Ok(()));
     assert_eq!(point.check_aggregate(&[]), Err(NotDeclared::Kind(EditKind::Aggregate)));
 }
+
+/// Scenario: manifests of plugins; one that begins with a text of several lines in which a table seems to begin; some that
+/// name nothing.
+/// Guarantees: the name is the one that reading the whole gives, or none.
+#[test]
+fn a_name_is_read_without_the_rest() {
+    let head = |line: &str| {
+        format!(
+            "description = '''\n{line}\n'''\nname = \"odd\"\nversion = \"1\"\nkind = \"receiver\"\nlicense = \"MIT\"\nwit = \"0.1\"\n"
+        )
+    };
+    for manifest in [MANIFEST, &head("x"), include_str!("../../../plugins/spark/plugin.toml")] {
+        assert_eq!(Manifest::name_of(manifest), Some(Manifest::parse(manifest).unwrap().name));
+    }
+    assert_eq!(Manifest::parse(&head("[x]")).unwrap().name.as_str(), "odd");
+    for manifest in [&head("[x]"), "", "version = \"1\"\n[name]\n", "name = \"No Name\"", "\u{0}"] {
+        assert_eq!(Manifest::name_of(manifest), None);
+    }
+}

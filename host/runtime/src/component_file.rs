@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use kiln_policy::{
-    Capability, Digest, ImportError, MANIFEST_SECTION, Manifest, ManifestError, PluginFile, PluginKind, SignatureFile,
-    WasiInterface, check_imports,
+    Capability, Digest, ImportError, MANIFEST_SECTION, Manifest, ManifestError, PluginFile, PluginKind, PluginName,
+    SignatureFile, WasiInterface, check_imports,
 };
 use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload, Validator, WasmFeatures};
 
@@ -99,6 +99,12 @@ impl ComponentFile {
     pub fn wasi(&self) -> Vec<WasiInterface> {
         self.imports.iter().filter_map(|import| WasiInterface::parse(import)).collect()
     }
+}
+
+/// The name of the plugin in a file, without a look at the rest: neither whether it is valid, nor its digest.
+pub(crate) fn plugin_name(bytes: &[u8]) -> Option<PluginName> {
+    let manifest = Surface::of_valid(bytes).ok()?.manifest?;
+    Manifest::name_of(std::str::from_utf8(&manifest).ok()?)
 }
 
 fn surface_is_processor(manifest: &Manifest) -> bool {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use kiln_policy::Digest;
+use kiln_policy::{Digest, PluginName};
 
-use crate::component_file::{ComponentFile, FileError, MAX_FILE_BYTES};
+use crate::component_file::{ComponentFile, FileError, MAX_FILE_BYTES, plugin_name};
 use crate::plugin_files::{MAX_FILES, PluginFiles};
 use crate::regular_file::open_regular;
 use crate::signature_file::read_signature;
@@ -45,12 +45,24 @@ pub struct Refused {
 }
 
 impl Directory {
-    /// Reads every `.wasm` and `.cwasm` file in `path` and its subdirectories, in order of name. `compiled` is for
-    /// [`ComponentFile::parse_compiled`].
+    /// Reads every `.wasm` and `.cwasm` file in `path` and its subdirectories, in order of name.
     ///
     /// # Errors
     /// The directory cannot be listed, or two files hold plugins of the same name and version.
-    pub fn read(path: &Path, compiled: &BTreeSet<Digest>) -> Result<Self, DirectoryError> {
+    pub fn read(path: &Path) -> Result<Self, DirectoryError> {
+        Self::read_some(path, &BTreeSet::new(), |_| true)
+    }
+
+    /// The same, but for plugins whose names are not `wanted`, of which nothing more is looked at. `compiled` is for
+    /// [`ComponentFile::parse_compiled`].
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_some(
+        path: &Path,
+        compiled: &BTreeSet<Digest>,
+        wanted: impl Fn(&PluginName) -> bool,
+    ) -> Result<Self, DirectoryError> {
         let unreadable = |error| DirectoryError::Unreadable { path: path.to_owned(), error };
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(unreadable)?;
         let PluginFiles { files, unreadable: closed, is_too_much } = PluginFiles::of(&dir).map_err(unreadable)?;
@@ -62,7 +74,7 @@ impl Directory {
             directory.refused.push(Refused { path: path.join(below), error: Box::new(error.into()) });
         }
         for name in files {
-            directory.take(&dir, &name, path.join(&name), compiled)?;
+            directory.take(&dir, &name, path.join(&name), compiled, &wanted)?;
         }
         Ok(directory)
     }
@@ -76,7 +88,8 @@ impl Directory {
         let unreadable = |error| DirectoryError::Unreadable { path: parent.to_owned(), error };
         let dir = Dir::open_ambient_dir(parent, ambient_authority()).map_err(unreadable)?;
         let mut directory = Self::default();
-        directory.take(&dir, Path::new(path.file_name().unwrap_or_default()), path.to_owned(), &BTreeSet::new())?;
+        let name = Path::new(path.file_name().unwrap_or_default());
+        directory.take(&dir, name, path.to_owned(), &BTreeSet::new(), &|_| true)?;
         Ok(directory)
     }
 
@@ -87,8 +100,13 @@ impl Directory {
         name: &Path,
         path: PathBuf,
         compiled: &BTreeSet<Digest>,
+        wanted: &impl Fn(&PluginName) -> bool,
     ) -> Result<(), DirectoryError> {
-        match read_file(dir, name).and_then(|bytes| ComponentFile::parse_compiled(bytes, compiled)) {
+        let bytes = match read_file(dir, name) {
+            Ok(bytes) if plugin_name(&bytes).is_some_and(|name| !wanted(&name)) => return Ok(()),
+            read => read,
+        };
+        match bytes.and_then(|bytes| ComponentFile::parse_compiled(bytes, compiled)) {
             Ok(mut file) => {
                 file.signature = read_signature(dir, name);
                 self.insert(path, file)

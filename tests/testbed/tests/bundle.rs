@@ -126,6 +126,40 @@ fn the_native_code_of_a_bundle_is_run_if_it_is_attested() {
     assert!(refused(&digest).contains("and is sha256:"));
 }
 
+/// Scenario: a bundle of two plugins whose configuration names one; the other's file is no plugin any more; then the
+/// configuration names that one, and then one that is not there.
+/// Guarantees: what nobody names is not looked at, and what is named is; of a plugin that is missing it is said which there
+/// are.
+#[test]
+fn a_start_from_a_bundle_looks_at_what_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let sink = Sink::start().unwrap();
+    let packed = pack(folder.path(), &configuration(&sink), ["steady.wasm", "everything.wasm"], "bundle.tar.gz");
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+    let digest = unpack(folder.path(), "bundle.tar.gz", "unpacked");
+    let unpacked = folder.path().join("unpacked");
+    let refused = |named: &str| {
+        fs::write(unpacked.join("kiln.yaml"), configuration(&sink).replace("steady", named)).unwrap();
+        let arguments = ["run", "--bundle", ".", "--bundle-digest", &digest];
+        let output = Command::new(unpacked.join("kiln")).args(arguments).current_dir(&unpacked).output().unwrap();
+        assert_eq!(output.status.code(), Some(64));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = refused("nothing");
+    assert!(said.contains("it holds everything, steady"), "{said}");
+
+    let manifest = "name = \"everything\"\n";
+    let section = [&[13], &b"kiln:manifest"[..], manifest.as_bytes()].concat();
+    let length = u8::try_from(section.len()).unwrap();
+    let component = [&b"\0asm\x0d\0\x01\0\0"[..], &[length], &section].concat();
+    fs::write(unpacked.join("plugins/everything.wasm"), component).unwrap();
+    let said = refused("everything");
+    assert!(said.contains("plugins/everything.wasm") && said.contains("version"), "{said}");
+    fs::write(unpacked.join("kiln.yaml"), configuration(&sink)).unwrap();
+    let said = run(&unpacked, &digest, &sink);
+    assert!(!said.contains("everything"), "{said}");
+}
+
 /// Scenario: the program to be packed is none, or another one, or a plugin is none.
 /// Guarantees: nothing is written, and the message names the file.
 #[test]

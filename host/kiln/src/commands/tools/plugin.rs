@@ -1,6 +1,5 @@
 //! `kiln plugin pack` and `list`.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -39,7 +38,7 @@ fn packages(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 pub(super) fn list(arguments: &List) -> Result<(), Failure> {
-    let directory = Directory::read(&arguments.directory, &BTreeSet::new()).map_err(Failure::usage)?;
+    let directory = Directory::read(&arguments.directory).map_err(Failure::usage)?;
     let rows: Vec<[String; 5]> = directory
         .plugins()
         .map(|(path, file)| {
