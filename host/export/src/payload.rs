@@ -1,19 +1,21 @@
 //! How a batch becomes the body of a request: written as the backend wants it, checked for its size, compressed.
 
-use std::io::{self, Write};
+use std::cell::RefCell;
+use std::io;
 
 use bytes::Bytes;
-use flate2::write::GzEncoder;
 use kiln_config::{Compression, Encoding};
 use kiln_otlp::{Batch, IN_PLACE, to_json};
 use kiln_telemetry::metrics::DropReason;
+use libdeflater::{CompressionLvl, Compressor};
 
 use crate::attempt::{Failure, Request};
 
 /// OTLP 1.11: a client must not send a larger request, counted before compression.
 pub(crate) const MAX_REQUEST: usize = 64 * 1024 * 1024;
-/// Of gzip's levels the first that joins what repeats far apart, as names in telemetry do; higher ones save little.
-const GZIP_LEVEL: u32 = 3;
+/// Of gzip's levels the fastest. Of telemetry libdeflate leaves no more with it than zlib-rs with its third, in less than
+/// half of the time.
+const GZIP_LEVEL: i32 = 1;
 /// Of zstd's levels the one that is meant to be fast and good.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -64,10 +66,22 @@ fn within_bounds(size: usize) -> Result<(), Failure> {
     })
 }
 
+thread_local! {
+    /// A quarter of a MiB, and of a small batch the making of it costs a tenth.
+    static COMPRESSOR: RefCell<Option<Compressor>> =
+        RefCell::new(CompressionLvl::new(GZIP_LEVEL).ok().map(Compressor::new));
+}
+
 pub(crate) fn gzip(payload: &[u8]) -> io::Result<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL));
-    encoder.write_all(payload)?;
-    Ok(encoder.finish()?.into())
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        let compressor = compressor.as_mut().ok_or(io::ErrorKind::Unsupported)?;
+        let mut compressed = vec![0; compressor.gzip_compress_bound(payload.len())];
+        let length = compressor.gzip_compress(payload, &mut compressed).map_err(io::Error::other)?;
+        compressed.truncate(length);
+        // It may wait for long until a backend takes it.
+        compressed.shrink_to_fit();
+        Ok(compressed.into())
+    })
 }
 
 #[cfg(test)]
