@@ -16,7 +16,7 @@ GOALS = [
     ("memory, idle", "idle", "idle_rss_mib", RATIO, 0.30, "pages of the program and of compiled plugins that are in use"),
     ("memory, idle, MiB", "idle", "idle_rss_mib", OURS, 25, "the same"),
     ("exec to the first point, from a bundle", "start/warm", "start_ms", RATIO, 0.20, "most of it is over when it runs: exec, reading and checking plugins and their code, instantiating; then the first page and its request"),
-    ("processor time of enriching a batch of 100,000 points", "enrichment", "cpu_ms_per_batch", RATIO, 0.10, "a call of the plugin with a view of the resource; both sides change it in place, which costs the Collector less than can be measured so"),
+    ("processor time of enriching a batch of 100,000 points", "enrichment", "cpu_ms_per_batch", RATIO, 0.10, "a call of the plugin with a view of the resource; both sides change it in place, which is less than can be measured so"),
     *(
         (f"processor time of exporting a point with gzip, batches of {size}, {line_up}", f"export/{size}/{line_up}", "cpu_us_per_point", RATIO, 0.50, EXPORT[size])
         for size in ("8 KB", "256 KB", "4 MB")

@@ -82,12 +82,17 @@ def sent(work, target):
 
 
 def comparison(key, title, turns, ours, theirs):
-    """Of each measure: both sides and, pair by pair, the ratio."""
+    """Of each measure: both sides and, pair by pair, the ratio; none where one of them came to less than can be measured."""
     compared = {}
     for measure in turns[ours][0]:
         a, b = ([turn[measure] for turn in turns[name]] for name in (ours, theirs))
-        compared[measure] = {"ours": summary(a), "theirs": summary(b), "ratio": summary([x / y for x, y in zip(a, b) if y > 0])}
+        compared[measure] = {"ours": summary(a), "theirs": summary(b), "ratio": summary(ratios(a, b))}
     return {"key": key, "title": title, "ours": ours, "theirs": theirs, "measures": compared}
+
+
+def ratios(ours, theirs):
+    """A figure that is a difference may be below zero, and then says nothing, nor do the others of its kind."""
+    return [x / y for x, y in zip(ours, theirs)] if min(ours) >= 0 and min(theirs) > 0 else []
 
 
 def summary(values):
