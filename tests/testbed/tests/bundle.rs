@@ -61,6 +61,23 @@ fn run(folder: &Path, digest: &str, sink: &Sink) -> String {
     said
 }
 
+/// A bundle of both plugins, of which the configuration names the steady one: where it is unpacked, and the digest of its
+/// list.
+fn installed(folder: &Path, sink: &Sink) -> (PathBuf, String) {
+    let packed = pack(folder, &configuration(sink), ["steady.wasm", "everything.wasm"], "bundle.tar.gz");
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+    let digest = unpack(folder, "bundle.tar.gz", "unpacked");
+    (folder.join("unpacked"), digest)
+}
+
+/// What it says when it does not start for what it is given.
+fn refused(folder: &Path, digest: &str) -> String {
+    let arguments = ["run", "--bundle", ".", "--bundle-digest", digest];
+    let output = Command::new(folder.join("kiln")).args(arguments).current_dir(folder).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    String::from_utf8(output.stderr).unwrap()
+}
+
 /// Scenario: the same things are packed twice, named in another order and into a directory that is not there yet; then one
 /// byte of the configuration is another.
 /// Guarantees: the first two are the same bytes, and hold what was given, checksums, and a bill of materials; the third
@@ -96,10 +113,7 @@ fn a_bundle_is_the_same_for_the_same_content() {
 fn the_native_code_of_a_bundle_is_run_if_it_is_attested() {
     let folder = tempfile::tempdir().unwrap();
     let sink = Sink::start().unwrap();
-    let packed = pack(folder.path(), &configuration(&sink), ["steady.wasm", "everything.wasm"], "bundle.tar.gz");
-    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
-    let digest = unpack(folder.path(), "bundle.tar.gz", "unpacked");
-    let unpacked = folder.path().join("unpacked");
+    let (unpacked, digest) = installed(folder.path(), &sink);
     let said = run(&unpacked, &digest, &sink);
     assert!(!said.contains("is not used"), "{said}");
 
@@ -113,39 +127,27 @@ fn the_native_code_of_a_bundle_is_run_if_it_is_attested() {
     let said = run(&unpacked, &digest, &sink);
     assert!(said.contains("is not what SHA256SUMS says: it is not used"), "{said}");
 
-    let refused = |digest: &str| {
-        let arguments = ["run", "--bundle", ".", "--bundle-digest", digest];
-        let output = Command::new(unpacked.join("kiln")).args(arguments).current_dir(&unpacked).output().unwrap();
-        assert_eq!(output.status.code(), Some(64));
-        String::from_utf8(output.stderr).unwrap()
-    };
     let other = format!("sha256:{}", "0".repeat(64));
-    assert!(refused(&other).contains("the digest of SHA256SUMS should be sha256:0000"));
+    assert!(refused(&unpacked, &other).contains("the digest of SHA256SUMS should be sha256:0000"));
     let list = fs::read_to_string(unpacked.join("SHA256SUMS")).unwrap();
     fs::write(unpacked.join("SHA256SUMS"), list + "\n").unwrap();
-    assert!(refused(&digest).contains("and is sha256:"));
+    assert!(refused(&unpacked, &digest).contains("and is sha256:"));
 }
 
-/// Scenario: a bundle of two plugins whose configuration names one; the other's file is no plugin any more; then the
-/// configuration names that one, and then one that is not there.
+/// Scenario: the configuration in a bundle names a plugin that is not there; then one whose file is no plugin any more; then
+/// the other one alone.
 /// Guarantees: what nobody names is not looked at, and what is named is; of a plugin that is missing it is said which there
 /// are.
 #[test]
 fn a_start_from_a_bundle_looks_at_what_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let sink = Sink::start().unwrap();
-    let packed = pack(folder.path(), &configuration(&sink), ["steady.wasm", "everything.wasm"], "bundle.tar.gz");
-    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
-    let digest = unpack(folder.path(), "bundle.tar.gz", "unpacked");
-    let unpacked = folder.path().join("unpacked");
-    let refused = |named: &str| {
-        fs::write(unpacked.join("kiln.yaml"), configuration(&sink).replace("steady", named)).unwrap();
-        let arguments = ["run", "--bundle", ".", "--bundle-digest", &digest];
-        let output = Command::new(unpacked.join("kiln")).args(arguments).current_dir(&unpacked).output().unwrap();
-        assert_eq!(output.status.code(), Some(64));
-        String::from_utf8(output.stderr).unwrap()
+    let (unpacked, digest) = installed(folder.path(), &sink);
+    let name = |plugin| {
+        fs::write(unpacked.join("kiln.yaml"), configuration(&sink).replace("steady", plugin)).unwrap();
     };
-    let said = refused("nothing");
+    name("nothing");
+    let said = refused(&unpacked, &digest);
     assert!(said.contains("it holds everything, steady"), "{said}");
 
     let manifest = "name = \"everything\"\n";
@@ -153,9 +155,10 @@ fn a_start_from_a_bundle_looks_at_what_is_named() {
     let length = u8::try_from(section.len()).unwrap();
     let component = [&b"\0asm\x0d\0\x01\0\0"[..], &[length], &section].concat();
     fs::write(unpacked.join("plugins/everything.wasm"), component).unwrap();
-    let said = refused("everything");
+    name("everything");
+    let said = refused(&unpacked, &digest);
     assert!(said.contains("plugins/everything.wasm") && said.contains("version"), "{said}");
-    fs::write(unpacked.join("kiln.yaml"), configuration(&sink)).unwrap();
+    name("steady");
     let said = run(&unpacked, &digest, &sink);
     assert!(!said.contains("everything"), "{said}");
 }
