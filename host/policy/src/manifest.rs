@@ -100,7 +100,7 @@ impl Manifest {
         struct Head {
             name: PluginName,
         }
-        let head = text.split("\n[").next()?;
+        let head = text.split("\n[").next().filter(|head| head.len() <= MAX_BYTES)?;
         toml::from_str(head).ok().map(|Head { name }| name)
     }
 

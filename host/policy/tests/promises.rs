@@ -187,4 +187,6 @@ fn a_name_is_read_without_the_rest() {
     for manifest in [&head("[x]"), "", "version = \"1\"\n[name]\n", "name = \"No Name\"", "\u{0}"] {
         assert_eq!(Manifest::name_of(manifest), None);
     }
+    let endless = format!("name = \"odd\"\n#{}", "x".repeat(1024 * 1024));
+    assert_eq!(Manifest::name_of(&endless), None);
 }
